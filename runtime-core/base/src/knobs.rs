@@ -1,0 +1,84 @@
+//! Every environment variable the project reads, declared once: name, default, what it does.
+//!
+//! This module is the only reader of the environment. A value that does not parse is an error, not
+//! a warning: a knob that is silently ignored is worse than none.
+
+use std::fmt;
+
+/// One declared environment variable.
+#[derive(Debug, Clone, Copy)]
+pub struct Knob {
+    /// The variable, `REMUDA_…`.
+    pub name: &'static str,
+    /// What holds when it is unset, in words.
+    pub default: &'static str,
+    /// What it does, one sentence.
+    pub doc: &'static str,
+}
+
+/// How many threads the CPU provider uses.
+pub const THREADS: Knob = Knob {
+    name: "REMUDA_THREADS",
+    default: "the cores this process may use (affinity and cgroup quota)",
+    doc: "Number of threads of the CPU provider.",
+};
+
+/// The highest instruction set that the CPU provider may choose.
+pub const CPU_ISA: Knob = Knob {
+    name: "REMUDA_CPU_ISA",
+    default: "the best that the CPU has",
+    doc: "Caps the CPU provider's instruction set: `baseline`, `avx2`, `avx512`, `neon`.",
+};
+
+/// All knobs, sorted by name.
+pub const ALL: &[Knob] = &[CPU_ISA, THREADS];
+
+/// A knob whose value cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnobError {
+    /// The variable.
+    pub name: &'static str,
+    /// What it holds.
+    pub value: String,
+    /// What it may hold.
+    pub expected: &'static str,
+}
+
+impl fmt::Display for KnobError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is `{}`, expected {}", self.name, self.value, self.expected)
+    }
+}
+
+impl std::error::Error for KnobError {}
+
+impl Knob {
+    /// The raw value, if set and not empty.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
+    pub fn text(&self) -> Option<String> {
+        std::env::var(self.name).ok().filter(|value| !value.is_empty())
+    }
+
+    /// The value as a positive count.
+    ///
+    /// # Errors
+    /// When it is set to anything else.
+    pub fn count(&self) -> Result<Option<usize>, KnobError> {
+        let Some(value) = self.text() else { return Ok(None) };
+        match value.parse() {
+            Ok(count) if count > 0 => Ok(Some(count)),
+            _ => Err(KnobError { name: self.name, value, expected: "a positive number" }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn knobs_are_sorted_and_carry_the_prefix() {
+        let names: Vec<_> = super::ALL.iter().map(|knob| knob.name).collect();
+        assert!(names.is_sorted());
+        assert!(names.iter().all(|name| name.starts_with("REMUDA_")));
+    }
+}

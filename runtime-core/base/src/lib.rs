@@ -1,0 +1,18 @@
+//! What every other crate may use and what depends on nothing: ordered maps, bit sets, nearest-name
+//! suggestions and the table of knobs.
+//!
+//! Maps and sets iterate in key order, always: plans, printed graphs and snapshots must not depend
+//! on a hash seed.
+#![forbid(unsafe_code)]
+
+pub mod bits;
+pub mod knobs;
+pub mod nearest;
+
+pub use bits::BitSet;
+pub use nearest::nearest;
+
+/// A map that iterates in key order.
+pub type Map<K, V> = std::collections::BTreeMap<K, V>;
+/// A set that iterates in key order.
+pub type Set<K> = std::collections::BTreeSet<K>;
