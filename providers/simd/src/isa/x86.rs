@@ -1,0 +1,120 @@
+//! Tokens of x86-64.
+
+use std::arch::is_x86_feature_detected as has;
+
+/// Proof of AVX2, FMA, F16C, BMI1 and BMI2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Avx2 {
+    vnni: bool,
+}
+
+/// Proof of AVX-VNNI (the 256-bit int8 dot product without AVX-512) beside [`Avx2`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Avx2Vnni(Avx2);
+
+/// Proof of AVX-512 F, BW, DQ and VL, and of all that [`Avx2`] proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Avx512 {
+    vnni: bool,
+    bf16: bool,
+    fp16: bool,
+    avx2: Avx2,
+}
+
+/// Proof of AVX-512 VNNI beside [`Avx512`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Avx512Vnni(Avx512);
+
+/// Proof of AVX-512 BF16 beside [`Avx512`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Avx512Bf16(Avx512);
+
+/// Proof of AVX-512 FP16 beside [`Avx512`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Avx512Fp16(Avx512);
+
+impl Avx2 {
+    /// The token, if this CPU has the features.
+    #[must_use]
+    pub fn detect() -> Option<Self> {
+        let all = has!("avx2") && has!("fma") && has!("f16c") && has!("bmi1") && has!("bmi2");
+        all.then(|| Self { vnni: has!("avxvnni") })
+    }
+
+    /// The int8 dot product, if this CPU has it.
+    #[must_use]
+    pub fn vnni(self) -> Option<Avx2Vnni> {
+        self.vnni.then_some(Avx2Vnni(self))
+    }
+}
+
+impl Avx512 {
+    /// The token, if this CPU has the features.
+    #[must_use]
+    pub fn detect() -> Option<Self> {
+        let avx2 = Avx2::detect()?;
+        let all = has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
+        all.then(|| Self {
+            vnni: has!("avx512vnni"),
+            bf16: has!("avx512bf16"),
+            fp16: has!("avx512fp16"),
+            avx2,
+        })
+    }
+
+    /// The AVX2 token, for a kernel that has no wider form.
+    #[must_use]
+    pub const fn avx2(self) -> Avx2 {
+        self.avx2
+    }
+
+    /// The int8 dot product, if this CPU has it.
+    #[must_use]
+    pub fn vnni(self) -> Option<Avx512Vnni> {
+        self.vnni.then_some(Avx512Vnni(self))
+    }
+
+    /// The bf16 dot product, if this CPU has it.
+    #[must_use]
+    pub fn bf16(self) -> Option<Avx512Bf16> {
+        self.bf16.then_some(Avx512Bf16(self))
+    }
+
+    /// Arithmetic in f16, if this CPU has it.
+    #[must_use]
+    pub fn fp16(self) -> Option<Avx512Fp16> {
+        self.fp16.then_some(Avx512Fp16(self))
+    }
+}
+
+impl Avx2Vnni {
+    /// The token this one extends.
+    #[must_use]
+    pub const fn avx2(self) -> Avx2 {
+        self.0
+    }
+}
+
+impl Avx512Vnni {
+    /// The token this one extends.
+    #[must_use]
+    pub const fn avx512(self) -> Avx512 {
+        self.0
+    }
+}
+
+impl Avx512Bf16 {
+    /// The token this one extends.
+    #[must_use]
+    pub const fn avx512(self) -> Avx512 {
+        self.0
+    }
+}
+
+impl Avx512Fp16 {
+    /// The token this one extends.
+    #[must_use]
+    pub const fn avx512(self) -> Avx512 {
+        self.0
+    }
+}
