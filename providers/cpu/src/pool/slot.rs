@@ -1,0 +1,216 @@
+//! One job in flight and who is inside it.
+//!
+//! A slot lives as long as the pool; the job inside borrows from its caller's stack. A worker may
+//! look at the job only between [`Slot::join`] and [`Slot::leave`], and a caller may take the job
+//! away only when the slot is closed and empty: one word of state decides both.
+
+use std::any::Any;
+use std::cell::UnsafeCell;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::Schedule;
+
+/// Shares of a static schedule: as many as a word has bits to claim them with.
+pub(super) const MAX_SHARES: usize = 64;
+
+/// Set in a slot's state while workers may join; the other bits count those inside.
+const OPEN: u32 = 1 << 31;
+
+/// A borrowed closure with its type erased, and how its chunks are cut into blocks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Job {
+    body: *const (),
+    call: unsafe fn(*const (), Range<usize>),
+    chunks: usize,
+    blocks: usize,
+    schedule: Schedule,
+}
+
+impl Job {
+    pub(super) fn new<F: Fn(usize) + Sync>(
+        body: &F,
+        chunks: usize,
+        blocks: usize,
+        schedule: Schedule,
+    ) -> Self {
+        Self { body: std::ptr::from_ref(body).cast(), call: call::<F>, chunks, blocks, schedule }
+    }
+
+    const fn idle() -> Self {
+        const unsafe fn nothing(_: *const (), _: Range<usize>) {}
+        Self {
+            body: std::ptr::null(),
+            call: nothing,
+            chunks: 0,
+            blocks: 0,
+            schedule: Schedule::Static,
+        }
+    }
+
+    fn block(&self, index: usize) -> Range<usize> {
+        let start = |block: usize| block * self.chunks / self.blocks;
+        start(index)..start(index + 1)
+    }
+}
+
+unsafe fn call<F: Fn(usize)>(body: *const (), chunks: Range<usize>) {
+    // SAFETY: the caller passes the pointer that `Job::new` took from a live `&F`.
+    let body = unsafe { &*body.cast::<F>() };
+    chunks.for_each(body);
+}
+
+/// See the module documentation.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(super) struct Slot {
+    reserved: AtomicBool,
+    state: AtomicU32,
+    next: AtomicUsize,
+    claimed: AtomicU64,
+    job: UnsafeCell<Job>,
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+}
+
+// SAFETY: `job` is written only by the caller that reserved the slot while it is closed and empty,
+// and read only by threads counted in `state`; the closure behind it is `Sync`.
+unsafe impl Sync for Slot {}
+// SAFETY: the pointers in `job` are never followed by the thread that owns the pool as such, only
+// under the rule above.
+unsafe impl Send for Slot {}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self {
+            reserved: AtomicBool::new(false),
+            state: AtomicU32::new(0),
+            next: AtomicUsize::new(0),
+            claimed: AtomicU64::new(0),
+            job: UnsafeCell::new(Job::idle()),
+            panic: Mutex::new(None),
+        }
+    }
+}
+
+impl Slot {
+    /// Takes the slot for a caller, if it is free.
+    pub(super) fn reserve(&self) -> bool {
+        !self.reserved.load(Ordering::Relaxed) && !self.reserved.swap(true, Ordering::Acquire)
+    }
+
+    /// Gives the slot back.
+    pub(super) fn release(&self) {
+        self.reserved.store(false, Ordering::Release);
+    }
+
+    /// Lets workers in.
+    ///
+    /// # Safety
+    /// The slot is reserved by this thread, and the closure behind `job` must live until the slot
+    /// has been closed and found empty.
+    pub(super) unsafe fn open(&self, job: Job) {
+        // SAFETY: the slot is reserved and closed, so no other thread looks at the job.
+        unsafe { *self.job.get() = job };
+        *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.next.store(0, Ordering::Relaxed);
+        self.claimed.store(0, Ordering::Relaxed);
+        self.state.store(OPEN, Ordering::Release);
+    }
+
+    /// Lets no more workers in.
+    pub(super) fn close(&self) {
+        self.state.fetch_and(!OPEN, Ordering::AcqRel);
+    }
+
+    /// Whether it is closed and the last worker has left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == 0
+    }
+
+    /// Enters the slot if it is open.
+    pub(super) fn join(&self) -> bool {
+        let mut state = self.state.load(Ordering::Acquire);
+        while state & OPEN != 0 {
+            let entered = state + 1;
+            match self.state.compare_exchange_weak(
+                state,
+                entered,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return true,
+                Err(now) => state = now,
+            }
+        }
+        false
+    }
+
+    /// Leaves the slot; true for the last one out of a closed slot.
+    pub(super) fn leave(&self) -> bool {
+        self.state.fetch_sub(1, Ordering::SeqCst) == 1
+    }
+
+    /// Runs blocks until none is left.
+    ///
+    /// # Safety
+    /// The calling thread has joined the slot or is the one that opened it and has not closed it.
+    pub(super) unsafe fn run(&self, thread: usize) {
+        // SAFETY: the job is not written while the slot is open or a thread is inside.
+        let job = unsafe { *self.job.get() };
+        while let Some(block) = self.take(&job, thread) {
+            // SAFETY: the closure lives until the slot is closed and empty.
+            unsafe { (job.call)(job.body, job.block(block)) };
+        }
+    }
+
+    /// [`Self::run`], keeping the first panic for the caller.
+    ///
+    /// # Safety
+    /// As for [`Self::run`].
+    pub(super) unsafe fn run_caught(&self, thread: usize) {
+        // SAFETY: passed on.
+        let result = catch_unwind(AssertUnwindSafe(|| unsafe { self.run(thread) }));
+        if let Err(panic) = result {
+            let mut first = self.panic.lock().unwrap_or_else(PoisonError::into_inner);
+            first.get_or_insert(panic);
+        }
+    }
+
+    /// Continues a worker's panic in the caller, if there was one.
+    pub(super) fn resume_panic(&self) {
+        let panic = self.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(panic) = panic {
+            self.release();
+            resume_unwind(panic);
+        }
+    }
+
+    fn take(&self, job: &Job, thread: usize) -> Option<usize> {
+        match job.schedule {
+            Schedule::Dynamic => {
+                let block = self.next.fetch_add(1, Ordering::Relaxed);
+                (block < job.blocks).then_some(block)
+            }
+            Schedule::Static => self.claim(job.blocks, thread),
+        }
+    }
+
+    /// Claims the thread's own share, else the first that nobody has.
+    fn claim(&self, shares: usize, thread: usize) -> Option<usize> {
+        let own = (thread < shares).then_some(thread);
+        loop {
+            let claimed = self.claimed.load(Ordering::Relaxed);
+            let free = own.filter(|own| claimed >> own & 1 == 0);
+            let share = free.unwrap_or(claimed.trailing_ones() as usize);
+            if share >= shares {
+                return None;
+            }
+            let bit = 1 << share;
+            if self.claimed.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+                return Some(share);
+            }
+        }
+    }
+}
