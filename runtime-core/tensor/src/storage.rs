@@ -1,0 +1,201 @@
+//! The bytes under tensors: aligned owned memory, memory shared with somebody else, and typed views.
+//!
+//! This is the only module of the crate with unsafe code. What it promises: a typed slice is only
+//! ever made of bytes that are long enough, aligned, and valid for the type.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::fmt;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// Read-only memory that somebody owns: a mapped file, a foreign array, a vector.
+pub trait Memory: Send + Sync {
+    /// The bytes; the same slice at every call while `self` lives, never written to meanwhile.
+    fn bytes(&self) -> &[u8];
+}
+
+/// A type whose values are plain bytes: no padding, no pointers.
+///
+/// # Safety
+/// The type must have no padding and no interior mutability, and every byte pattern must be valid
+/// unless [`Scalar::valid`] refuses it.
+pub unsafe trait Scalar: Copy + Send + Sync + 'static {
+    /// Whether these bytes (a whole number of values) are valid values.
+    #[must_use]
+    fn valid(_bytes: &[u8]) -> bool {
+        true
+    }
+}
+
+macro_rules! scalars {
+    ($($rust:ty),* $(,)?) => {$(
+        // SAFETY: a number without padding; every byte pattern is a value.
+        unsafe impl Scalar for $rust {}
+    )*};
+}
+
+scalars!(f32, f64, i8, i16, i32, i64, u8, u16, u32, u64, half::f16, half::bf16);
+scalars!(crate::float8::F8E4M3FN, crate::float8::F8E4M3FNUZ, crate::float8::F8E5M2);
+scalars!(crate::float8::F8E5M2FNUZ, crate::float8::F8E8M0);
+
+// SAFETY: one byte; patterns other than 0 and 1 are refused by `valid`.
+unsafe impl Scalar for bool {
+    fn valid(bytes: &[u8]) -> bool {
+        bytes.iter().all(|&byte| byte <= 1)
+    }
+}
+
+/// Alignment of owned tensor memory: a cache line and the widest vector register.
+pub const ALIGN: usize = 64;
+
+/// Owned memory, zeroed when made, aligned to [`ALIGN`].
+pub struct AlignedBytes {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: the memory is owned and plain; access follows `&`/`&mut self`.
+unsafe impl Send for AlignedBytes {}
+// SAFETY: as above.
+unsafe impl Sync for AlignedBytes {}
+
+impl AlignedBytes {
+    /// `len` zero bytes. `None` if no memory could be had.
+    #[must_use]
+    pub fn try_zeroed(len: usize) -> Option<Self> {
+        if len == 0 {
+            return Some(Self { start: NonNull::<u64>::dangling().cast(), len });
+        }
+        let layout = Layout::from_size_align(len, ALIGN).ok()?;
+        // SAFETY: the layout has a size above zero.
+        let start = NonNull::new(unsafe { alloc_zeroed(layout) })?;
+        Some(Self { start, len })
+    }
+
+    /// `len` zero bytes.
+    ///
+    /// # Panics
+    /// Aborts like any allocation when memory is exhausted.
+    #[must_use]
+    pub fn zeroed(len: usize) -> Self {
+        Self::try_zeroed(len).unwrap_or_else(|| {
+            handle_alloc_error(Layout::from_size_align(len, ALIGN).unwrap_or(Layout::new::<u8>()))
+        })
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: `start` is valid for `len` initialised bytes as long as `self` lives.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+
+    /// The bytes, to be written.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `bytes`, and `self` is borrowed exclusively.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for AlignedBytes {
+    fn drop(&mut self) {
+        if self.len > 0
+            && let Ok(layout) = Layout::from_size_align(self.len, ALIGN)
+        {
+            // SAFETY: allocated by `try_zeroed` with this very layout.
+            unsafe { dealloc(self.start.as_ptr(), layout) };
+        }
+    }
+}
+
+impl fmt::Debug for AlignedBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AlignedBytes({} bytes)", self.len)
+    }
+}
+
+/// A vector of scalars as memory.
+pub(crate) struct VecMemory<T: Scalar>(pub Vec<T>);
+
+impl<T: Scalar> Memory for VecMemory<T> {
+    fn bytes(&self) -> &[u8] {
+        as_bytes(&self.0)
+    }
+}
+
+/// The bytes of a slice of scalars.
+#[must_use]
+pub fn as_bytes<T: Scalar>(values: &[T]) -> &[u8] {
+    // SAFETY: a scalar has no padding, so all bytes are initialised.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}
+
+/// These bytes as scalars: `None` if they are misaligned, no whole number of values, or invalid.
+#[must_use]
+pub fn cast<T: Scalar>(bytes: &[u8]) -> Option<&[T]> {
+    let fits = bytes.len().is_multiple_of(size_of::<T>())
+        && bytes.as_ptr().cast::<T>().is_aligned()
+        && T::valid(bytes);
+    // SAFETY: length, alignment and validity were just checked; lifetimes are those of `bytes`.
+    fits.then(|| unsafe {
+        std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len() / size_of::<T>())
+    })
+}
+
+/// These bytes as scalars to be written: `None` as in [`cast`].
+#[must_use]
+pub fn cast_mut<T: Scalar>(bytes: &mut [u8]) -> Option<&mut [T]> {
+    let fits = bytes.len().is_multiple_of(size_of::<T>())
+        && bytes.as_ptr().cast::<T>().is_aligned()
+        && T::valid(bytes);
+    fits.then(|| {
+        let count = bytes.len() / size_of::<T>();
+        // SAFETY: as in `cast`, and `bytes` is borrowed exclusively; any scalar written leaves
+        // initialised bytes behind.
+        unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), count) }
+    })
+}
+
+/// Elements of a tensor: bytes of one owner, or texts.
+#[derive(Clone)]
+pub(crate) enum Storage {
+    /// Memory made by this crate; may be written while it has one owner.
+    Owned(Arc<AlignedBytes>),
+    /// Memory of somebody else.
+    Shared(Arc<dyn Memory>),
+    /// Texts.
+    Strings(Arc<[String]>),
+}
+
+impl Storage {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Owned(bytes) => bytes.bytes(),
+            Self::Shared(memory) => memory.bytes(),
+            Self::Strings(_) => &[],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AlignedBytes, as_bytes, cast};
+
+    #[test]
+    fn a_cast_checks_length_alignment_and_validity() {
+        let words = [1u32, 2, 3];
+        let bytes = as_bytes(&words);
+        assert_eq!(cast::<u32>(bytes), Some(&words[..]));
+        assert_eq!(cast::<u32>(&bytes[1..9]), None);
+        assert_eq!(cast::<u32>(&bytes[..5]), None);
+        assert_eq!(cast::<bool>(&[0, 1, 2]), None);
+    }
+
+    #[test]
+    fn owned_memory_is_zeroed_and_aligned() {
+        let memory = AlignedBytes::zeroed(100);
+        assert_eq!(memory.bytes().as_ptr().align_offset(super::ALIGN), 0);
+        assert!(memory.bytes().iter().all(|&byte| byte == 0));
+        assert!(AlignedBytes::try_zeroed(usize::MAX).is_none());
+    }
+}
