@@ -2,7 +2,7 @@
 
 use std::arch::is_x86_feature_detected as has;
 
-/// Proof of AVX2, FMA, F16C, BMI1 and BMI2.
+/// Proof of AVX2, FMA, F16C, BMI1, BMI2, LZCNT and POPCNT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Avx2 {
     vnni: bool,
@@ -37,8 +37,9 @@ impl Avx2 {
     /// The token, if this CPU has the features.
     #[must_use]
     pub fn detect() -> Option<Self> {
-        let all = has!("avx2") && has!("fma") && has!("f16c") && has!("bmi1") && has!("bmi2");
-        all.then(|| Self { vnni: has!("avxvnni") })
+        let vectors = has!("avx2") && has!("fma") && has!("f16c");
+        let bits = has!("bmi1") && has!("bmi2") && has!("lzcnt") && has!("popcnt");
+        (vectors && bits).then(|| Self { vnni: has!("avxvnni") })
     }
 
     /// The int8 dot product, if this CPU has it.

@@ -1,6 +1,6 @@
 //! The tokens of x86-64 on other architectures: types without values.
 
-/// Proof of AVX2, FMA, F16C, BMI1 and BMI2.
+/// Proof of AVX2, FMA, F16C, BMI1, BMI2, LZCNT and POPCNT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Avx2 {}
 
