@@ -134,7 +134,8 @@ Remuda runs the backend test suite that ships inside the `onnx` Python package, 
 Python wheel's `remuda.onnx_backend`. Loading, data, tolerances and comparison are the suite's own. A case that does
 not pass has to end in `remuda.UnsupportedError` with the operator, attribute or data type it refuses; a wrong
 answer, any other error, a crash or a hang fails the build. Nothing is skipped. `random`: the model draws random
-numbers and the suite expects one draw of numpy's generator; type and shape are right, the values are other ones."""
+numbers and the suite expects one draw of numpy's generator; type and shape are right, the values are other ones.
+`superseded`: a later `onnx` replaced the expected output, and Remuda follows the later one."""
 
 
 def _totals(results: Sequence[Result]) -> str:

@@ -2,8 +2,9 @@
 
 A case that does not pass may only end in the runtime's typed refusal, and a refusal has to name what it
 refuses: an operator, an attribute or a data type of the model. Everything else counts against the runtime,
-except that the expected output of an operator that draws random numbers is one draw of numpy's generator: a model
-that holds such an operator and gives other values of the right type and shape did not pass and did no wrong.
+with two exceptions where other values of the right type and shape did not pass and did no wrong: the expected output
+of an operator that draws random numbers is one draw of numpy's generator, and `corrected` names the cases whose
+expected output `onnx` itself replaced later.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 import onnx
 
 from suite.collect import Case, Delegate
+from suite.corrected import CORRECTED_LATER
 from suite.engines import Engine
 
 
@@ -24,6 +26,7 @@ class Verdict(StrEnum):
     PASS = "pass"
     UNSUPPORTED = "unsupported"
     RANDOM = "random"
+    SUPERSEDED = "superseded"
     WRONG = "wrong"
     ERROR = "error"
     CRASH = "crash"
@@ -72,13 +75,22 @@ def judge(
         case.check()
     except AssertionError as error:
         on_error(error)
-        if _differs_by_chance(error, Delegate.last_model):
-            return Outcome(case.name, case.category, Verdict.RANDOM, RANDOM_REASON)
-        return Outcome(case.name, case.category, Verdict.WRONG, _summary(error))
+        return _judge_difference(case, error)
     except Exception as error:
         on_error(error)
         return _judge_exception(case, engine, error)
     return Outcome(case.name, case.category, Verdict.PASS)
+
+
+def _judge_difference(case: Case, error: AssertionError) -> Outcome:
+    """Names a comparison that failed; only values may differ for a good reason, types and shapes never."""
+    if str(error).lstrip().startswith("Not equal to tolerance"):
+        if any(map(_draws, _nodes(Delegate.last_model))):
+            return Outcome(case.name, case.category, Verdict.RANDOM, RANDOM_REASON)
+        corrected = CORRECTED_LATER.get(onnx.__version__, {}).get(case.name)
+        if corrected:
+            return Outcome(case.name, case.category, Verdict.SUPERSEDED, corrected)
+    return Outcome(case.name, case.category, Verdict.WRONG, _summary(error))
 
 
 def _judge_exception(case: Case, engine: Engine, error: Exception) -> Outcome:
@@ -89,11 +101,6 @@ def _judge_exception(case: Case, engine: Engine, error: Exception) -> Outcome:
         reason = f"the refusal names no operator, attribute or data type of the model: {reason}"
         return Outcome(case.name, case.category, Verdict.ERROR, reason)
     return Outcome(case.name, case.category, Verdict.UNSUPPORTED, reason)
-
-
-def _differs_by_chance(error: AssertionError, model: onnx.ModelProto | None) -> bool:
-    values_differ = str(error).lstrip().startswith("Not equal to tolerance")
-    return values_differ and model is not None and any(map(_draws, _nodes(model)))
 
 
 def _draws(node: onnx.NodeProto) -> bool:
@@ -110,16 +117,17 @@ def _names_a_part(message: str, model: onnx.ModelProto | None) -> bool:
     parts = {name.lower() for name, number in onnx.TensorProto.DataType.items() if number}
     parts |= {"f16", "f32", "f64", "bf16"}
     parts |= {f"{sign}{bits}" for sign in "iu" for bits in (2, 4, 8, 16, 32, 64)}
-    if model is not None:
-        for node in _nodes(model):
-            parts.add(node.op_type.lower())
-            parts.update(attribute.name.lower() for attribute in node.attribute)
+    for node in _nodes(model):
+        parts.add(node.op_type.lower())
+        parts.update(attribute.name.lower() for attribute in node.attribute)
     words = message.lower().replace("`", " ").replace(",", " ").replace(":", " ").split()
     return any(word.strip("().'\"") in parts for word in words)
 
 
-def _nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+def _nodes(model: onnx.ModelProto | None) -> list[onnx.NodeProto]:
     found: list[onnx.NodeProto] = []
+    if model is None:
+        return found
     waiting = [model.graph.node, *(function.node for function in model.functions)]
     while waiting:
         for node in waiting.pop():
