@@ -29,6 +29,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "conversions of lanes are meant to")]
 
 mod isa;
+pub mod math;
 mod vector;
 
 pub use isa::{Avx2, Avx2Vnni, Avx512, Avx512Bf16, Avx512Fp16, Avx512Vnni};
