@@ -349,7 +349,7 @@ impl Tensor {
         let Some(size) = self.dtype.element_bytes().filter(|_| !self.is_contiguous()) else {
             return if self.dtype == DType::String && !self.is_contiguous() {
                 let texts: Arc<[String]> = self.texts().into_iter().map(str::to_owned).collect();
-                Self::contiguous_view(self.dtype, self.dims.clone(), Storage::Strings(texts.into()))
+                Self::contiguous_view(self.dtype, self.dims.clone(), Storage::Strings(texts))
             } else {
                 self.clone()
             };

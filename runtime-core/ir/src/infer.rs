@@ -1,0 +1,241 @@
+//! Types of all values of a graph, by the shape rules of its operators.
+//!
+//! The same rules serve three callers: the importer (symbolic dimensions), the planner (one shape
+//! class) and a run (numbers). Whole numbers that are computed from shapes are followed through the
+//! graph as [`Dim`]s, so that `Reshape(x, Concat(Shape(x)[0], -1))` has a known type.
+
+use remuda_base::Map;
+use remuda_tensor::{Dim, TensorType};
+
+use crate::context::MAX_CONTENT;
+use crate::{
+    Body, Def, Graph, InferCtx, InferInput, Inferred, Node, NodeId, OpDef, OpError, OpTable,
+    ValueId, ValueType,
+};
+
+/// What inference has found so far, beside the types in the graph.
+type Contents = Map<ValueId, Vec<Dim>>;
+
+/// Infers the type of every value of a graph and of its bodies, and sets it. Types that were
+/// declared are refined, and must agree.
+///
+/// # Errors
+/// When a node breaks a rule of its operator; the message names the node.
+pub fn infer_graph(graph: &mut Graph, ops: &dyn OpTable) -> Result<(), OpError> {
+    infer_within(graph, ops, &mut Contents::new(), 0)
+}
+
+/// Bodies in bodies, deeper than any real model nests them.
+const MAX_DEPTH: usize = 32;
+
+fn infer_within(
+    graph: &mut Graph,
+    ops: &dyn OpTable,
+    contents: &mut Contents,
+    depth: usize,
+) -> Result<(), OpError> {
+    if depth > MAX_DEPTH {
+        return Err(OpError::Unsupported(format!("bodies nest deeper than {MAX_DEPTH}")));
+    }
+    for id in graph.order().to_vec() {
+        type_bodies(graph, id, ops, depth)?;
+        let Some(node) = graph.node(id).cloned() else { continue };
+        let Some(def) = ops.find(&node.op.domain, &node.op.name) else { continue };
+        let inferred = infer_known(graph, &node, def, ops, contents, depth)
+            .map_err(|error| error.at(&format!("node `{}`", node.label())))?;
+        for (output, found) in node.outputs.iter().zip(inferred) {
+            let Some(output) = *output else { continue };
+            let ty = match &graph.value(output).ty {
+                Some(declared) => refine(declared, &found.ty).ok_or_else(|| {
+                    let name = &graph.value(output).name;
+                    OpError::Invalid(format!(
+                        "node `{}`: output `{name}` is declared `{declared}`, the operator gives `{}`",
+                        node.label(),
+                        found.ty
+                    ))
+                })?,
+                None => found.ty,
+            };
+            graph.set_type(output, ty);
+            if let Some(content) = found.content.filter(|content| content.len() <= MAX_CONTENT) {
+                contents.insert(output, content);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Infers the types of one node's outputs from the types its inputs have in the graph.
+///
+/// # Errors
+/// When the node breaks a rule of its operator.
+pub fn infer_node(
+    graph: &Graph,
+    node: &Node,
+    def: &OpDef,
+    ops: &dyn OpTable,
+) -> Result<Vec<Inferred>, OpError> {
+    infer_known(graph, node, def, ops, &Contents::new(), 0)
+}
+
+fn infer_known(
+    graph: &Graph,
+    node: &Node,
+    def: &OpDef,
+    ops: &dyn OpTable,
+    contents: &Contents,
+    depth: usize,
+) -> Result<Vec<Inferred>, OpError> {
+    let mut inputs = Vec::with_capacity(node.inputs.len());
+    for input in &node.inputs {
+        let Some(id) = *input else {
+            inputs.push(None);
+            continue;
+        };
+        let value = graph.value(id);
+        // An input whose type nobody knows (a stranger's operator made it) ends inference here.
+        let Some(ty) = &value.ty else { return Ok(Vec::new()) };
+        let content = contents.get(&id).map(Vec::as_slice);
+        inputs.push(Some(InferInput { ty, constant: value.constant(), content }));
+    }
+    let bodies = |attr: &str, types: &[Option<ValueType>]| {
+        let body = node.attrs.body(attr)?;
+        let body =
+            body.ok_or_else(|| OpError::Invalid(format!("attribute `{attr}` is missing")))?;
+        infer_body_at(graph, body, types, ops, depth + 1)
+    };
+    (def.infer)(&InferCtx { node, inputs, bodies: &bodies })
+}
+
+/// Gives captured values of a node's bodies the types they have outside, and types the bodies with
+/// what they declare themselves.
+fn type_bodies(
+    graph: &mut Graph,
+    id: NodeId,
+    ops: &dyn OpTable,
+    depth: usize,
+) -> Result<(), OpError> {
+    let Some(node) = graph.node(id).filter(|node| node.attrs.bodies().next().is_some()) else {
+        return Ok(());
+    };
+    let mut node = node.clone();
+    for body in node.attrs.bodies_mut() {
+        adopt_captures(graph, body);
+        let mut contents = captured_contents(graph, body);
+        infer_within(&mut body.graph, ops, &mut contents, depth + 1)?;
+    }
+    if let Some(slot) = graph.node_mut(id) {
+        *slot = node;
+    }
+    Ok(())
+}
+
+fn adopt_captures(outer: &Graph, body: &mut Body) {
+    for (inner, outer_id) in body.graph.captures.clone().into_iter().zip(&body.captures) {
+        if let Some(ty) = outer.value(*outer_id).ty.clone() {
+            body.graph.set_type(inner, ty);
+        }
+    }
+}
+
+/// Small captured integer constants, as content of the values that capture them.
+fn captured_contents(outer: &Graph, body: &Body) -> Contents {
+    let pairs = body.graph.captures.iter().zip(&body.captures);
+    pairs
+        .filter_map(|(&inner, &outer_id)| {
+            let constant =
+                outer.value(outer_id).constant().filter(|tensor| tensor.len() <= MAX_CONTENT)?;
+            Some((inner, constant.to_i64_vec().ok()?.into_iter().map(Dim::Known).collect()))
+        })
+        .collect()
+}
+
+/// The types of a body's outputs when its inputs have these types (`None`: as it declares).
+///
+/// # Errors
+/// When a node of the body breaks a rule of its operator.
+pub fn infer_body_types(
+    outer: &Graph,
+    body: &Body,
+    inputs: &[Option<ValueType>],
+    ops: &dyn OpTable,
+) -> Result<Vec<ValueType>, OpError> {
+    infer_body_at(outer, body, inputs, ops, 1)
+}
+
+fn infer_body_at(
+    outer: &Graph,
+    body: &Body,
+    inputs: &[Option<ValueType>],
+    ops: &dyn OpTable,
+    depth: usize,
+) -> Result<Vec<ValueType>, OpError> {
+    let mut body = body.clone();
+    // What was inferred for other input types does not hold for these.
+    let made: Vec<ValueId> = body
+        .graph
+        .values()
+        .filter(|(_, value)| matches!(value.def, Def::Node(..)))
+        .map(|(id, _)| id)
+        .collect();
+    let declared: Vec<Option<ValueType>> =
+        body.graph.outputs.iter().map(|&output| body.graph.value(output).ty.clone()).collect();
+    for id in made {
+        body.graph.forget_type(id);
+    }
+    for (&input, ty) in body.graph.inputs.clone().iter().zip(inputs) {
+        if let Some(ty) = ty {
+            body.graph.set_type(input, ty.clone());
+        }
+    }
+    adopt_captures(outer, &mut body);
+    let mut contents = captured_contents(outer, &body);
+    infer_within(&mut body.graph, ops, &mut contents, depth)?;
+    let outputs = body.graph.outputs.iter().zip(declared).map(|(&output, declared)| {
+        let value = body.graph.value(output);
+        value.ty.clone().or(declared).ok_or_else(|| {
+            OpError::Unsupported(format!(
+                "the type of body output `{}` cannot be inferred",
+                value.name
+            ))
+        })
+    });
+    outputs.collect()
+}
+
+/// The more precise of two types, or `None` if they contradict each other.
+pub(crate) fn refine(declared: &ValueType, found: &ValueType) -> Option<ValueType> {
+    match (declared, found) {
+        (ValueType::Tensor(a), ValueType::Tensor(b)) => {
+            if a.dtype != b.dtype {
+                return None;
+            }
+            let dims = match (&a.dims, &b.dims) {
+                (Some(a), Some(b)) if a.len() == b.len() => Some(
+                    a.iter().zip(b).map(|(a, b)| refine_dim(a, b)).collect::<Option<Vec<_>>>()?,
+                ),
+                (Some(_), Some(_)) => return None,
+                (a, b) => b.clone().or_else(|| a.clone()),
+            };
+            Some(ValueType::Tensor(TensorType { dtype: a.dtype, dims }))
+        }
+        (ValueType::Sequence(a), ValueType::Sequence(b)) => {
+            Some(ValueType::Sequence(refine(a, b)?.into()))
+        }
+        (ValueType::Optional(a), ValueType::Optional(b)) => {
+            Some(ValueType::Optional(refine(a, b)?.into()))
+        }
+        (ValueType::State(a), ValueType::State(b)) if a == b => Some(declared.clone()),
+        _ => None,
+    }
+}
+
+fn refine_dim(declared: &Dim, found: &Dim) -> Option<Dim> {
+    match (declared, found) {
+        (Dim::Known(a), Dim::Known(b)) if a != b => None,
+        (_, Dim::Known(_)) | (Dim::Unknown, _) => Some(found.clone()),
+        (Dim::Known(_), _) | (_, Dim::Unknown) => Some(declared.clone()),
+        // Two expressions: the one that follows from the inputs is bound at run time.
+        _ => Some(found.clone()),
+    }
+}

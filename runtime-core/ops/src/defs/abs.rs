@@ -1,0 +1,24 @@
+//! Abs: the distance of each element from zero.
+
+use remuda_ir::{InputDef, OpDef, OpError, OutputDef, Tolerance, Traits, Types, Val};
+
+use crate::support::elementwise::{map_numbers, same_as_first};
+
+pub(crate) static OP: OpDef = OpDef {
+    domain: "",
+    name: "Abs",
+    since: 1,
+    upgrades: &[],
+    inputs: &[InputDef::new("x", Types::NUMBERS)],
+    outputs: &[OutputDef::new("y")],
+    attrs: &[],
+    traits: Traits::ELEMENTWISE,
+    tolerance: Tolerance::Exact,
+    infer: same_as_first,
+    reference,
+    cases: include_str!("abs.cases"),
+};
+
+fn reference(ctx: &remuda_ir::KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
+    map_numbers(ctx.tensor(0)?, f64::abs, i128::abs)
+}

@@ -1,0 +1,24 @@
+//! Add: the sum of two tensors, element by element, with broadcasting. Integers wrap.
+
+use remuda_ir::{InputDef, OpDef, OpError, OutputDef, Tolerance, Traits, Types, Upgrade, Val};
+
+use crate::support::elementwise::{broadcast_types, upgrade_axis_broadcast, zip_numbers};
+
+pub(crate) static OP: OpDef = OpDef {
+    domain: "",
+    name: "Add",
+    since: 1,
+    upgrades: &[Upgrade { below: 7, apply: upgrade_axis_broadcast }],
+    inputs: &[InputDef::new("a", Types::NUMBERS), InputDef::new("b", Types::NUMBERS)],
+    outputs: &[OutputDef::new("c")],
+    attrs: &[],
+    traits: Traits::ELEMENTWISE,
+    tolerance: Tolerance::Float(1.0),
+    infer: broadcast_types,
+    reference,
+    cases: include_str!("add.cases"),
+};
+
+fn reference(ctx: &remuda_ir::KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
+    zip_numbers(ctx, |a, b| a + b, |a, b| Ok(a + b))
+}

@@ -1,0 +1,24 @@
+//! What shape rules and reference kernels of several operators share.
+
+pub(crate) mod axes;
+pub(crate) mod elementwise;
+pub(crate) mod types;
+
+use remuda_ir::OpError;
+use remuda_tensor::{DType, Tensor};
+
+/// The one element of an integer tensor.
+pub(crate) fn scalar_i64(tensor: &Tensor) -> Result<i64, OpError> {
+    match tensor.to_i64_vec()?[..] {
+        [value] => Ok(value),
+        _ => Err(OpError::Invalid(format!(
+            "expected one element, got dimensions {:?}",
+            tensor.dims()
+        ))),
+    }
+}
+
+/// A refusal of a dtype that the operator's rules allow but no kernel implements.
+pub(crate) fn unsupported_dtype(dtype: DType) -> OpError {
+    OpError::Unsupported(format!("elements of `{dtype}` are not supported"))
+}

@@ -1,0 +1,59 @@
+//! Axes: resolving negative ones, and walking the lines along one.
+
+use remuda_ir::{Attr, Attrs, Draft, OpError, OpName, Val};
+use remuda_tensor::{Element, Tensor, dispatch_float};
+
+use super::unsupported_dtype;
+
+/// The axis that a possibly negative number means.
+pub(crate) fn resolve_axis(axis: i64, rank: usize) -> Result<usize, OpError> {
+    let shifted = if axis < 0 { axis.checked_add(rank as i64) } else { Some(axis) };
+    shifted.and_then(|axis| usize::try_from(axis).ok()).filter(|&axis| axis < rank).ok_or_else(
+        || OpError::Invalid(format!("axis {axis} is outside a tensor of {rank} dimensions")),
+    )
+}
+
+/// Applies `f` to each line of a float tensor along an axis, in `f64`, rounding at the end.
+pub(crate) fn along_axis(
+    tensor: &Tensor,
+    axis: i64,
+    f: impl Fn(&mut [f64]),
+) -> Result<Vec<Val>, OpError> {
+    let axis = resolve_axis(axis, tensor.rank())?;
+    let dims = tensor.dims();
+    let (count, inner) = (dims[axis], dims[axis + 1..].iter().product::<usize>());
+    let mut values = tensor.to_f64_vec()?;
+    let mut line = vec![0.0; count];
+    for block in values.chunks_mut((count * inner).max(1)) {
+        for start in 0..inner {
+            let at = |i: usize| start + i * inner;
+            (0..count).for_each(|i| line[i] = block[at(i)]);
+            f(&mut line);
+            (0..count).for_each(|i| block[at(i)] = line[i]);
+        }
+    }
+    from_f64(tensor, &values)
+}
+
+/// A tensor like this one with other values.
+fn from_f64(like: &Tensor, values: &[f64]) -> Result<Vec<Val>, OpError> {
+    dispatch_float!(like.dtype(), T => {
+        let values = values.iter().map(|&value| T::from_f64(value)).collect();
+        Ok(vec![Tensor::from_vec::<T>(like.dims(), values)?.into()])
+    }, else Err(unsupported_dtype(like.dtype())))
+}
+
+/// Before opset 13, Softmax and its kin flattened the tensor to two dimensions at `axis`: the same is
+/// now Flatten, the operator over the last axis, and a reshape back.
+pub(crate) fn upgrade_flattened_axis(draft: &mut Draft<'_>) -> Result<(), OpError> {
+    let axis = draft.node.attrs.int_or("axis", 1)?;
+    draft.node.attrs.set("axis", Attr::Int(-1));
+    let data = draft.node.input(0).ok_or_else(|| OpError::invalid("input 0 is missing"))?;
+    let shape = draft.before(OpName::onnx("Shape"), &[data], Attrs::default());
+    let mut attrs = Attrs::default();
+    attrs.set("axis", Attr::Int(axis));
+    let flat = draft.before(OpName::onnx("Flatten"), &[data], attrs);
+    draft.node.inputs[0] = Some(flat);
+    draft.behind(0, OpName::onnx("Reshape"), &[shape], Attrs::default());
+    Ok(())
+}
