@@ -4,7 +4,9 @@
 //! them. The instruction set is chosen when the program runs, so one build serves every CPU of its
 //! architecture.
 
+pub mod gemm;
 pub mod pool;
+mod scratch;
 pub mod threads;
 
 pub use pool::{Schedule, ThreadPool};

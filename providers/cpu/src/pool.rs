@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use sleep::Sleepers;
+
+pub(crate) use slices::Shared;
 use slot::{Job, Slot};
 
 /// Jobs that can be in flight at once; a caller that finds all taken runs its chunks alone.
@@ -58,12 +60,12 @@ pub enum PoolError {
 /// The threads. Dropping the pool ends them.
 #[derive(Debug)]
 pub struct ThreadPool {
-    shared: Arc<Shared>,
+    shared: Arc<State>,
     workers: Vec<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct State {
     slots: [Slot; SLOTS],
     sleepers: Sleepers,
 }
@@ -75,7 +77,7 @@ impl ThreadPool {
     /// When `threads` is zero or the system refuses to start one.
     pub fn new(threads: usize) -> Result<Self, PoolError> {
         let count = threads.checked_sub(1).ok_or(PoolError::NoThreads)?;
-        let shared = Arc::new(Shared { slots: Default::default(), sleepers: Sleepers::default() });
+        let shared = Arc::new(State { slots: Default::default(), sleepers: Sleepers::default() });
         let mut pool = Self { shared, workers: Vec::with_capacity(count) };
         for index in 1..=count {
             let shared = Arc::clone(&pool.shared);
@@ -91,7 +93,7 @@ impl ThreadPool {
     /// A pool of the caller alone: every job runs inline.
     #[must_use]
     pub fn single() -> Self {
-        let shared = Arc::new(Shared { slots: Default::default(), sleepers: Sleepers::default() });
+        let shared = Arc::new(State { slots: Default::default(), sleepers: Sleepers::default() });
         Self { shared, workers: Vec::new() }
     }
 
@@ -158,7 +160,7 @@ impl Drop for ThreadPool {
     }
 }
 
-impl Shared {
+impl State {
     fn work(&self, index: usize) {
         let _inside = Inside::enter();
         while let Some(seen) = self.sleepers.epoch() {

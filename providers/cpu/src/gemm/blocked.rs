@@ -1,0 +1,337 @@
+//! Cuts a product into units of work for threads, and a unit into tiles.
+//!
+//! Within a unit the depth is cut into blocks: for each block, for each group of strips, all rows.
+//! So a group of strips stays in the nearest cache while the rows pass by, and the rows of one
+//! block of the depth stay in the second level while the strips pass by.
+
+use std::ops::Range;
+
+use remuda_simd::Isa;
+
+use super::activate::activate;
+use super::epilogue::Epilogue;
+use super::matrix::Matrix;
+use super::shapes::Shapes;
+use super::source::{PanelSource, STRIP};
+use super::tile::{Finish, Tile};
+use super::{PackedB, Rhs};
+use crate::pool::{Schedule, Shared, ThreadPool};
+use crate::scratch::with_scratch;
+
+/// Longest block of the depth: a strip of it takes 32 KiB, a pass over the output little time.
+const DEPTH: usize = 512;
+/// Rows of a block that are reused from the second-level cache.
+const ROWS: usize = 512;
+/// A unit shorter than this is not worth another thread's attention.
+const UNIT_NS: f64 = 4_000.0;
+
+/// Where the elements of one product lie within the slices: one per item of a batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Offsets {
+    /// Start of the left-hand matrix.
+    pub lhs: usize,
+    /// Start of the right-hand matrix.
+    pub rhs: usize,
+    /// Start of the output, and of a residual.
+    pub out: usize,
+}
+
+/// A checked product.
+pub(super) struct Job<'a> {
+    pub(super) isa: Isa,
+    /// Of the first item; the others differ in their offsets.
+    pub(super) lhs: Matrix<'a>,
+    pub(super) rhs: Rhs<'a>,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) depth: usize,
+    pub(super) out: Shared<f32>,
+    pub(super) out_row: usize,
+    pub(super) epilogue: Epilogue<'a>,
+    pub(super) items: &'a [Offsets],
+}
+
+/// What one call of a thread computes: rows times strips of one item.
+struct Unit {
+    item: Offsets,
+    rows: Range<usize>,
+    strips: Range<usize>,
+}
+
+/// How each item is cut.
+struct Grid {
+    row_parts: usize,
+    strip_parts: usize,
+}
+
+impl Job<'_> {
+    /// Computes all items.
+    ///
+    /// # Safety
+    /// The operands of every item lie within their slices, the outputs of items do not overlap and
+    /// nobody else uses them.
+    pub(super) unsafe fn run(&self, pool: &ThreadPool) {
+        let shapes = Shapes::of(self.isa);
+        let grid = self.grid(shapes, pool.size());
+        let parts = grid.row_parts * grid.strip_parts;
+        pool.parallel_for(self.items.len() * parts, Schedule::Static, |index| {
+            let (row_part, strip_part) =
+                (index % parts / grid.strip_parts, index % grid.strip_parts);
+            let panels = self.rows.div_ceil(shapes.rows);
+            let rows = part(panels, grid.row_parts, row_part);
+            let unit = Unit {
+                item: self.items[index / parts],
+                rows: rows.start * shapes.rows..(rows.end * shapes.rows).min(self.rows),
+                strips: part(self.columns.div_ceil(STRIP), grid.strip_parts, strip_part),
+            };
+            // SAFETY: passed on; units of an item cover different rows or strips.
+            unsafe { self.run_unit(shapes, &unit) };
+        });
+    }
+
+    /// Few large units when that suffices to keep `threads` busy, since each packs for itself.
+    fn grid(&self, shapes: &Shapes, threads: usize) -> Grid {
+        let strips = self.columns.div_ceil(STRIP);
+        let panels = self.rows.div_ceil(shapes.rows);
+        let wanted = if threads == 1 { 1 } else { self.wanted_units(threads) };
+        let groups = strips.div_ceil(shapes.strips(self.rows.min(shapes.rows)));
+        let strip_parts = if groups >= wanted { wanted } else { strips.min(wanted) };
+        let row_parts = wanted.div_ceil(strip_parts).min(panels);
+        Grid { row_parts, strip_parts }
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "positive, and any large value will do"
+    )]
+    fn wanted_units(&self, threads: usize) -> usize {
+        let [rows, columns, depth] = [self.rows, self.columns, self.depth].map(|n| n as f64);
+        let arithmetic_ns = rows * columns * depth / 50.0;
+        let memory_ns = (rows * depth + columns * depth + rows * columns) / 4.0;
+        let item_ns = arithmetic_ns.max(memory_ns);
+        let items = self.items.len();
+        let most = (4 * threads).div_ceil(items);
+        ((item_ns / UNIT_NS) as usize).clamp(1, most)
+    }
+
+    unsafe fn run_unit(&self, shapes: &Shapes, unit: &Unit) {
+        let blocks = self.depth.div_ceil(DEPTH).max(1);
+        for block in 0..blocks {
+            let depth = part(self.depth, blocks, block);
+            for start in unit.rows.clone().step_by(ROWS) {
+                let rows = start..(start + ROWS).min(unit.rows.end);
+                let slab = Slab { job: self, shapes, item: unit.item, depth: depth.clone(), rows };
+                // SAFETY: passed on; rows, strips and depth are within the product.
+                unsafe { slab.run(unit.strips.clone()) };
+            }
+        }
+    }
+
+    /// What a tile whose first element is at (row, column) does with its sums.
+    fn finish(&self, depth: &Range<usize>, item: Offsets, [row, column]: [usize; 2]) -> Finish {
+        let epilogue = &self.epilogue;
+        let mut finish = Finish {
+            alpha: epilogue.alpha,
+            beta: if depth.start == 0 { epilogue.beta } else { 1.0 },
+            column_bias: std::ptr::null(),
+            row_bias: std::ptr::null(),
+            residual: std::ptr::null(),
+            bounds: None,
+        };
+        if depth.end < self.depth {
+            return finish;
+        }
+        let at = |data: &[f32], index: usize| data.as_ptr().wrapping_add(index);
+        if let Some(bias) = epilogue.column_bias {
+            finish.column_bias = at(bias, column);
+        }
+        if let Some(bias) = epilogue.row_bias {
+            finish.row_bias = at(bias, row);
+        }
+        if let Some(residual) = epilogue.residual.filter(|residual| !residual.after_activation) {
+            finish.residual = at(residual.data, item.out + row * self.out_row + column);
+        }
+        finish.bounds = epilogue
+            .activation
+            .bounds()
+            .filter(|bounds| *bounds != [f32::NEG_INFINITY, f32::INFINITY]);
+        finish
+    }
+}
+
+/// One block of the depth of some rows of one item.
+struct Slab<'a> {
+    job: &'a Job<'a>,
+    shapes: &'a Shapes,
+    item: Offsets,
+    depth: Range<usize>,
+    rows: Range<usize>,
+}
+
+/// Rows as the kernel reads them.
+#[derive(Clone, Copy)]
+struct Left {
+    first: *const f32,
+    row: usize,
+    step: usize,
+}
+
+/// Strips as the kernel reads them.
+#[derive(Clone, Copy)]
+struct Right {
+    first: *const f32,
+    strip: usize,
+    step: usize,
+}
+
+impl Slab<'_> {
+    unsafe fn run(&self, strips: Range<usize>) {
+        let lhs = &self.job.lhs;
+        let start = self.item.lhs + self.rows.start * lhs.row_stride;
+        let first = lhs.data.as_ptr().wrapping_add(start + self.depth.start * lhs.column_stride);
+        let left = Left { first, row: lhs.row_stride, step: lhs.column_stride };
+        if lhs.column_stride == 1 || strips.len() <= self.shapes.strips(1) {
+            // SAFETY: passed on.
+            return unsafe { self.run_groups(left, strips) };
+        }
+        with_scratch(self.rows.len() * self.depth.len(), |packed| {
+            // SAFETY: the rows and the depth of this slab lie within the left-hand slice.
+            unsafe { copy_rows(left, self.depth.len(), packed) };
+            let left = Left { first: packed.as_ptr(), row: self.depth.len(), step: 1 };
+            // SAFETY: passed on.
+            unsafe { self.run_groups(left, strips) };
+        });
+    }
+
+    unsafe fn run_groups(&self, left: Left, strips: Range<usize>) {
+        let most = self.shapes.strips(self.rows.len().min(self.shapes.rows));
+        let groups = |strips: Range<usize>| {
+            let end = strips.end;
+            strips.step_by(most).map(move |first| first..(first + most).min(end))
+        };
+        match &self.job.rhs {
+            Rhs::Packed(packed) => {
+                for group in groups(strips) {
+                    let right = self.packed(packed, group.start);
+                    // SAFETY: passed on.
+                    unsafe { self.run_group(left, right, group) };
+                }
+            }
+            Rhs::Source(source) => {
+                // SAFETY: passed on.
+                groups(strips).for_each(|group| unsafe { self.pack_group(*source, left, group) });
+            }
+            Rhs::Matrix(matrix) => {
+                let matrix = Matrix { data: &matrix.data[self.item.rhs..], ..*matrix };
+                let whole =
+                    strips.start..self.readable_in_place(&matrix).clamp(strips.start, strips.end);
+                let rest = whole.end..strips.end;
+                for group in groups(whole) {
+                    let start = self.depth.start * matrix.row_stride + group.start * STRIP;
+                    let first = matrix.data.as_ptr().wrapping_add(start);
+                    let right = Right { first, strip: STRIP, step: matrix.row_stride };
+                    // SAFETY: passed on; these strips are whole.
+                    unsafe { self.run_group(left, right, group) };
+                }
+                // SAFETY: passed on.
+                groups(rest).for_each(|group| unsafe { self.pack_group(&matrix, left, group) });
+            }
+        }
+    }
+
+    /// The end of the strips that are read where they are: packing pays only if rows share it.
+    fn readable_in_place(&self, matrix: &Matrix<'_>) -> usize {
+        let in_place = matrix.column_stride == 1 && self.job.rows <= self.shapes.rows;
+        if in_place { matrix.columns / STRIP } else { 0 }
+    }
+
+    fn packed(&self, packed: &PackedB, strip: usize) -> Right {
+        let start = (strip * packed.rows() + self.depth.start) * STRIP;
+        let first = packed.floats().as_ptr().wrapping_add(start);
+        Right { first, strip: packed.rows() * STRIP, step: STRIP }
+    }
+
+    unsafe fn pack_group(&self, source: &dyn PanelSource, left: Left, group: Range<usize>) {
+        let strip = self.depth.len() * STRIP;
+        with_scratch(group.len() * strip, |floats| {
+            source.pack(self.depth.clone(), group.clone(), floats);
+            let right = Right { first: floats.as_ptr(), strip, step: STRIP };
+            // SAFETY: passed on.
+            unsafe { self.run_group(left, right, group) };
+        });
+    }
+
+    /// All rows of one group of strips.
+    unsafe fn run_group(&self, left: Left, right: Right, group: Range<usize>) {
+        let job = self.job;
+        let column = group.start * STRIP;
+        let columns = (group.len() * STRIP).min(job.columns - column);
+        let panels = self.rows.len().div_ceil(self.shapes.rows);
+        let step = self.rows.len().div_ceil(panels);
+        for row in self.rows.clone().step_by(step) {
+            let rows = step.min(self.rows.end - row);
+            let tile = Tile {
+                depth: self.depth.len(),
+                lhs: left.first.wrapping_add((row - self.rows.start) * left.row),
+                lhs_row: left.row,
+                lhs_step: left.step,
+                rhs: right.first,
+                rhs_strip: right.strip,
+                rhs_step: right.step,
+                out: job.out.pointer().wrapping_add(self.item.out + row * job.out_row + column),
+                out_row: job.out_row,
+                columns,
+                finish: job.finish(&self.depth, self.item, [row, column]),
+            };
+            // SAFETY: the operands of the tile lie within those of the job.
+            unsafe { self.shapes.kernel(rows, group.len())(job.isa, &tile) };
+            if self.depth.end == job.depth {
+                // SAFETY: the tile's rows were just written and belong to this unit.
+                unsafe { self.activate_tile(&tile, rows, [row, column]) };
+            }
+        }
+    }
+
+    /// The part of the epilogue that is not applied in registers.
+    unsafe fn activate_tile(&self, tile: &Tile, rows: usize, [row, column]: [usize; 2]) {
+        let epilogue = &self.job.epilogue;
+        let late = epilogue.residual.filter(|residual| residual.after_activation);
+        if epilogue.activation.bounds().is_some() && late.is_none() {
+            return;
+        }
+        for r in 0..rows {
+            let out = tile.out.wrapping_add(r * tile.out_row);
+            // SAFETY: passed on.
+            let out = unsafe { std::slice::from_raw_parts_mut(out, tile.columns) };
+            if epilogue.activation.bounds().is_none() {
+                activate(self.job.isa, epilogue.activation, out);
+            }
+            if let Some(residual) = late {
+                let start = self.item.out + (row + r) * tile.out_row + column;
+                let residual = &residual.data[start..start + tile.columns];
+                out.iter_mut().zip(residual).for_each(|(out, value)| *out += value);
+            }
+        }
+    }
+}
+
+/// Part `index` of `parts` nearly equal parts of `0..count`.
+fn part(count: usize, parts: usize, index: usize) -> Range<usize> {
+    index * count / parts..(index + 1) * count / parts
+}
+
+/// Copies rows of any strides so that each is contiguous.
+unsafe fn copy_rows(left: Left, depth: usize, out: &mut [f32]) {
+    const BLOCK: usize = 16;
+    let rows = out.len() / depth.max(1);
+    for first in (0..rows).step_by(BLOCK) {
+        for step in 0..depth {
+            let column = left.first.wrapping_add(step * left.step);
+            for row in first..(first + BLOCK).min(rows) {
+                // SAFETY: the caller promises `rows` rows of `depth` steps.
+                out[row * depth + step] = unsafe { *column.wrapping_add(row * left.row) };
+            }
+        }
+    }
+}
