@@ -4,9 +4,16 @@
 //! them. The instruction set is chosen when the program runs, so one build serves every CPU of its
 //! architecture.
 
+mod context;
+mod convert;
+pub mod elementwise;
 pub mod gemm;
+pub mod norm;
 pub mod pool;
+mod rows;
 mod scratch;
+pub mod softmax;
 pub mod threads;
 
+pub use context::Context;
 pub use pool::{Schedule, ThreadPool};
