@@ -16,13 +16,14 @@ mod packed;
 mod shapes;
 mod source;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tile;
 
 use remuda_simd::Isa;
 
 use crate::pool::{Shared, ThreadPool};
 
+pub(crate) use activate::activate;
 pub use blocked::Offsets;
 pub use epilogue::{Activation, Epilogue, Residual};
 pub use matrix::Matrix;
@@ -71,9 +72,9 @@ pub enum GemmError {
 pub enum Rhs<'a> {
     /// A matrix as it lies, packed on the fly where that pays.
     Matrix(Matrix<'a>),
-    /// Weights packed in advance. Offsets of a batch do not apply.
+    /// Weights packed in advance, shared by the items of a batch.
     Packed(&'a PackedB),
-    /// Anything that writes its own strips. Offsets of a batch do not apply.
+    /// Anything that writes its own strips; it is told the offset of the item.
     Source(&'a dyn PanelSource),
 }
 
@@ -132,7 +133,7 @@ impl<'a> Product<'a> {
     /// A single product without an epilogue.
     #[must_use]
     pub fn new(lhs: Matrix<'a>, rhs: Rhs<'a>) -> Self {
-        const ONE: &[Offsets] = &[Offsets { lhs: 0, rhs: 0, out: 0 }];
+        const ONE: &[Offsets] = &[Offsets { lhs: 0, rhs: 0, out: 0, row_bias: 0 }];
         Self { lhs, rhs, epilogue: Epilogue::default(), items: ONE }
     }
 
@@ -182,7 +183,7 @@ impl<'a> Product<'a> {
             Rhs::Matrix(matrix) => Some((matrix.extent(), matrix.data.len())),
             Rhs::Packed(_) | Rhs::Source(_) => None,
         };
-        let mut farthest = 0;
+        let (mut farthest, mut bias_start) = (0, 0);
         for item in self.items {
             fits("output", item.out, needed, out_length)?;
             fits("left-hand side", item.lhs, self.lhs.extent(), self.lhs.data.len())?;
@@ -190,9 +191,14 @@ impl<'a> Product<'a> {
                 fits("right-hand side", item.rhs, extent, length)?;
             }
             farthest = farthest.max(item.out);
+            bias_start = bias_start.max(item.row_bias);
         }
         self.check_apart(out_row)?;
-        self.epilogue.check(rows, columns, farthest.saturating_add(needed))
+        self.epilogue.check(
+            bias_start.saturating_add(rows),
+            columns,
+            farthest.saturating_add(needed),
+        )
     }
 
     /// Whether the outputs of a batch are apart from each other, be it one after the other or side

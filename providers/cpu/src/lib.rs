@@ -5,6 +5,7 @@
 //! architecture.
 
 mod context;
+pub mod conv;
 mod convert;
 pub mod elementwise;
 pub mod gemm;

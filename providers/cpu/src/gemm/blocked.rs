@@ -34,6 +34,8 @@ pub struct Offsets {
     pub rhs: usize,
     /// Start of the output, and of a residual.
     pub out: usize,
+    /// Start of the row bias.
+    pub row_bias: usize,
 }
 
 /// A checked product.
@@ -147,7 +149,7 @@ impl Job<'_> {
             finish.column_bias = at(bias, column);
         }
         if let Some(bias) = epilogue.row_bias {
-            finish.row_bias = at(bias, row);
+            finish.row_bias = at(bias, item.row_bias + row);
         }
         if let Some(residual) = epilogue.residual.filter(|residual| !residual.after_activation) {
             finish.residual = at(residual.data, item.out + row * self.out_row + column);
@@ -223,19 +225,18 @@ impl Slab<'_> {
                 groups(strips).for_each(|group| unsafe { self.pack_group(*source, left, group) });
             }
             Rhs::Matrix(matrix) => {
-                let matrix = Matrix { data: &matrix.data[self.item.rhs..], ..*matrix };
                 let whole =
-                    strips.start..self.readable_in_place(&matrix).clamp(strips.start, strips.end);
+                    strips.start..self.readable_in_place(matrix).clamp(strips.start, strips.end);
                 let rest = whole.end..strips.end;
                 for group in groups(whole) {
-                    let start = self.depth.start * matrix.row_stride + group.start * STRIP;
-                    let first = matrix.data.as_ptr().wrapping_add(start);
+                    let row = self.item.rhs + self.depth.start * matrix.row_stride;
+                    let first = matrix.data.as_ptr().wrapping_add(row + group.start * STRIP);
                     let right = Right { first, strip: STRIP, step: matrix.row_stride };
                     // SAFETY: passed on; these strips are whole.
                     unsafe { self.run_group(left, right, group) };
                 }
                 // SAFETY: passed on.
-                groups(rest).for_each(|group| unsafe { self.pack_group(&matrix, left, group) });
+                groups(rest).for_each(|group| unsafe { self.pack_group(matrix, left, group) });
             }
         }
     }
@@ -255,7 +256,7 @@ impl Slab<'_> {
     unsafe fn pack_group(&self, source: &dyn PanelSource, left: Left, group: Range<usize>) {
         let strip = self.depth.len() * STRIP;
         with_scratch(group.len() * strip, |floats| {
-            source.pack(self.depth.clone(), group.clone(), floats);
+            source.pack(self.item.rhs, self.depth.clone(), group.clone(), floats);
             let right = Right { first: floats.as_ptr(), strip, step: STRIP };
             // SAFETY: passed on.
             unsafe { self.run_group(left, right, group) };

@@ -23,7 +23,7 @@ impl PackedB {
         let (rows, columns) = (source.rows(), source.columns());
         let strips = columns.div_ceil(STRIP);
         let mut floats = AlignedFloats::zeroed(strips * rows * STRIP);
-        source.pack(0..rows, 0..strips, floats.as_mut_slice());
+        source.pack(0, 0..rows, 0..strips, floats.as_mut_slice());
         Self { rows, columns, floats }
     }
 
@@ -78,12 +78,12 @@ impl<T: HalfFloat> PanelSource for Matrix<'_, T> {
         self.columns
     }
 
-    fn pack(&self, rows: Range<usize>, strips: Range<usize>, out: &mut [f32]) {
+    fn pack(&self, start: usize, rows: Range<usize>, strips: Range<usize>, out: &mut [f32]) {
         let mut out = out.iter_mut();
         for strip in strips {
             let first = strip * STRIP;
             for row in rows.clone() {
-                let start = row * self.row_stride;
+                let start = start + row * self.row_stride;
                 for (column, value) in (first..first + STRIP).zip(&mut out) {
                     let index = start + column * self.column_stride;
                     *value = if column < self.columns { self.data[index].widen() } else { 0.0 };

@@ -4,6 +4,8 @@
 //! A convolution writes such strips straight from its image and a quantised weight dequantises
 //! into them, so neither is ever stored as a whole matrix of floats.
 
+use std::ops::Range;
+
 use super::matrix::Matrix;
 
 /// Columns of a strip, whatever the instruction set: packed weights fit them all.
@@ -19,8 +21,9 @@ pub trait PanelSource: Sync {
 
     /// Writes rows `rows` of strips `strips` to `out`, strip after strip, `[rows][STRIP]` each.
     ///
-    /// Columns past the last are written as zeros. `out` is exactly as long as that takes.
-    fn pack(&self, rows: std::ops::Range<usize>, strips: std::ops::Range<usize>, out: &mut [f32]);
+    /// `start` is where the item of a batch begins, [`Offsets::rhs`](super::Offsets::rhs). Columns
+    /// past the last may hold anything. `out` is exactly as long as that takes.
+    fn pack(&self, start: usize, rows: Range<usize>, strips: Range<usize>, out: &mut [f32]);
 }
 
 impl PanelSource for Matrix<'_> {
@@ -32,14 +35,14 @@ impl PanelSource for Matrix<'_> {
         self.columns
     }
 
-    fn pack(&self, rows: std::ops::Range<usize>, strips: std::ops::Range<usize>, out: &mut [f32]) {
+    fn pack(&self, start: usize, rows: Range<usize>, strips: Range<usize>, out: &mut [f32]) {
         if rows.is_empty() {
             return;
         }
         for (strip, out) in strips.zip(out.chunks_exact_mut(rows.len() * STRIP)) {
             let first = strip * STRIP;
             let width = STRIP.min(self.columns - first);
-            let start = rows.start * self.row_stride + first * self.column_stride;
+            let start = start + rows.start * self.row_stride + first * self.column_stride;
             let data = &self.data[start..];
             if self.column_stride == 1 {
                 pack_rows(data, self.row_stride, width, out);

@@ -17,6 +17,7 @@ fn a_batch_with_a_broadcast_side_equals_its_items() {
             lhs: i * rows * depth,
             rhs: i % 2 * depth * columns,
             out: i * rows * columns,
+            row_bias: 0,
         })
         .collect();
     let lhs = Matrix::new(&a, rows, depth).unwrap();

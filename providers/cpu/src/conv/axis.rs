@@ -1,0 +1,92 @@
+//! One spatial axis: which elements of it a window touches and how they are stored.
+//!
+//! Along an axis of stride `s`, tap `t` of the window of output `o` reads element
+//! `o * s + t * dilation` of the padded axis. If the axis is stored as one row per remainder modulo
+//! `s`, that is element `o + t * dilation / s` of the row `t * dilation % s`: neighbouring outputs
+//! read neighbouring elements, whatever the stride. Only the rows that some tap reads are stored.
+
+/// One spatial axis of a convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AxisSpec {
+    /// Elements of the input.
+    pub input: usize,
+    /// Taps of the window.
+    pub kernel: usize,
+    /// Distance of neighbouring windows.
+    pub stride: usize,
+    /// Distance of neighbouring taps.
+    pub dilation: usize,
+    /// Zeros before and after the input.
+    pub pads: [usize; 2],
+}
+
+/// An axis in its stored form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Axis {
+    pub(super) input: usize,
+    pub(super) output: usize,
+    pub(super) stride: usize,
+    pub(super) pad: usize,
+    /// Remainders that are stored, each a row.
+    pub(super) remainders: Vec<usize>,
+    /// Elements of such a row.
+    pub(super) length: usize,
+    /// Where each tap of the first output lies in the stored axis.
+    pub(super) taps: Vec<usize>,
+}
+
+impl Axis {
+    pub(super) fn new(spec: &AxisSpec) -> Option<Self> {
+        let AxisSpec { input, kernel, stride, dilation, pads } = *spec;
+        if kernel == 0 || stride == 0 || dilation == 0 {
+            return None;
+        }
+        let span = (kernel - 1).checked_mul(dilation)?.checked_add(1)?;
+        let padded = input.checked_add(pads[0])?.checked_add(pads[1])?;
+        let output = padded.checked_sub(span)? / stride + 1;
+        let mut remainders: Vec<_> = (0..kernel).map(|tap| tap * dilation % stride).collect();
+        remainders.sort_unstable();
+        remainders.dedup();
+        let length = output + (span - 1) / stride;
+        let taps = (0..kernel)
+            .map(|tap| {
+                let row = remainders.partition_point(|&r| r < tap * dilation % stride);
+                row * length + tap * dilation / stride
+            })
+            .collect();
+        Some(Self { input, output, stride, pad: pads[0], remainders, length, taps })
+    }
+
+    /// An axis of size one that nothing happens along.
+    pub(super) fn single() -> Self {
+        Self {
+            input: 1,
+            output: 1,
+            stride: 1,
+            pad: 0,
+            remainders: vec![0],
+            length: 1,
+            taps: vec![0],
+        }
+    }
+
+    /// Elements of the stored axis.
+    pub(super) fn stored(&self) -> usize {
+        self.remainders.len() * self.length
+    }
+
+    /// Whether the stored axis is the input itself.
+    pub(super) fn is_plain(&self) -> bool {
+        self.stride == 1 && self.pad == 0 && self.length == self.input
+    }
+
+    /// The input element at each place of the stored axis; nothing where that is padding.
+    pub(super) fn sources(&self) -> impl Iterator<Item = Option<usize>> {
+        self.remainders.iter().flat_map(move |remainder| {
+            (0..self.length).map(move |index| {
+                let padded = index * self.stride + remainder;
+                padded.checked_sub(self.pad).filter(|&source| source < self.input)
+            })
+        })
+    }
+}
