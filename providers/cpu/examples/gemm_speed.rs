@@ -12,8 +12,8 @@
 use std::io::BufRead;
 use std::time::Instant;
 
-use remuda_cpu::ThreadPool;
-use remuda_cpu::gemm::{Engine, Matrix, PackedB, Product, Rhs};
+use remuda_cpu::gemm::{Matrix, PackedB, Product, Rhs};
+use remuda_cpu::{Context, ThreadPool};
 use remuda_simd::Isa;
 
 const ROUNDS: usize = 15;
@@ -36,12 +36,12 @@ impl Case {
         Self { sizes, a, b, packed, out: vec![0.0; m * n] }
     }
 
-    fn ours(&mut self, engine: Engine<'_>, is_packed: bool) {
+    fn ours(&mut self, context: Context<'_>, is_packed: bool) {
         let [m, k, n] = self.sizes;
         let lhs = Matrix::new(&self.a, m, k).expect("sizes fit");
         let rhs = Matrix::new(&self.b, k, n).expect("sizes fit");
         let rhs = if is_packed { Rhs::Packed(&self.packed) } else { Rhs::Matrix(rhs) };
-        Product::new(lhs, rhs).run(engine, &mut self.out, n).expect("sizes fit");
+        Product::new(lhs, rhs).run(context, &mut self.out, n).expect("sizes fit");
     }
 
     fn gemm_crate(&mut self, threads: usize) {
@@ -105,11 +105,11 @@ fn main() {
         let numbers: Vec<usize> = line.split_whitespace().filter_map(|n| n.parse().ok()).collect();
         let [m, k, n, threads] = numbers[..] else { continue };
         let pool = ThreadPool::new(threads).expect("threads");
-        let engine = Engine { pool: &pool, isa };
+        let context = Context::new(isa, &pool);
         let mut case = Case::new([m, k, n]);
         let mut contenders: [Contender<'_>; 4] = [
-            ("packed", Box::new(|case| case.ours(engine, true))),
-            ("unpacked", Box::new(|case| case.ours(engine, false))),
+            ("packed", Box::new(|case| case.ours(context, true))),
+            ("unpacked", Box::new(|case| case.ours(context, false))),
             ("gemm", Box::new(|case| case.gemm_crate(threads))),
             ("matrixmultiply", Box::new(Case::matrixmultiply)),
         ];

@@ -13,7 +13,8 @@ mod image;
 mod tests;
 mod windows;
 
-use crate::gemm::{Engine, Epilogue, GemmError, Matrix, Offsets, Product, Rhs};
+use crate::Context;
+use crate::gemm::{Epilogue, GemmError, Matrix, Offsets, Product, Rhs};
 use crate::scratch::with_scratch;
 
 use axis::Axis;
@@ -125,7 +126,7 @@ impl Conv {
     /// When a slice is too short.
     pub fn run(
         &self,
-        engine: Engine<'_>,
+        context: Context<'_>,
         input: &[f32],
         weights: &[f32],
         epilogue: Epilogue<'_>,
@@ -137,10 +138,10 @@ impl Conv {
         check("output", out_len, out.len())?;
         epilogue.check(self.groups * self.output, usize::MAX, out_len)?;
         if self.input == 1 && self.output == 1 {
-            return Ok(self.run_depthwise(engine, input, weights, epilogue, out)?);
+            return Ok(self.run_depthwise(context, input, weights, epilogue, out)?);
         }
         if self.layout.is_plain() {
-            return self.multiply(engine, input, weights, epilogue, (0..self.batch, out));
+            return self.multiply(context, input, weights, epilogue, (0..self.batch, out));
         }
         let channels = self.groups * self.input;
         let image = channels * self.layout.channel_len();
@@ -150,8 +151,8 @@ impl Conv {
             let start = first * channels * self.layout.plain_len();
             with_scratch(images.len() * image + windows::SLACK, |arranged| {
                 let (body, _) = arranged.split_at_mut(images.len() * image);
-                self.layout.arrange(engine.pool, &input[start..], body);
-                self.multiply(engine, arranged, weights, epilogue, (images, &mut *out))
+                self.layout.arrange(context.pool, &input[start..], body);
+                self.multiply(context, arranged, weights, epilogue, (images, &mut *out))
             })?;
         }
         Ok(())
@@ -160,7 +161,7 @@ impl Conv {
     /// The products of `images`, whose rearranged form `arranged` is.
     fn multiply(
         &self,
-        engine: Engine<'_>,
+        context: Context<'_>,
         arranged: &[f32],
         weights: &[f32],
         epilogue: Epilogue<'_>,
@@ -186,7 +187,7 @@ impl Conv {
             Rhs::Source(&windows)
         };
         let product = Product { lhs, rhs, epilogue, items: &items };
-        Ok(product.run(engine, out, outputs)?)
+        Ok(product.run(context, out, outputs)?)
     }
 
     /// Elements of a window over all channels of a group.

@@ -19,9 +19,8 @@ mod source;
 pub(crate) mod tests;
 mod tile;
 
-use remuda_simd::Isa;
-
-use crate::pool::{Shared, ThreadPool};
+use crate::Context;
+use crate::pool::Shared;
 
 pub(crate) use activate::activate;
 pub use blocked::Offsets;
@@ -107,15 +106,6 @@ impl Rhs<'_> {
     }
 }
 
-/// Where a product runs.
-#[derive(Debug, Clone, Copy)]
-pub struct Engine<'a> {
-    /// The threads.
-    pub pool: &'a ThreadPool,
-    /// The instructions.
-    pub isa: Isa,
-}
-
 /// A product, or a batch of products of one shape.
 #[derive(Debug, Clone, Copy)]
 pub struct Product<'a> {
@@ -143,7 +133,7 @@ impl<'a> Product<'a> {
     /// When sizes do not fit each other or a slice is too short; nothing has been written then.
     pub fn run(
         &self,
-        engine: Engine<'_>,
+        context: Context<'_>,
         out: &mut [f32],
         out_row: usize,
     ) -> Result<(), GemmError> {
@@ -153,7 +143,7 @@ impl<'a> Product<'a> {
             return Ok(());
         }
         let job = Job {
-            isa: engine.isa,
+            isa: context.isa,
             lhs: self.lhs,
             rhs: self.rhs,
             rows,
@@ -166,7 +156,7 @@ impl<'a> Product<'a> {
         };
         // SAFETY: `check` has shown that every item lies within its slices and that outputs do not
         // overlap; `out` is borrowed mutably until the end.
-        unsafe { job.run(engine.pool) };
+        unsafe { job.run(context.pool) };
         Ok(())
     }
 

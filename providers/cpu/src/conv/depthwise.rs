@@ -7,7 +7,8 @@
 use remuda_simd::{Kernel, Simd};
 
 use super::Conv;
-use crate::gemm::{Engine, Epilogue, GemmError, activate};
+use crate::Context;
+use crate::gemm::{Epilogue, GemmError, activate};
 use crate::pool::Schedule;
 use crate::scratch::with_scratch;
 
@@ -20,7 +21,7 @@ const SLACK: usize = TOGETHER * remuda_simd::MAX_LANES;
 impl Conv {
     pub(super) fn run_depthwise(
         &self,
-        engine: Engine<'_>,
+        context: Context<'_>,
         input: &[f32],
         weights: &[f32],
         epilogue: Epilogue<'_>,
@@ -35,7 +36,7 @@ impl Conv {
             return Ok(());
         }
         let scratch = layout.channel_len() + line + 2 * SLACK;
-        engine.pool.parallel_pieces(out, outputs, Schedule::Static, |index, out| {
+        context.pool.parallel_pieces(out, outputs, Schedule::Static, |index, out| {
             if index >= self.batch * channels {
                 return;
             }
@@ -47,9 +48,14 @@ impl Conv {
                     &mut image[..layout.channel_len()],
                 );
                 let weights = &weights[channel * taps..][..taps];
-                engine.isa.run(Line { image, offsets: &offsets, weights, sums: &mut sums[..line] });
+                context.isa.run(Line {
+                    image,
+                    offsets: &offsets,
+                    weights,
+                    sums: &mut sums[..line],
+                });
                 let bias = epilogue.row_bias.map_or(0.0, |bias| bias[channel]);
-                self.write_rows(engine, &epilogue, [index, line], (sums, bias), out);
+                self.write_rows(context, &epilogue, [index, line], (sums, bias), out);
             });
         });
         Ok(())
@@ -58,7 +64,7 @@ impl Conv {
     /// Takes the rows of the output out of the line and applies the epilogue.
     fn write_rows(
         &self,
-        engine: Engine<'_>,
+        context: Context<'_>,
         epilogue: &Epilogue<'_>,
         [index, line]: [usize; 2],
         (sums, bias): (&[f32], f32),
@@ -84,7 +90,7 @@ impl Conv {
                 }
             };
             add(false, out);
-            activate(engine.isa, epilogue.activation, out);
+            activate(context.isa, epilogue.activation, out);
             add(true, out);
         }
     }

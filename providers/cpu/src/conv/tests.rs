@@ -4,9 +4,9 @@ use proptest::prelude::*;
 use remuda_simd::Isa;
 
 use super::{AXES, AxisSpec, Conv, ConvError};
-use crate::ThreadPool;
 use crate::gemm::tests::{Numbers, activated};
-use crate::gemm::{Activation, Engine, Epilogue, GemmError, Residual};
+use crate::gemm::{Activation, Epilogue, GemmError, Residual};
+use crate::{Context, ThreadPool};
 
 #[derive(Debug, Clone)]
 struct Case {
@@ -83,7 +83,7 @@ fn run_case(case: &Case, seed: u64, threads: usize) {
     let pool = ThreadPool::new(threads).unwrap();
     for isa in Isa::available() {
         let mut out = vec![f32::NAN; conv.output_len()];
-        conv.run(Engine { pool: &pool, isa }, &input, &weights, epilogue, &mut out).unwrap();
+        conv.run(Context::new(isa, &pool), &input, &weights, epilogue, &mut out).unwrap();
         assert_eq!(out.len(), want.len());
         for (index, (got, want)) in out.iter().zip(&want).enumerate() {
             let close = (f64::from(*got) - want).abs() <= 2e-5 * (1.0 + want.abs());
@@ -172,8 +172,8 @@ fn sizes_that_do_not_fit_are_errors() {
     assert_eq!(fails([2, 2], 1, &square(usize::MAX / 2, 1, 1, 0)), ConvError::TooLarge);
     let conv = Conv::new(1, [2, 2], 1, &square(4, 3, 1, 1)).unwrap();
     let pool = ThreadPool::single();
-    let engine = Engine { pool: &pool, isa: Isa::best() };
-    let error = conv.run(engine, &[0.0; 31], &[0.0; 36], Epilogue::default(), &mut [0.0; 32]);
+    let context = Context::new(Isa::best(), &pool);
+    let error = conv.run(context, &[0.0; 31], &[0.0; 36], Epilogue::default(), &mut [0.0; 32]);
     let short = GemmError::TooShort { what: "input", needed: Some(32), got: 31 };
     assert_eq!(error, Err(ConvError::Product(short)));
 }

@@ -5,8 +5,8 @@ mod products;
 
 use remuda_simd::Isa;
 
-use super::{Activation, Engine, Epilogue, Matrix, PackedB, Product, Rhs};
-use crate::ThreadPool;
+use super::{Activation, Epilogue, Matrix, PackedB, Product, Rhs};
+use crate::{Context, ThreadPool};
 
 /// A small generator, so that a failing case is known by its numbers alone.
 pub(crate) struct Numbers(u64);
@@ -148,7 +148,7 @@ pub(super) fn check(
         if epilogue.beta == 0.0 {
             out.fill(f32::NAN);
         }
-        product.run(Engine { pool, isa }, &mut out, rhs.columns).unwrap();
+        product.run(Context::new(isa, pool), &mut out, rhs.columns).unwrap();
         let what = format!("{isa}, {} threads, {lhs:.0?} * {right:?}", pool.size());
         let what = what.split("data").next().unwrap_or("").to_owned()
             + &format!("{}x{}x{} {right:?}", lhs.rows, lhs.columns, rhs.columns);

@@ -3,8 +3,8 @@
 use remuda_simd::Isa;
 
 use super::{Numbers, assert_close, expected};
-use crate::ThreadPool;
-use crate::gemm::{Engine, GemmError, Matrix, Offsets, Product, Rhs};
+use crate::gemm::{GemmError, Matrix, Offsets, Product, Rhs};
+use crate::{Context, ThreadPool};
 
 #[test]
 fn a_batch_with_a_broadcast_side_equals_its_items() {
@@ -27,7 +27,7 @@ fn a_batch_with_a_broadcast_side_equals_its_items() {
         let pool = ThreadPool::new(threads).unwrap();
         for isa in Isa::available() {
             let mut out = vec![f32::NAN; batch * rows * columns];
-            product.run(Engine { pool: &pool, isa }, &mut out, columns).unwrap();
+            product.run(Context::new(isa, &pool), &mut out, columns).unwrap();
             for (item, out) in items.iter().zip(out.chunks(rows * columns)) {
                 let lhs = Matrix::new(&a[item.lhs..], rows, depth).unwrap();
                 let rhs = Matrix::new(&b[item.rhs..], depth, columns).unwrap();
@@ -47,13 +47,13 @@ fn outputs_may_interleave_but_not_overlap() {
     let lhs = Matrix::new(&a, rows, depth).unwrap();
     let rhs = Matrix::new(&b, depth, columns).unwrap();
     let pool = ThreadPool::single();
-    let engine = Engine { pool: &pool, isa: Isa::best() };
+    let context = Context::new(Isa::best(), &pool);
     let run = |distance: usize, out_row: usize| {
         let items: Vec<_> =
             (0..heads).map(|head| Offsets { out: head * distance, ..Offsets::default() }).collect();
         let product = Product { items: &items, ..Product::new(lhs, Rhs::Matrix(rhs)) };
         let mut out = vec![0.0; 1000];
-        product.run(engine, &mut out, out_row).map(|()| out)
+        product.run(context, &mut out, out_row).map(|()| out)
     };
     let out = run(columns, heads * columns).unwrap();
     for row in out.chunks(heads * columns).take(rows) {

@@ -4,10 +4,8 @@ use proptest::prelude::*;
 use remuda_simd::Isa;
 
 use super::{Numbers, check, expected};
-use crate::ThreadPool;
-use crate::gemm::{
-    Activation, Engine, Epilogue, GemmError, Matrix, PackedB, Product, Residual, Rhs,
-};
+use crate::gemm::{Activation, Epilogue, GemmError, Matrix, PackedB, Product, Residual, Rhs};
+use crate::{Context, ThreadPool};
 
 /// Around the sizes of tiles, strips and blocks.
 const EDGES: [usize; 16] = [0, 1, 2, 3, 5, 6, 7, 8, 9, 15, 16, 17, 47, 48, 49, 65];
@@ -113,7 +111,7 @@ fn nan_and_infinity_reach_exactly_the_elements_that_depend_on_them() {
             let epilogue = Epilogue { activation, ..Epilogue::default() };
             let product = Product { epilogue, ..Product::new(lhs, Rhs::Matrix(rhs)) };
             let mut out = vec![0.0; rows * columns];
-            product.run(Engine { pool: &pool, isa }, &mut out, columns).unwrap();
+            product.run(Context::new(isa, &pool), &mut out, columns).unwrap();
             for (index, (got, want)) in out.iter().zip(expected(&product, rhs, &[])).enumerate() {
                 assert_eq!(got.is_nan(), index / columns == 2, "{isa} {activation:?} {index}");
                 let finite = got.is_finite() == want.0.is_finite();
@@ -131,7 +129,7 @@ fn a_padded_output_keeps_what_lies_between_its_rows() {
     let pool = ThreadPool::single();
     for isa in Isa::available() {
         let mut out = vec![-7.0; 13];
-        product.run(Engine { pool: &pool, isa }, &mut out, 8).unwrap();
+        product.run(Context::new(isa, &pool), &mut out, 8).unwrap();
         let row = [3.0; 5];
         assert_eq!(out, [&row[..], &[-7.0; 3], &row].concat());
     }
@@ -145,9 +143,9 @@ fn operands_that_do_not_fit_are_errors() {
     let lhs = Matrix::new(&a, 3, 4).unwrap();
     let rhs = Matrix::new(&b, 4, 3).unwrap();
     let pool = ThreadPool::single();
-    let engine = Engine { pool: &pool, isa: Isa::best() };
+    let context = Context::new(Isa::best(), &pool);
     let run = |product: Product<'_>, length: usize, stride: usize| {
-        product.run(engine, &mut vec![0.0; length], stride).unwrap_err()
+        product.run(context, &mut vec![0.0; length], stride).unwrap_err()
     };
     let product = Product::new(lhs, Rhs::Matrix(rhs));
     assert_eq!(
@@ -173,7 +171,7 @@ fn packed_weights_serve_many_threads_at_once() {
     let run = || {
         let mut out = vec![0.0; 20 * 90];
         let product = Product::new(lhs, Rhs::Packed(&packed));
-        product.run(Engine { pool: &pool, isa: Isa::best() }, &mut out, 90).unwrap();
+        product.run(Context::new(Isa::best(), &pool), &mut out, 90).unwrap();
         out
     };
     let first = run();
