@@ -1,0 +1,142 @@
+//! The whole cost of an assignment, and whether it fits the budgets.
+
+use crate::memory::{ALIGN_BYTES, Order, lives};
+use crate::model::Model;
+use crate::state::State;
+use crate::waves::{Effort, Waves, cheapest};
+
+/// What decides between two assignments: the cost, then how preferred the providers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Score {
+    pub(crate) cost: i64,
+    pub(crate) rank: u64,
+}
+
+/// An assignment, its parts and its score.
+#[derive(Debug, Clone)]
+pub(crate) struct Judged {
+    pub(crate) score: Score,
+    /// Per class.
+    pub(crate) waves: Vec<Waves>,
+    /// The provider that is furthest over its budget, with what it needs; none if all fit.
+    pub(crate) over: Option<Over>,
+}
+
+/// A budget that is missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Over {
+    pub(crate) provider: usize,
+    pub(crate) needed: u64,
+    pub(crate) budget: u64,
+}
+
+impl Over {
+    /// By how much.
+    pub(crate) fn excess(&self) -> u64 {
+        self.needed - self.budget
+    }
+}
+
+/// Judges `state`.
+pub(crate) fn judge(state: &State<'_>, effort: Effort) -> Judged {
+    let model = state.model;
+    let waves: Vec<Waves> = (0..model.classes())
+        .map(|class| {
+            let owner = model.owners(class, state.owner());
+            cheapest(&model.graph, &owner, &model.launch[class], effort)
+        })
+        .collect();
+    let launch: i64 = waves.iter().map(|waves| waves.launch).sum();
+    let score = Score { cost: state.base() + launch, rank: rank(state) };
+    let over = over_budget(state, &waves);
+    Judged { score, waves, over }
+}
+
+/// How far down the list of providers the units sit.
+pub(crate) fn rank(state: &State<'_>) -> u64 {
+    state.owner().iter().map(|&provider| u64::from(provider)).sum()
+}
+
+/// The budget that weights and workspace alone miss by most.
+pub(crate) fn over_by_weights(state: &State<'_>) -> Option<Over> {
+    let model = state.model;
+    let overs = (0..model.providers).filter_map(|provider| {
+        let budget = model.budgets[provider]?;
+        let needed = fixed_need(state, provider);
+        (needed > budget).then_some(Over { provider, needed, budget })
+    });
+    worst(overs)
+}
+
+/// Weights and, if the provider is used at all, its workspace.
+pub(crate) fn fixed_need(state: &State<'_>, provider: usize) -> u64 {
+    let model = state.model;
+    let used = (0..model.classes()).any(|class| state.population(class, provider) > 0);
+    let workspace = if used { model.prices.workspace[provider] } else { 0 };
+    state.resident(provider).saturating_add(workspace)
+}
+
+fn worst(overs: impl Iterator<Item = Over>) -> Option<Over> {
+    overs.max_by_key(|over| (over.excess(), std::cmp::Reverse(over.provider)))
+}
+
+/// The budget that is missed by most, activations included.
+fn over_budget(state: &State<'_>, waves: &[Waves]) -> Option<Over> {
+    if let Some(over) = over_by_weights(state) {
+        return Some(over);
+    }
+    let tight: Vec<usize> = (0..state.model.providers).filter(|&p| may_bind(state, p)).collect();
+    if tight.is_empty() {
+        return None;
+    }
+    let mut overs = Vec::new();
+    for (class, waves) in waves.iter().enumerate() {
+        let order = Order {
+            owner: state.model.owners(class, state.owner()),
+            part_of: waves.wave_of.clone(),
+            parts: waves.sequence.len(),
+        };
+        overs.extend(over_in_order(state, class, &order, &tight));
+    }
+    worst(overs.into_iter())
+}
+
+/// The budgets among `tight` that `order` misses.
+pub(crate) fn over_in_order(
+    state: &State<'_>,
+    class: usize,
+    order: &Order,
+    tight: &[usize],
+) -> Vec<Over> {
+    let model = state.model;
+    let lives = lives(model, class, order);
+    let overs = tight.iter().filter_map(|&provider| {
+        let budget = model.budgets[provider]?;
+        let fixed = fixed_need(state, provider);
+        let arena = lives.fit(provider, budget.saturating_sub(fixed)).err()?;
+        Some(Over { provider, needed: fixed.saturating_add(arena), budget })
+    });
+    overs.collect()
+}
+
+/// Whether the budget would be missed if every tensor were alive at once.
+pub(crate) fn may_bind(state: &State<'_>, provider: usize) -> bool {
+    let model = state.model;
+    model.budgets[provider].is_some_and(|budget| {
+        let most = model.prices.bytes.iter().map(|bytes| all_bytes(bytes)).max().unwrap_or(0);
+        fixed_need(state, provider).saturating_add(most) > budget
+    })
+}
+
+fn all_bytes(bytes: &[u64]) -> u64 {
+    let rounded = bytes.iter().map(|&bytes| bytes.div_ceil(ALIGN_BYTES) * ALIGN_BYTES);
+    rounded.fold(0, u64::saturating_add)
+}
+
+impl Model {
+    /// What one judgement visits.
+    pub(crate) fn judge_work(&self) -> u64 {
+        let memory = if self.budgets.iter().any(Option::is_some) { 2 } else { 1 };
+        self.graph.size() * self.classes() as u64 * memory
+    }
+}

@@ -1,0 +1,206 @@
+//! Holds a problem, makes plans for it, and takes back what providers refuse afterwards.
+
+mod candidates;
+
+use candidates::{Candidate, Candidates};
+use remuda_base::{Map, Set};
+
+use crate::assemble::{class_plan, provider_uses};
+use crate::error::PlanError;
+use crate::explain::Explainer;
+use crate::fingerprint::fingerprint;
+use crate::ids::{NodeId, ProviderId};
+use crate::model::Model;
+use crate::notice::{Notice, Notices};
+use crate::options::Options;
+use crate::permit::{Permits, check_fallback};
+use crate::plan::{Plan, PlanId};
+use crate::prepare::prepare;
+use crate::problem::Problem;
+use crate::reason::Code;
+use crate::schedule::Schedule;
+use crate::state::State;
+use crate::validate::validate;
+use crate::verify::verify;
+use crate::waves::Effort;
+
+/// Makes plans for one problem.
+#[derive(Debug)]
+pub struct Planner {
+    problem: Problem,
+    options: Options,
+    permits: Permits,
+    model: Model,
+    notices: Vec<Notice>,
+    rounds: Map<ProviderId, u32>,
+}
+
+impl Planner {
+    /// Checks and prices the problem.
+    ///
+    /// # Errors
+    /// If the problem contradicts itself, the fallback cannot run everything, or the user's wishes
+    /// leave a node without a provider.
+    pub fn new(problem: Problem, options: Options) -> Result<Self, PlanError> {
+        validate(&problem)?;
+        check_fallback(&problem)?;
+        let permits = Permits::new(&problem, &options)?;
+        let mut notices = Notices::default();
+        let model = prepare(&problem, &permits, &mut notices)?;
+        let notices = notices.finish();
+        Ok(Self { problem, options, permits, model, notices, rounds: Map::new() })
+    }
+
+    /// The problem that is planned for.
+    #[must_use]
+    pub fn problem(&self) -> &Problem {
+        &self.problem
+    }
+
+    /// Identifies the question that [`Planner::plan`] answers now: the problem, the options and the
+    /// refusals so far. A stored plan with the same [`Plan::problem`] can be used as it is.
+    #[must_use]
+    pub fn question(&self) -> PlanId {
+        fingerprint(&self.problem, &self.options, &self.permits)
+    }
+
+    /// The best plan that is found. Same inputs, same bytes.
+    ///
+    /// A `cached` plan for the same question is checked and returned. One for another question (say,
+    /// new measurements) is a starting point, and is kept unless the new plan is clearly better.
+    ///
+    /// # Errors
+    /// [`PlanError::OutOfMemory`] if nothing was found that fits the budgets; otherwise only
+    /// [`PlanError::Broken`], which is a bug here.
+    pub fn plan(&self, cached: Option<&Plan>) -> Result<Plan, PlanError> {
+        let question = self.question();
+        if let Some(plan) = cached
+            && plan.problem == question
+            && plan.content_id() == plan.id
+            && verify(&self.problem, &self.permits, plan).is_ok()
+        {
+            return Ok(plan.clone());
+        }
+        let mut candidates = Candidates::new(&self.model, &self.options);
+        let previous = cached.and_then(|plan| self.assignment_of(plan));
+        let chosen = candidates.best(previous).map_err(|over| PlanError::OutOfMemory {
+            provider: self.problem.providers[over.provider].name.clone(),
+            needed: over.needed,
+            budget: over.budget,
+        })?;
+        let plan = self.write(chosen, question);
+        verify(&self.problem, &self.permits, &plan)?;
+        Ok(plan)
+    }
+
+    /// Takes `nodes` away from `provider`, which refused them after seeing a part, or failed to
+    /// compile it. Plan again afterwards: every call takes at least one node away from one provider,
+    /// so planning and refusing comes to an end. A provider that refused too often loses all nodes.
+    ///
+    /// # Errors
+    /// [`PlanError::NothingRefused`] if it had none of the nodes; [`PlanError::NoProvider`] or
+    /// [`PlanError::PinRefused`] if a node has nowhere to go now, in which case nothing changes.
+    pub fn refuse(
+        &mut self,
+        nodes: &[NodeId],
+        provider: ProviderId,
+        code: Code,
+        text: &str,
+    ) -> Result<(), PlanError> {
+        let known = provider.index() < self.problem.providers.len();
+        let fresh: Set<NodeId> =
+            nodes.iter().copied().filter(|&node| known && self.may_have(node, provider)).collect();
+        if fresh.is_empty() {
+            let name = self.problem.providers.get(provider.index()).map(|p| p.name.clone());
+            let provider = name.unwrap_or_else(|| provider.to_string());
+            return Err(PlanError::NothingRefused { provider });
+        }
+        let mut permits = self.permits.clone();
+        for &node in &fresh {
+            permits.refused.insert((node, provider), (code, text.to_owned()));
+        }
+        let rounds = self.rounds.get(&provider).copied().unwrap_or(0) + 1;
+        let banned =
+            rounds >= self.options.refusal_rounds && Some(provider) != self.problem.fallback;
+        if banned {
+            let why = format!("set aside after {rounds} refusals, the last: {text}");
+            for node in (0..self.problem.nodes.len()).map(NodeId::from) {
+                if self.permits.pin(node) != Some(provider) {
+                    let entry = permits.refused.entry((node, provider));
+                    entry.or_insert((Code::Quarantined, why.clone()));
+                }
+            }
+        }
+        self.model = prepare(&self.problem, &permits, &mut Notices::default())?;
+        self.permits = permits;
+        self.rounds.insert(provider, rounds);
+        Ok(())
+    }
+
+    fn may_have(&self, node: NodeId, provider: ProviderId) -> bool {
+        let classes = 0..self.problem.classes.len().max(1);
+        node.index() < self.problem.nodes.len()
+            && classes
+                .into_iter()
+                .any(|class| self.permits.refusal(&self.problem, class, node, provider).is_none())
+    }
+
+    /// The assignment of a plan for another question, as far as it speaks of the same things; none
+    /// if some unit may not stay where it was.
+    fn assignment_of(&self, plan: &Plan) -> Option<Vec<u8>> {
+        let known: Map<&str, usize> = plan.nodes.iter().map(String::as_str).zip(0..).collect();
+        let providers: Vec<Option<usize>> = plan
+            .providers
+            .iter()
+            .map(|old| self.problem.provider_named(&old.name).map(ProviderId::index))
+            .collect();
+        let owner = self.model.units.iter().map(|unit| {
+            let &(class, vertex) = unit.members.first()?;
+            let node = *self.model.vertex_nodes[vertex as usize].first()?;
+            let at = *known.get(self.problem.nodes[node as usize].name.as_str())?;
+            let class = plan.classes.get(class as usize).or(plan.classes.first())?;
+            let provider = providers[class.placements.get(at)?.provider.index()]?;
+            unit.allows(provider).then_some(provider as u8)
+        });
+        owner.collect()
+    }
+
+    fn write(&self, chosen: Candidate, question: PlanId) -> Plan {
+        let model = &self.model;
+        let mut state = State::new(model, chosen.owner);
+        let mut explainer = Explainer {
+            problem: &self.problem,
+            permits: &self.permits,
+            model,
+            judged: &chosen.judged,
+            policy: self.options.policy,
+            origin: chosen.origin,
+            effort: if model.units.len() > 200 { Effort::Quick } else { Effort::Thorough },
+            work: self.options.work_limit / 4,
+        };
+        let reasons = explainer.explain(&mut state);
+        let mut classes = Vec::new();
+        let mut arenas = Vec::new();
+        for (class, reasons) in reasons.into_iter().enumerate() {
+            let schedule = Schedule::of(&chosen.judged.waves[class]);
+            let (plan, arena) = class_plan(&self.problem, model, class, &schedule, reasons);
+            classes.push(plan);
+            arenas.push(arena);
+        }
+        let weighted = classes.iter().map(|class| class.cost.total_ns() * u64::from(class.runs));
+        let mut plan = Plan {
+            id: PlanId::default(),
+            problem: question,
+            policy: self.options.policy,
+            origin: chosen.origin,
+            cost_ns: weighted.sum(),
+            providers: provider_uses(&self.problem, &state, &arenas),
+            nodes: self.problem.nodes.iter().map(|node| node.name.clone()).collect(),
+            tensors: self.problem.tensors.iter().map(|tensor| tensor.name.clone()).collect(),
+            classes,
+            notices: self.notices.clone(),
+        };
+        plan.id = plan.content_id();
+        plan
+    }
+}

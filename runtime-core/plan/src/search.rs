@@ -1,0 +1,132 @@
+//! Local search: tries moves, keeps what lowers the whole cost, stops after a number of moves.
+//!
+//! A move is a set of units that change provider at once. Its additive change is known in the time
+//! of its neighbours; only a move that could win back the rest in launches has its parts counted.
+//! Launches are in the objective, so fragments too small to pay for themselves dissolve without any
+//! rule about sizes.
+
+mod moves;
+
+use crate::judge::{Judged, Score, judge, over_by_weights, rank};
+use crate::model::Model;
+use crate::state::State;
+use crate::waves::Effort;
+
+/// Up to this many units every move is judged that the bounds do not rule out, and parts are
+/// counted exactly.
+const FEW_UNITS: usize = 48;
+
+/// What the search may still spend.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Allowance {
+    pub(crate) moves: u64,
+    pub(crate) work: u64,
+}
+
+impl Allowance {
+    fn spend(&mut self, work: u64) {
+        self.work = self.work.saturating_sub(work);
+    }
+
+    /// Whether nothing is left.
+    pub(crate) fn is_empty(self) -> bool {
+        self.moves == 0 || self.work == 0
+    }
+}
+
+/// A feasible assignment that gets better.
+#[derive(Debug)]
+pub(crate) struct Search<'m, 'a> {
+    model: &'m Model,
+    state: State<'m>,
+    judged: Judged,
+    effort: Effort,
+    allowance: &'a mut Allowance,
+    undo: Vec<(usize, usize)>,
+}
+
+/// How parts are counted while searching in `model`.
+pub(crate) fn effort(model: &Model) -> Effort {
+    if model.units.len() <= FEW_UNITS { Effort::Thorough } else { Effort::Quick }
+}
+
+/// The best assignment that moves from `state`, which fits the budgets, lead to.
+pub(crate) fn improve<'m>(
+    state: State<'m>,
+    judged: Judged,
+    allowance: &mut Allowance,
+) -> (State<'m>, Judged) {
+    let model = state.model;
+    let effort = effort(model);
+    let mut search = Search { model, state, judged, effort, allowance, undo: Vec::new() };
+    search.descend();
+    (search.state, search.judged)
+}
+
+impl Search<'_, '_> {
+    fn descend(&mut self) {
+        let mut better = true;
+        while better && !self.allowance.is_empty() {
+            better = self.roles() || self.singles() || self.parts() || self.neighbours();
+            if !better && self.model.units.len() <= FEW_UNITS {
+                better = self.exchanges();
+            }
+        }
+    }
+
+    /// Makes the moves if together they improve the score; otherwise changes nothing.
+    fn attempt(&mut self, moves: &[(usize, usize)]) -> bool {
+        if self.allowance.is_empty() {
+            return false;
+        }
+        let before = self.state.base();
+        self.undo.clear();
+        let mut touched = 0;
+        for &(unit, provider) in moves {
+            let old = self.state.owner_of(unit);
+            let entry = &self.model.units[unit];
+            if old != provider && entry.allows(provider) {
+                self.undo.push((unit, old));
+                self.state.shift(unit, provider);
+                touched += 1 + entry.incoming.len() + entry.outgoing.len();
+            }
+        }
+        self.allowance.spend(touched as u64);
+        if !self.undo.is_empty() && self.hopeful(before) && self.judge_and_keep() {
+            return true;
+        }
+        for &(unit, old) in self.undo.iter().rev() {
+            self.state.shift(unit, old);
+        }
+        false
+    }
+
+    /// Whether the parts are worth counting.
+    fn hopeful(&self, before: i64) -> bool {
+        let base = self.state.base();
+        let floor = Score { cost: base + self.state.least_launch(), rank: rank(&self.state) };
+        if floor >= self.judged.score || over_by_weights(&self.state).is_some() {
+            return false;
+        }
+        self.model.units.len() <= FEW_UNITS || base - before < self.slack()
+    }
+
+    /// More than a move can be expected to save in launches: two parts less on either side, in
+    /// every class.
+    fn slack(&self) -> i64 {
+        let dearest = |class: &Vec<i64>| class.iter().copied().max().unwrap_or(0);
+        let launch: i64 = self.model.launch.iter().map(dearest).sum();
+        2 * launch + i64::from(launch == 0)
+    }
+
+    fn judge_and_keep(&mut self) -> bool {
+        self.allowance.moves = self.allowance.moves.saturating_sub(1);
+        self.allowance.spend(self.model.judge_work());
+        let judged = judge(&self.state, self.effort);
+        let better = judged.over.is_none() && judged.score < self.judged.score;
+        if better {
+            self.judged = judged;
+        }
+        better
+    }
+}

@@ -1,0 +1,151 @@
+//! Checks a finished plan against its problem, in release builds too.
+//!
+//! These are the promises that the executor relies on: each node in exactly one part, each part on
+//! a provider that may have its nodes, parts in an order in which nothing waits for a later one,
+//! every tensor in the memory where it is read, buffers that do not overlap, budgets kept. One pass
+//! over plan and graph.
+
+use crate::error::PlanError;
+use crate::ids::{NodeId, ProviderId};
+use crate::permit::Permits;
+use crate::plan::{ClassPlan, Plan};
+use crate::problem::Problem;
+
+/// Checks `plan`, which claims to solve `problem`.
+pub(crate) fn verify(problem: &Problem, permits: &Permits, plan: &Plan) -> Result<(), PlanError> {
+    let shape = plan.nodes.len() == problem.nodes.len()
+        && plan.tensors.len() == problem.tensors.len()
+        && plan.providers.len() == problem.providers.len()
+        && plan.classes.len() == problem.classes.len().max(1);
+    check(shape, "it has the problem's shape", || "plan".into())?;
+    for (class, entry) in plan.classes.iter().enumerate() {
+        let place = |node: NodeId| format!("class {class}, node `{}`", plan.nodes[node.index()]);
+        cover(problem, entry, place)?;
+        support(problem, permits, class, entry, place)?;
+        acyclic(problem, entry)?;
+        copies(problem, entry)?;
+        reasons(plan, entry, place)?;
+    }
+    for provider in &plan.providers {
+        let fits = provider.budget_bytes.is_none_or(|budget| provider.peak_bytes() <= budget);
+        check(fits, "budgets are kept", || format!("provider `{}`", provider.name))?;
+    }
+    Ok(())
+}
+
+fn check(holds: bool, rule: &'static str, place: impl FnOnce() -> String) -> Result<(), PlanError> {
+    if holds { Ok(()) } else { Err(PlanError::Broken { rule, place: place() }) }
+}
+
+/// Each node in exactly one part, and the placements agree.
+fn cover(
+    problem: &Problem,
+    class: &ClassPlan,
+    place: impl Fn(NodeId) -> String,
+) -> Result<(), PlanError> {
+    let mut times = vec![0u32; problem.nodes.len()];
+    for (at, part) in class.parts.iter().enumerate() {
+        for &node in &part.nodes {
+            let known = node.index() < times.len();
+            check(known, "parts hold nodes of the problem", || format!("part {at}"))?;
+            times[node.index()] += 1;
+            let placement = &class.placements[node.index()];
+            let agrees = placement.part as usize == at && placement.provider == part.provider;
+            check(agrees, "placements and parts agree", || place(node))?;
+        }
+    }
+    let odd = times.iter().position(|&count| count != 1);
+    match odd {
+        None => Ok(()),
+        Some(node) => check(false, "each node is in one part", || place(NodeId::from(node))),
+    }
+}
+
+/// Every node and repeat is on a provider that may have it, and on its pin.
+fn support(
+    problem: &Problem,
+    permits: &Permits,
+    class: usize,
+    plan: &ClassPlan,
+    place: impl Fn(NodeId) -> String,
+) -> Result<(), PlanError> {
+    for part in &plan.parts {
+        for &node in part.nodes.iter().chain(&part.repeats) {
+            let refusal = permits.refusal(problem, class, node, part.provider);
+            check(refusal.is_none(), "providers have only what they may", || place(node))?;
+        }
+        for &node in &part.nodes {
+            let held = permits.pin(node).is_none_or(|pin| pin == part.provider);
+            check(held, "pins hold", || place(node))?;
+        }
+    }
+    Ok(())
+}
+
+/// Nothing waits for a later part: the parts are a topological order of their own graph, so that it
+/// has no cycle. Within a part nodes come after what they read.
+fn acyclic(problem: &Problem, class: &ClassPlan) -> Result<(), PlanError> {
+    let mut step = vec![0usize; problem.nodes.len()];
+    for (at, node) in class.parts.iter().flat_map(|part| &part.nodes).enumerate() {
+        step[node.index()] = at;
+    }
+    for tensor in &problem.tensors {
+        let Some(producer) = tensor.producer else { continue };
+        for &consumer in &tensor.consumers {
+            let repeated = || {
+                let part = &class.parts[class.placements[consumer.index()].part as usize];
+                part.repeats.contains(&producer)
+            };
+            let ordered = step[producer.index()] < step[consumer.index()] || repeated();
+            check(ordered, "no part waits for a later one", || {
+                format!("tensor `{}`", tensor.name)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Every reader finds its tensor in its memory, and no tensor is copied twice into one memory.
+fn copies(problem: &Problem, class: &ClassPlan) -> Result<(), PlanError> {
+    let memory = |id: ProviderId| problem.providers[id.index()].memory;
+    let mut arrived = remuda_base::Map::new();
+    for transfer in &class.transfers {
+        let key = (transfer.tensor, memory(transfer.to));
+        let fresh = arrived.insert(key, transfer.needed.unwrap_or(u32::MAX)).is_none();
+        let place = || format!("tensor `{}`", problem.tensors[transfer.tensor.index()].name);
+        check(fresh, "one copy per tensor and memory", place)?;
+    }
+    for (at, tensor) in problem.tensors.iter().enumerate() {
+        let place = || format!("tensor `{}`", tensor.name);
+        let made = tensor.producer.map(|node| &class.placements[node.index()]);
+        let here = memory(made.map_or(problem.home, |placement| placement.provider));
+        for &consumer in &tensor.consumers {
+            let placement = &class.placements[consumer.index()];
+            let there = memory(placement.provider);
+            let part = &class.parts[placement.part as usize];
+            let repeated = tensor.producer.is_some_and(|node| part.repeats.contains(&node));
+            let copied =
+                arrived.get(&(at.into(), there)).is_some_and(|&needed| needed <= placement.part);
+            check(here == there || repeated || copied, "what is read has arrived", place)?;
+        }
+        let home = memory(problem.home);
+        let out = !tensor.output || here == home || arrived.contains_key(&(at.into(), home));
+        check(out, "outputs arrive at home", place)?;
+    }
+    Ok(())
+}
+
+/// One reason for every provider that did not get the node.
+fn reasons(
+    plan: &Plan,
+    class: &ClassPlan,
+    place: impl Fn(NodeId) -> String,
+) -> Result<(), PlanError> {
+    for (at, placement) in class.placements.iter().enumerate() {
+        let given = placement.reasons.iter().map(|reason| reason.provider.index());
+        let owner = placement.provider.index();
+        let wanted = (0..plan.providers.len()).filter(|&provider| provider != owner);
+        check(given.eq(wanted), "every other provider has a reason", || place(at.into()))?;
+    }
+    Ok(())
+}
