@@ -1,15 +1,17 @@
 //! What every other crate may use and what depends on nothing: ordered maps, bit sets, nearest-name
-//! suggestions and the table of knobs.
+//! suggestions, the families of errors and the table of knobs.
 //!
 //! Maps and sets iterate in key order, always: plans, printed graphs and snapshots must not depend
 //! on a hash seed.
 #![forbid(unsafe_code)]
 
 pub mod bits;
+pub mod family;
 pub mod knobs;
 pub mod nearest;
 
 pub use bits::BitSet;
+pub use family::Family;
 pub use nearest::nearest;
 
 /// A map that iterates in key order.

@@ -12,8 +12,8 @@ import pytest
 
 pytest.importorskip("gguf")
 
-import oracle  # noqa: E402
-from golden import same  # noqa: E402
+import oracle
+from golden import same
 
 ROOT = Path(__file__).parents[3]
 TARGET = Path(os.environ.get("REMUDA_TEST_TARGET", ROOT / "target"))
