@@ -6,8 +6,11 @@ use crate::Context;
 use crate::context::Picoseconds;
 use crate::convert::{Narrow, Widen};
 
-/// Calls `body` with the index of each row of `out`, the same row of `src` in f32, and where to
-/// write its result.
+/// Rows of f16 or bf16 that are widened together hold at least this many elements.
+const WIDENED: usize = 1024;
+
+/// Calls `body` with the index of a row, that row of `src` and the ones after it in f32, and where
+/// to write the results.
 pub(crate) fn map_rows<T: Element>(
     cx: Context<'_>,
     src: &[T],
@@ -19,21 +22,18 @@ pub(crate) fn map_rows<T: Element>(
     assert_eq!(src.len(), out.len(), "as many outputs as inputs");
     cx.pieces(out, length, cost, |first, piece| {
         let src = &src[first * length..][..piece.len()];
-        match (T::as_f32(src), T::as_f32_mut(piece)) {
-            (Some(src), Some(out)) => {
-                let rows = src.chunks(length).zip(out.chunks_mut(length));
-                rows.enumerate().for_each(|(row, (src, out))| body(first + row, src, out));
-            }
-            _ => {
-                let mut wide = vec![0.0; 2 * length];
-                let (wide_src, wide_out) = wide.split_at_mut(length);
-                for (row, src) in src.chunks(length).enumerate() {
-                    cx.run(Widen { src, dst: wide_src });
-                    body(first + row, wide_src, wide_out);
-                    let dst = &mut piece[row * length..][..length];
-                    cx.run(Narrow { src: wide_out, dst });
-                }
-            }
+        if let (Some(src), Some(out)) = (T::as_f32(src), T::as_f32_mut(piece)) {
+            return body(first, src, out);
+        }
+        let rows = WIDENED.div_ceil(length).min(piece.len() / length);
+        let mut wide = vec![0.0; 2 * rows * length];
+        let (wide_src, wide_out) = wide.split_at_mut(rows * length);
+        let blocks = src.chunks(rows * length).zip(piece.chunks_mut(rows * length));
+        for (block, (src, dst)) in blocks.enumerate() {
+            let (wide_src, wide_out) = (&mut wide_src[..src.len()], &mut wide_out[..src.len()]);
+            cx.run(Widen { src, dst: wide_src });
+            body(first + block * rows, wide_src, wide_out);
+            cx.run(Narrow { src: wide_out, dst });
         }
     });
 }

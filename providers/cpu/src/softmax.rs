@@ -36,54 +36,73 @@ pub fn softmax<T: Element>(
     let inner: usize = shape[axis + 1..].iter().product();
     assert_eq!(src.len(), shape.iter().product::<usize>(), "elements of shape {shape:?}");
     map_rows(cx, src, out, length * inner, COST, |_, src, out| match inner {
-        1 => cx.run(Row { kind, src, out }),
-        _ => cx.run(Columns { kind, src, out, inner }),
+        1 => cx.run(Rows { kind, src, out, length }),
+        _ => cx.run(Slabs { kind, src, out, inner, length }),
     });
 }
 
-struct Row<'a> {
+struct Rows<'a> {
     kind: Softmax,
     src: &'a [f32],
     out: &'a mut [f32],
+    length: usize,
 }
 
-impl Kernel for Row<'_> {
+impl Kernel for Rows<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let max = rows::max(s, self.src);
-        match self.kind {
-            Softmax::Plain => {
-                let sum = exp_and_sum(s, self.src, self.out, max);
-                let scale = s.splat(1.0 / sum);
-                rows::update(
-                    s,
-                    self.out,
-                    #[inline(always)]
-                    |x| s.mul(x, scale),
-                );
-            }
-            Softmax::Log => {
-                let offset = s.splat(max);
-                let add = rows::always(
-                    #[inline(always)]
-                    |a: S::F32, b: S::F32| s.add(a, b),
-                );
-                let step = rows::always(
-                    #[inline(always)]
-                    |sum: S::F32, x: S::F32| s.add(sum, math::exp(s, s.sub(x, offset))),
-                );
-                let sum = rows::fold(s, self.src, (0.0, f32::NEG_INFINITY), step, add);
-                let log = s.splat(s.reduce_add(sum).ln());
-                let value = rows::always(
-                    #[inline(always)]
-                    |x: S::F32| s.sub(s.sub(x, offset), log),
-                );
-                rows::map(s, self.src, self.out, value);
+        let mut rows = self.src.chunks_exact(self.length);
+        let mut next = rows.next();
+        let mut next_max = rows::max(s, next.unwrap_or_default());
+        for out in self.out.chunks_exact_mut(self.length) {
+            let (src, max) = (next.unwrap_or_default(), next_max);
+            next = rows.next();
+            // The next row's maximum is taken before this row is finished, so that neither waits
+            // for the other's chain of dependent instructions.
+            match self.kind {
+                Softmax::Plain => {
+                    let sum = exp_and_sum(s, src, out, max);
+                    next_max = rows::max(s, next.unwrap_or_default());
+                    let scale = s.splat(1.0 / sum);
+                    rows::update(
+                        s,
+                        out,
+                        #[inline(always)]
+                        |x| s.mul(x, scale),
+                    );
+                }
+                Softmax::Log => {
+                    let sum = sum_of_exp(s, src, max);
+                    next_max = rows::max(s, next.unwrap_or_default());
+                    let (offset, log) = (s.splat(max), s.splat(sum.ln()));
+                    rows::map(
+                        s,
+                        src,
+                        out,
+                        #[inline(always)]
+                        |x| s.sub(s.sub(x, offset), log),
+                    );
+                }
             }
         }
     }
+}
+
+/// The sum of `e^(x - max)`.
+#[inline(always)]
+pub(crate) fn sum_of_exp<S: Simd>(s: S, src: &[f32], max: f32) -> f32 {
+    let offset = s.splat(max);
+    let step = rows::always(
+        #[inline(always)]
+        |sum: S::F32, x: S::F32| s.add(sum, math::exp_non_positive(s, s.sub(x, offset))),
+    );
+    let join = rows::always(
+        #[inline(always)]
+        |a: S::F32, b: S::F32| s.add(a, b),
+    );
+    s.reduce_add(rows::fold(s, src, (0.0, f32::NEG_INFINITY), step, join))
 }
 
 /// Writes `e^(x - max)` and gives back the sum.
@@ -95,66 +114,75 @@ fn exp_and_sum<S: Simd>(s: S, src: &[f32], out: &mut [f32], max: f32) -> f32 {
     let (out, out_tail) = out.split_at_mut(whole);
     let (mut even, mut odd) = (s.zero(), s.zero());
     for (from, to) in src.chunks_exact(2 * S::LANES).zip(out.chunks_exact_mut(2 * S::LANES)) {
-        let first = math::exp(s, s.sub(s.load(from), offset));
-        let second = math::exp(s, s.sub(s.load(&from[S::LANES..]), offset));
+        let first = math::exp_non_positive(s, s.sub(s.load(from), offset));
+        let second = math::exp_non_positive(s, s.sub(s.load(&from[S::LANES..]), offset));
         s.store(first, to);
         s.store(second, &mut to[S::LANES..]);
         even = s.add(even, first);
         odd = s.add(odd, second);
     }
     for (from, to) in src_tail.chunks(S::LANES).zip(out_tail.chunks_mut(S::LANES)) {
-        let value = math::exp(s, s.sub(s.load_partial(from, f32::NEG_INFINITY), offset));
+        let value =
+            math::exp_non_positive(s, s.sub(s.load_partial(from, f32::NEG_INFINITY), offset));
         s.store_partial(value, to);
         even = s.add(even, value);
     }
     s.reduce_add(s.add(even, odd))
 }
 
-struct Columns<'a> {
+struct Slabs<'a> {
     kind: Softmax,
     src: &'a [f32],
     out: &'a mut [f32],
     inner: usize,
+    length: usize,
 }
 
-impl Kernel for Columns<'_> {
+impl Kernel for Slabs<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        for column in (0..self.inner).step_by(S::LANES) {
-            let width = S::LANES.min(self.inner - column);
-            let src = self.src.chunks_exact(self.inner).map(|row| &row[column..column + width]);
-            let load = rows::always(
-                #[inline(always)]
-                |row: &[f32]| s.load_partial(row, 0.0),
-            );
-            let low = s.splat(f32::NEG_INFINITY);
-            let max = src.clone().fold(
-                low,
-                #[inline(always)]
-                |max, row| s.max(max, load(row)),
-            );
-            let mut sum = s.zero();
-            let out = self.out.chunks_exact_mut(self.inner);
-            for (from, to) in src.zip(out) {
-                let off = s.sub(load(from), max);
-                let power = math::exp(s, off);
-                sum = s.add(sum, power);
-                let kept = if self.kind == Softmax::Plain { power } else { off };
-                s.store_partial(kept, &mut to[column..column + width]);
-            }
-            let (scale, log) = (s.div(s.splat(1.0), sum), math::log(s, sum));
-            for row in self.out.chunks_exact_mut(self.inner) {
-                let cells = &mut row[column..column + width];
-                let value = s.load_partial(cells, 0.0);
-                let last = match self.kind {
-                    Softmax::Plain => s.mul(value, scale),
-                    Softmax::Log => s.sub(value, log),
-                };
-                s.store_partial(last, cells);
+        let slab = self.inner * self.length;
+        for (src, out) in self.src.chunks_exact(slab).zip(self.out.chunks_exact_mut(slab)) {
+            for column in (0..self.inner).step_by(S::LANES) {
+                let width = S::LANES.min(self.inner - column);
+                columns(s, self.kind, src, out, (self.inner, column, width));
             }
         }
+    }
+}
+
+/// The columns of a slab that one vector holds.
+#[inline(always)]
+fn columns<S: Simd>(
+    s: S,
+    kind: Softmax,
+    src: &[f32],
+    out: &mut [f32],
+    (inner, column, width): (usize, usize, usize),
+) {
+    let mut max = s.splat(f32::NEG_INFINITY);
+    for row in src.chunks_exact(inner) {
+        max = s.max(max, s.load_partial(&row[column..column + width], 0.0));
+    }
+    let mut sum = s.zero();
+    for (from, to) in src.chunks_exact(inner).zip(out.chunks_exact_mut(inner)) {
+        let off = s.sub(s.load_partial(&from[column..column + width], 0.0), max);
+        let power = math::exp_non_positive(s, off);
+        sum = s.add(sum, power);
+        let kept = if kind == Softmax::Plain { power } else { off };
+        s.store_partial(kept, &mut to[column..column + width]);
+    }
+    let (scale, log) = (s.div(s.splat(1.0), sum), math::log(s, sum));
+    for row in out.chunks_exact_mut(inner) {
+        let cells = &mut row[column..column + width];
+        let value = s.load_partial(cells, 0.0);
+        let last = match kind {
+            Softmax::Plain => s.mul(value, scale),
+            Softmax::Log => s.sub(value, log),
+        };
+        s.store_partial(last, cells);
     }
 }
 

@@ -15,7 +15,7 @@ mod trigonometry;
 pub use activation::{celu, elu, gelu_tanh, hard_sigmoid, hard_swish, mish, selu, sigmoid, silu};
 pub use activation::{softplus, softsign, tanh};
 pub use erf::{erf, gelu};
-pub use exp::{exp, exp_m1};
+pub use exp::{exp, exp_m1, exp_non_positive};
 pub use log::log;
 pub use trigonometry::{cos, sin};
 

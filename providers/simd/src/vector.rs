@@ -122,6 +122,8 @@ pub trait Simd: Copy + Send + Sync + std::fmt::Debug + 'static {
     fn le(self, a: Self::F32, b: Self::F32) -> Self::Mask;
     /// `a == b`, false for NaN.
     fn eq(self, a: Self::F32, b: Self::F32) -> Self::Mask;
+    /// Not `a < b`: true for NaN.
+    fn not_lt(self, a: Self::F32, b: Self::F32) -> Self::Mask;
     /// Both.
     fn and_mask(self, a: Self::Mask, b: Self::Mask) -> Self::Mask;
     /// Either.

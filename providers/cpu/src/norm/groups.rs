@@ -39,11 +39,14 @@ pub fn group_norm<T: Element>(
         "{groups} groups of {channels} channels"
     );
     let per_group = channels / groups;
-    map_rows(cx, src, out, per_group * spatial, COST, |group, src, out| {
-        let first = group % groups * per_group;
-        let scale = &affine.scale[first..first + per_group];
-        let bias = &affine.bias[first..first + per_group];
-        cx.run(Group { src, out, spatial, epsilon, affine: ChannelAffine { scale, bias } });
+    map_rows(cx, src, out, per_group * spatial, COST, |first, src, out| {
+        let length = per_group * spatial;
+        for (row, (src, out)) in src.chunks(length).zip(out.chunks_mut(length)).enumerate() {
+            let channel = (first + row) % groups * per_group;
+            let scale = &affine.scale[channel..channel + per_group];
+            let bias = &affine.bias[channel..channel + per_group];
+            cx.run(Group { src, out, spatial, epsilon, affine: ChannelAffine { scale, bias } });
+        }
     });
 }
 

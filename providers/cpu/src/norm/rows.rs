@@ -41,7 +41,7 @@ pub fn norm<T: Element>(
     let length = affine.scale.len();
     check(src.len(), length, affine);
     map_rows(cx, src, out, length, COST, |_, src, out| {
-        cx.run(NormRow { kind, affine, src, out });
+        cx.run(NormRows { kind, affine, src, out });
     });
 }
 
@@ -73,14 +73,14 @@ pub fn add_and_norm<T: Element>(
             match (inputs, T::as_f32_mut(sums), T::as_f32_mut(out)) {
                 ((Some(a), Some(b)), Some(sums), Some(out)) => {
                     cx.run(AddRow { a, b, bias, out: sums });
-                    cx.run(NormRow { kind, affine, src: sums, out });
+                    cx.run(NormRows { kind, affine, src: sums, out });
                 }
                 _ => {
                     cx.run(Widen { src, dst: result });
                     cx.run(Widen { src: residual, dst: other });
                     cx.run(AddRow { a: result, b: other, bias, out: sum });
                     cx.run(Narrow { src: sum, dst: sums });
-                    cx.run(NormRow { kind, affine, src: sum, out: result });
+                    cx.run(NormRows { kind, affine, src: sum, out: result });
                     cx.run(Narrow { src: result, dst: out });
                 }
             }
@@ -121,26 +121,29 @@ impl Kernel for AddRow<'_> {
     }
 }
 
-struct NormRow<'a> {
+struct NormRows<'a> {
     kind: RowNorm,
     affine: Affine<'a>,
     src: &'a [f32],
     out: &'a mut [f32],
 }
 
-impl Kernel for NormRow<'_> {
+impl Kernel for NormRows<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let length = self.src.len() as f32;
-        let (mean, epsilon) = match self.kind {
-            RowNorm::Layer(epsilon) => (rows::sum(s, self.src) / length, epsilon),
-            RowNorm::Rms(epsilon) => (0.0, epsilon),
-        };
-        let variance = rows::sum_of_squares(s, self.src, mean) / length;
-        let scale = 1.0 / (variance + epsilon).sqrt();
-        scale_row(s, self.src, (mean, scale), self.affine, self.out);
+        let length = self.affine.scale.len();
+        let rows = self.src.chunks_exact(length).zip(self.out.chunks_exact_mut(length));
+        for (src, out) in rows {
+            let (mean, epsilon) = match self.kind {
+                RowNorm::Layer(epsilon) => (rows::sum(s, src) / length as f32, epsilon),
+                RowNorm::Rms(epsilon) => (0.0, epsilon),
+            };
+            let variance = rows::sum_of_squares(s, src, mean) / length as f32;
+            let factor = 1.0 / (variance + epsilon).sqrt();
+            scale_row(s, src, (mean, factor), self.affine, out);
+        }
     }
 }
 

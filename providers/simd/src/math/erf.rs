@@ -1,7 +1,7 @@
 //! The error function as `1 - e^(-a q(a))`, and the exact GELU.
 
 use super::exp::exp_m1_in_range;
-use super::{exp, polynomial};
+use super::{exp_non_positive, polynomial};
 use crate::Simd;
 
 /// `-ln(erfc a) / a` on `0..=4`, least greatest error of the resulting erf.
@@ -41,7 +41,7 @@ pub fn erf<S: Simd>(s: S, x: S::F32) -> S::F32 {
 pub fn gelu<S: Simd>(s: S, x: S::F32) -> S::F32 {
     let magnitude = s.abs(x);
     let a = s.mul(magnitude, s.splat(std::f32::consts::FRAC_1_SQRT_2));
-    let tail = exp(s, log_erfc(s, s.min(s.splat(SATURATED), a)));
+    let tail = exp_non_positive(s, log_erfc(s, s.min(s.splat(SATURATED), a)));
     let missing = s.mul(s.mul(magnitude, s.splat(0.5)), tail);
     let missing = s.select(s.gt(a, s.splat(SATURATED)), s.zero(), missing);
     s.sub(s.max(s.zero(), x), missing)

@@ -146,6 +146,10 @@ impl Simd for Avx2 {
         proven!(self, _mm256_cmp_ps::<_CMP_EQ_OQ>(a, b))
     }
     #[inline(always)]
+    fn not_lt(self, a: F, b: F) -> M {
+        proven!(self, _mm256_cmp_ps::<_CMP_NLT_UQ>(a, b))
+    }
+    #[inline(always)]
     fn and_mask(self, a: M, b: M) -> M {
         proven!(self, _mm256_and_ps(a, b))
     }

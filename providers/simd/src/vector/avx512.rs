@@ -144,6 +144,10 @@ impl Simd for Avx512 {
         proven!(self, _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a, b))
     }
     #[inline(always)]
+    fn not_lt(self, a: F, b: F) -> M {
+        proven!(self, _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(a, b))
+    }
+    #[inline(always)]
     fn and_mask(self, a: M, b: M) -> M {
         a & b
     }

@@ -140,6 +140,10 @@ impl Simd for Portable {
         zip(a, b, |a, b| a == b)
     }
     #[inline(always)]
+    fn not_lt(self, a: F, b: F) -> M {
+        self.not_mask(self.lt(a, b))
+    }
+    #[inline(always)]
     fn and_mask(self, a: M, b: M) -> M {
         zip(a, b, |a, b| a & b)
     }

@@ -64,6 +64,7 @@ enum Op {
     SelectLt,
     SelectLe,
     SelectEq,
+    SelectNotLt,
     SelectNan,
     SelectMasks,
     ThroughI32,
@@ -73,7 +74,7 @@ enum Op {
     MulPow2,
 }
 
-const OPS: [Op; 28] = [
+const OPS: [Op; 29] = [
     Op::Add,
     Op::Sub,
     Op::Mul,
@@ -95,6 +96,7 @@ const OPS: [Op; 28] = [
     Op::SelectLt,
     Op::SelectLe,
     Op::SelectEq,
+    Op::SelectNotLt,
     Op::SelectNan,
     Op::SelectMasks,
     Op::ThroughI32,
@@ -134,6 +136,7 @@ fn apply<S: Simd>(s: S, op: Op, a: S::F32, b: S::F32) -> S::F32 {
         Op::SelectLt => s.select(s.lt(a, b), a, half),
         Op::SelectLe => s.select(s.le(a, b), a, half),
         Op::SelectEq => s.select(s.eq(a, b), a, half),
+        Op::SelectNotLt => s.select(s.not_lt(a, b), a, half),
         Op::SelectNan => s.select(s.is_nan(a), half, b),
         Op::SelectMasks => {
             let both = s.and_mask(s.lt(a, b), s.lt(a, half));
@@ -172,6 +175,7 @@ fn scalar(op: Op, a: f32, b: f32) -> f32 {
         Op::SelectLt => [0.5, a][usize::from(a < b)],
         Op::SelectLe => [0.5, a][usize::from(a <= b)],
         Op::SelectEq => [0.5, a][usize::from(a == b)],
+        Op::SelectNotLt => [a, 0.5][usize::from(a < b)],
         Op::SelectNan => [b, 0.5][usize::from(a.is_nan())],
         Op::SelectMasks => [0.5, a][usize::from((a < b && a < 0.5) || a > 0.5 || a.is_nan())],
         Op::ThroughI32 => a.round_ties_even() as i32 as f32,
