@@ -138,7 +138,8 @@ impl Conv {
         check("output", out_len, out.len())?;
         epilogue.check(self.groups * self.output, usize::MAX, out_len)?;
         if self.input == 1 && self.output == 1 {
-            return Ok(self.run_depthwise(context, input, weights, epilogue, out)?);
+            self.run_depthwise(context, input, weights, epilogue, out);
+            return Ok(());
         }
         if self.layout.is_plain() {
             return self.multiply(context, input, weights, epilogue, (0..self.batch, out));
@@ -151,7 +152,7 @@ impl Conv {
             let start = first * channels * self.layout.plain_len();
             with_scratch(images.len() * image + windows::SLACK, |arranged| {
                 let (body, _) = arranged.split_at_mut(images.len() * image);
-                self.layout.arrange(context.pool, &input[start..], body);
+                self.layout.arrange(context, &input[start..], body);
                 self.multiply(context, arranged, weights, epilogue, (images, &mut *out))
             })?;
         }
@@ -183,7 +184,7 @@ impl Conv {
         let rhs = if self.layout.is_pointwise() {
             Rhs::Matrix(Matrix::new(arranged, self.input, outputs)?)
         } else {
-            windows = Windows::new(&self.layout, self.input, arranged);
+            windows = Windows::new(context.isa, &self.layout, self.input, arranged);
             Rhs::Source(&windows)
         };
         let product = Product { lhs, rhs, epilogue, items: &items };

@@ -2,7 +2,10 @@
 
 use super::AXES;
 use super::axis::Axis;
-use crate::pool::{Schedule, ThreadPool};
+use remuda_simd::{Kernel, Simd};
+
+use crate::Context;
+use crate::pool::Schedule;
 
 /// How the channels of an image are stored.
 #[derive(Debug, Clone)]
@@ -79,55 +82,96 @@ impl Layout {
     }
 
     /// Writes channels of `input` to `out` in their stored form, as many as `out` holds.
-    pub(super) fn arrange(&self, pool: &ThreadPool, input: &[f32], out: &mut [f32]) {
+    pub(super) fn arrange(&self, context: Context<'_>, input: &[f32], out: &mut [f32]) {
         let (stored, plain) = (self.channel_len(), self.plain_len());
         if stored == 0 {
             return;
         }
         // A few channels at a time, so that handing them out costs little.
-        let together = (out.len() / stored / (4 * pool.size())).max(1);
-        pool.parallel_pieces(out, together * stored, Schedule::Static, |index, piece| {
-            for (slot, out) in piece.chunks_exact_mut(stored).enumerate() {
-                let start = (index * together + slot) * plain;
-                self.arrange_channel(&input[start..start + plain], out);
-            }
+        let together = (out.len() / stored / (4 * context.pool.size())).max(1);
+        context.pool.parallel_pieces(out, together * stored, Schedule::Static, |index, piece| {
+            let input = &input[index * together * plain..];
+            context.run(Arrange { layout: self, input, out: piece });
         });
     }
 
     /// Writes one channel in its stored form.
-    pub(super) fn arrange_channel(&self, input: &[f32], out: &mut [f32]) {
+    #[inline(always)]
+    pub(super) fn arrange_channel<S: Simd>(&self, simd: S, input: &[f32], out: &mut [f32]) {
         let [depth, height, width] = &self.axes;
+        out.fill(0.0);
         let mut rows = out.chunks_exact_mut(width.stored().max(1));
         for d in depth.sources() {
             for (h, out) in height.sources().zip(&mut rows) {
-                match d.zip(h) {
-                    Some((d, h)) => {
-                        let start = (d * height.input + h) * width.input;
-                        arrange_row(width, &input[start..start + width.input], out);
-                    }
-                    None => out.fill(0.0),
+                if let Some((d, h)) = d.zip(h) {
+                    let start = (d * height.input + h) * width.input;
+                    arrange_row(simd, width, &input[start..start + width.input], out);
                 }
             }
         }
     }
 }
 
-fn arrange_row(axis: &Axis, input: &[f32], out: &mut [f32]) {
-    for (remainder, out) in axis.remainders.iter().zip(out.chunks_exact_mut(axis.length.max(1))) {
-        // Elements of this row before the first that lies in the input, and up to the last one.
-        let before = axis.pad.saturating_sub(*remainder).div_ceil(axis.stride).min(out.len());
-        let first =
-            before * axis.stride + remainder - axis.pad.min(before * axis.stride + remainder);
-        let count = input.len().saturating_sub(first).div_ceil(axis.stride);
-        let end = (before + count).min(out.len());
-        out[..before].fill(0.0);
-        out[end..].fill(0.0);
-        let out = &mut out[before..end];
-        if axis.stride == 1 {
-            out.copy_from_slice(&input[first..first + out.len()]);
-        } else if !out.is_empty() {
-            let taken = input[first..].iter().step_by(axis.stride);
-            out.iter_mut().zip(taken).for_each(|(out, value)| *out = *value);
+/// Writes all channels that `out` holds.
+struct Arrange<'a> {
+    layout: &'a Layout,
+    input: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl Kernel for Arrange<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (stored, plain) = (self.layout.channel_len(), self.layout.plain_len());
+        for (channel, out) in self.out.chunks_exact_mut(stored).enumerate() {
+            let input = &self.input[channel * plain..][..plain];
+            self.layout.arrange_channel(simd, input, out);
         }
+    }
+}
+
+/// Writes the elements of one row that are not padding.
+#[inline(always)]
+fn arrange_row<S: Simd>(simd: S, axis: &Axis, input: &[f32], out: &mut [f32]) {
+    for (remainder, out) in axis.remainders.iter().zip(out.chunks_exact_mut(axis.length.max(1))) {
+        // Places of this row that lie before the input, and the input's element at the next one.
+        let before = axis.pad.saturating_sub(*remainder).div_ceil(axis.stride).min(out.len());
+        let first = (before * axis.stride + remainder).saturating_sub(axis.pad);
+        let Some(input) = input.get(first..).filter(|input| !input.is_empty()) else { continue };
+        let count = input.len().div_ceil(axis.stride).min(out.len() - before);
+        let out = &mut out[before..before + count];
+        match axis.stride {
+            1 => copy(simd, &input[..count], out),
+            2 => {
+                let (pairs, last) = input.as_chunks::<2>();
+                for (out, pair) in out.iter_mut().zip(pairs) {
+                    *out = pair[0];
+                }
+                if let Some(out) = out.get_mut(pairs.len()) {
+                    *out = last[0];
+                }
+            }
+            stride => {
+                for (out, value) in out.iter_mut().zip(input.iter().step_by(stride)) {
+                    *out = *value;
+                }
+            }
+        }
+    }
+}
+
+/// Copies short rows without a call.
+#[inline(always)]
+pub(super) fn copy<S: Simd>(simd: S, from: &[f32], to: &mut [f32]) {
+    let mut targets = to.chunks_exact_mut(S::LANES);
+    let mut sources = from.chunks_exact(S::LANES);
+    for (to, from) in (&mut targets).zip(&mut sources) {
+        simd.store(simd.load(from), to);
+    }
+    let (from, to) = (sources.remainder(), targets.into_remainder());
+    if !to.is_empty() {
+        simd.store_partial(simd.load_partial(from, 0.0), to);
     }
 }

@@ -1,6 +1,9 @@
 //! The matrix of all windows of an image, written strip by strip.
+#![expect(unsafe_code, reason = "copies are checked once per strip, not once per row")]
 
 use std::ops::Range;
+
+use remuda_simd::{Isa, Kernel, Simd};
 
 use super::image::Layout;
 use crate::gemm::{PanelSource, STRIP};
@@ -11,6 +14,7 @@ pub(super) const SLACK: usize = STRIP;
 /// A matrix of one row per channel and tap and one column per output.
 #[derive(Debug)]
 pub(super) struct Windows<'a> {
+    isa: Isa,
     layout: &'a Layout,
     image: &'a [f32],
     /// Where each row of the first output lies.
@@ -18,27 +22,36 @@ pub(super) struct Windows<'a> {
     columns: usize,
 }
 
+/// A part of a strip that is contiguous in the image.
+#[derive(Debug, Clone, Copy, Default)]
+struct Run {
+    /// Where it begins in the strip.
+    place: usize,
+    /// Where it begins in the image, for a row of offset zero.
+    begin: usize,
+}
+
 impl<'a> Windows<'a> {
-    pub(super) fn new(layout: &'a Layout, channels: usize, image: &'a [f32]) -> Self {
+    pub(super) fn new(isa: Isa, layout: &'a Layout, channels: usize, image: &'a [f32]) -> Self {
         let taps = layout.tap_offsets();
         let channel = layout.channel_len();
         let offsets = (0..channels)
             .flat_map(|index| taps.iter().map(move |tap| index * channel + tap))
             .collect();
-        Self { layout, image, offsets, columns: layout.outputs() }
+        Self { isa, layout, image, offsets, columns: layout.outputs() }
     }
 
-    /// The parts of a strip that are contiguous in the image: where each begins in the strip and in
-    /// the image. The last runs to the end of the strip or beyond.
-    fn runs(&self, strip: usize) -> ([(usize, usize); STRIP], usize) {
+    /// The runs of a strip and how many there are. The last one goes on to the end of the strip.
+    fn runs(&self, strip: usize) -> ([Run; STRIP], usize) {
         let width = self.layout.axes()[2].output;
         let first = strip * STRIP;
         let end = (first + STRIP).min(self.columns);
-        let mut runs = [(0, 0); STRIP];
+        let mut runs = [Run::default(); STRIP];
         let mut count = 0;
         let mut output = first;
         while output < end {
-            runs[count] = (output - first, self.layout.output_offset(output));
+            let begin = self.layout.output_offset(output);
+            runs[count] = Run { place: output - first, begin };
             count += 1;
             output += width - output % width;
         }
@@ -60,47 +73,77 @@ impl PanelSource for Windows<'_> {
         if offsets.is_empty() {
             return;
         }
+        let image = &self.image[start..];
         for (strip, out) in strips.zip(out.chunks_exact_mut(offsets.len() * STRIP)) {
             let (runs, count) = self.runs(strip);
-            let image = &self.image[start..];
-            match count {
-                1 => pack_strip::<1>(image, offsets, &runs[..1], out),
-                2 => pack_strip::<2>(image, offsets, &runs[..2], out),
-                3 => pack_strip::<3>(image, offsets, &runs[..3], out),
-                _ => pack_strip::<0>(image, offsets, &runs[..count], out),
-            }
+            self.isa.run(PackStrip { image, offsets, runs: &runs[..count], out });
         }
     }
 }
 
 /// Writes `[offsets][STRIP]`. Whole strips are copied from the begin of each run, in order, so that
-/// each run overwrites what the one before it copied too much. `COUNT` is the number of runs, or
-/// zero if that is left to the slice.
-fn pack_strip<const COUNT: usize>(
-    image: &[f32],
-    offsets: &[usize],
-    runs: &[(usize, usize)],
-    out: &mut [f32],
-) {
-    let runs = if COUNT > 0 { &runs[..COUNT] } else { runs };
-    for (row, offset) in offsets.iter().enumerate() {
-        for (place, begin) in runs {
-            let target = row * STRIP + place;
-            let source = offset + begin;
-            if let (Some(from), Some(to)) =
-                (image.get(source..source + STRIP), out.get_mut(target..target + STRIP))
-            {
-                to.copy_from_slice(from);
-            } else {
-                copy_what_fits(&image[source..], &mut out[target..]);
+/// each run overwrites what the one before it copied too much.
+struct PackStrip<'a> {
+    image: &'a [f32],
+    offsets: &'a [usize],
+    runs: &'a [Run],
+    out: &'a mut [f32],
+}
+
+impl Kernel for PackStrip<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        match self.runs {
+            &[a] => self.copy(simd, [a]),
+            &[a, b] => self.copy(simd, [a, b]),
+            &[a, b, c] => self.copy(simd, [a, b, c]),
+            &[a, b, c, d] => self.copy(simd, [a, b, c, d]),
+            _ => {
+                for row in 0..self.offsets.len() {
+                    for &run in self.runs {
+                        copy_what_fits(self.image, self.out, self.offsets[row], row, run);
+                    }
+                }
             }
         }
     }
 }
 
-/// At the end of the strip or of the image.
-#[cold]
-fn copy_what_fits(from: &[f32], to: &mut [f32]) {
+impl PackStrip<'_> {
+    #[inline(always)]
+    fn copy<S: Simd, const COUNT: usize>(self, simd: S, runs: [Run; COUNT]) {
+        let begin = runs.iter().map(|run| run.begin).max().unwrap_or(0);
+        let farthest = self.offsets.iter().max().map_or(0, |offset| offset + begin + STRIP);
+        // The last row has no next one that a copy may run into.
+        let inner = if farthest <= self.image.len() { self.offsets.len() - 1 } else { 0 };
+        assert!(self.out.len() >= self.offsets.len() * STRIP, "a strip has a place for every row");
+        let (image, out) = (self.image.as_ptr(), self.out.as_mut_ptr());
+        for (row, &offset) in self.offsets[..inner].iter().enumerate() {
+            for run in runs {
+                let (from, to) = (offset + run.begin, row * STRIP + run.place);
+                // SAFETY: the farthest copy ends within the image, as was checked.
+                let from = unsafe { std::slice::from_raw_parts(image.add(from), STRIP) };
+                // SAFETY: a run begins within its row and another row follows, as was checked.
+                let to = unsafe { std::slice::from_raw_parts_mut(out.add(to), STRIP) };
+                for v in 0..STRIP / S::LANES {
+                    simd.store(simd.load(&from[v * S::LANES..]), &mut to[v * S::LANES..]);
+                }
+            }
+        }
+        for row in inner..self.offsets.len() {
+            for run in runs {
+                copy_what_fits(self.image, self.out, self.offsets[row], row, run);
+            }
+        }
+    }
+}
+
+/// At the end of the strip or of the image, and for strips of many runs.
+fn copy_what_fits(image: &[f32], out: &mut [f32], offset: usize, row: usize, run: Run) {
+    let from = &image[offset + run.begin..];
+    let to = &mut out[row * STRIP + run.place..];
     let count = from.len().min(to.len()).min(STRIP);
     to[..count].copy_from_slice(&from[..count]);
 }
