@@ -16,7 +16,10 @@ use crate::scratch::with_scratch;
 /// Vectors that are computed together, to hide the latency of the additions.
 const TOGETHER: usize = 4;
 
-/// Floats after a line and after a stored channel that the last vectors may touch.
+/// Floats of room for the channels that are computed together.
+const BUDGET: usize = 16 << 10;
+
+/// Floats after a stored channel that the last vectors may touch.
 const SLACK: usize = TOGETHER * remuda_simd::MAX_LANES;
 
 impl Conv {
@@ -36,29 +39,32 @@ impl Conv {
             return;
         }
         let offsets = layout.tap_offsets();
-        let line = layout.output_offset(outputs - 1) + 1;
-        let together = channels.div_ceil(8 * context.pool.size());
+        let sizes = Sizes {
+            image: layout.channel_len() + SLACK,
+            line: layout.output_offset(outputs - 1) + 1,
+        };
+        let at_once = (BUDGET / (sizes.image + sizes.line)).max(1);
+        let together = channels.div_ceil(4 * context.pool.size()).min(at_once);
         let out = &mut out[..channels * outputs];
         context.pool.parallel_pieces(out, together * outputs, Schedule::Static, |piece, out| {
-            with_scratch(layout.channel_len() + line + 2 * SLACK, |scratch| {
-                let (image, line_sums) = scratch.split_at_mut(layout.channel_len() + SLACK);
-                for (slot, out) in out.chunks_exact_mut(outputs).enumerate() {
-                    let channel = piece * together + slot;
-                    context.run(Channel {
-                        layout,
-                        input: &input[channel * plain..][..plain],
-                        weights: &weights[channel % self.groups * taps..][..taps],
-                        offsets: &offsets,
-                        image,
-                        line: &mut line_sums[..line],
-                        out,
-                        epilogue: &epilogue,
-                        bias: epilogue.row_bias.map_or(0.0, |bias| bias[channel % self.groups]),
-                        start: channel * outputs,
-                    });
-                    finish(context, &epilogue, channel * outputs, out);
-                }
+            let count = out.len() / outputs;
+            let first = piece * together;
+            with_scratch(count * (sizes.image + sizes.line), |scratch| {
+                let (images, lines) = scratch.split_at_mut(count * sizes.image);
+                context.run(Channels {
+                    layout,
+                    input: &input[first * plain..][..count * plain],
+                    first,
+                    weights: &weights[..self.groups * taps],
+                    offsets: &offsets,
+                    sizes,
+                    images,
+                    lines,
+                    out,
+                    epilogue: &epilogue,
+                });
             });
+            finish(context, &epilogue, first * outputs, out);
         });
     }
 }
@@ -74,49 +80,91 @@ fn finish(context: Context<'_>, epilogue: &Epilogue<'_>, start: usize, out: &mut
     }
 }
 
-/// One channel of one image.
-struct Channel<'a> {
+/// Room for each channel.
+#[derive(Clone, Copy)]
+struct Sizes {
+    /// The stored channel, and slack.
+    image: usize,
+    /// The sums.
+    line: usize,
+}
+
+/// A few channels, each step for all of them before the next: what is stored in small pieces is
+/// read in large ones, which is slow right after the stores.
+struct Channels<'a> {
     layout: &'a Layout,
+    /// Of these channels.
     input: &'a [f32],
+    /// The number of the first, counted over all images.
+    first: usize,
+    /// Of all channels.
     weights: &'a [f32],
     /// Where each tap of the first output lies in the stored channel.
     offsets: &'a [usize],
-    /// Room for the stored channel, and slack.
-    image: &'a mut [f32],
-    /// Room for the sums.
-    line: &'a mut [f32],
+    sizes: Sizes,
+    images: &'a mut [f32],
+    lines: &'a mut [f32],
     out: &'a mut [f32],
     epilogue: &'a Epilogue<'a>,
-    bias: f32,
-    /// Where the channel begins in a residual.
-    start: usize,
 }
 
-impl Kernel for Channel<'_> {
+impl Kernel for Channels<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(mut self, simd: S) {
-        let stored = self.layout.channel_len();
-        self.layout.arrange_channel(simd, self.input, &mut self.image[..stored]);
-        self.sum(simd);
-        if self.epilogue.beta == 0.0 && self.epilogue.residual.is_none() {
-            self.write(simd);
-        } else {
-            self.write_onto();
+    fn run<S: Simd>(self, simd: S) {
+        let (layout, taps) = (self.layout, self.offsets.len());
+        let (stored, plain) = (layout.channel_len(), layout.plain_len());
+        let groups = self.weights.len() / taps;
+        let images = self.images.chunks_exact_mut(self.sizes.image);
+        for (slot, image) in images.enumerate() {
+            let input = &self.input[slot * plain..][..plain];
+            layout.arrange_channel(simd, input, &mut image[..stored]);
+        }
+        let bounds = self.bounds();
+        for (slot, line) in self.lines.chunks_exact_mut(self.sizes.line).enumerate() {
+            let channel = (self.first + slot) % groups;
+            let sums = Line {
+                image: &self.images[slot * self.sizes.image..][..self.sizes.image],
+                offsets: self.offsets,
+                weights: &self.weights[channel * taps..][..taps],
+                bias: self.epilogue.row_bias.map_or(0.0, |bias| bias[channel]),
+                alpha: self.epilogue.alpha,
+                bounds,
+            };
+            sums.sum(simd, line);
+        }
+        let plain = self.epilogue.beta == 0.0 && self.epilogue.residual.is_none();
+        let lines = self.lines.chunks_exact(self.sizes.line);
+        let outputs = layout.outputs();
+        for ((slot, line), out) in lines.enumerate().zip(self.out.chunks_exact_mut(outputs)) {
+            if plain {
+                write(simd, layout, line, out);
+            } else {
+                write_onto(layout, self.epilogue, (self.first + slot) * outputs, line, out);
+            }
         }
     }
 }
 
-impl Channel<'_> {
-    /// Sums of a whole line, with bias and bounds.
+/// The sums of one channel.
+struct Line<'a> {
+    image: &'a [f32],
+    offsets: &'a [usize],
+    weights: &'a [f32],
+    bias: f32,
+    alpha: f32,
+    bounds: [f32; 2],
+}
+
+impl Line<'_> {
+    /// Writes the sums of a whole line, with bias and bounds.
     #[inline(always)]
-    fn sum<S: Simd>(&mut self, simd: S) {
-        let [low, high] = self.bounds();
-        let (low, high) = (simd.splat(low), simd.splat(high));
-        let (bias, alpha) = (simd.splat(self.bias), simd.splat(self.epilogue.alpha));
-        let mut start = 0;
-        for chunk in self.line.chunks_mut(TOGETHER * S::LANES) {
+    fn sum<S: Simd>(&self, simd: S, line: &mut [f32]) {
+        let [low, high] = self.bounds.map(|bound| simd.splat(bound));
+        let (bias, alpha) = (simd.splat(self.bias), simd.splat(self.alpha));
+        for (index, chunk) in line.chunks_mut(TOGETHER * S::LANES).enumerate() {
+            let start = index * TOGETHER * S::LANES;
             let mut sums = [simd.zero(); TOGETHER];
             for (offset, weight) in self.offsets.iter().zip(self.weights) {
                 let weight = simd.splat(*weight);
@@ -126,47 +174,54 @@ impl Channel<'_> {
                 }
             }
             for (sum, chunk) in sums.into_iter().zip(chunk.chunks_mut(S::LANES)) {
-                let sum = simd.mul_add(sum, alpha, bias);
-                let sum = simd.min(high, simd.max(low, sum));
+                let sum = simd.min(high, simd.max(low, simd.mul_add(sum, alpha, bias)));
                 if chunk.len() == S::LANES {
                     simd.store(sum, chunk);
                 } else {
                     simd.store_partial(sum, chunk);
                 }
             }
-            start += TOGETHER * S::LANES;
         }
     }
+}
 
+impl Channels<'_> {
     /// What the line's sums are bounded by: nothing if more is added to them.
     fn bounds(&self) -> [f32; 2] {
         let last = self.epilogue.beta == 0.0 && self.epilogue.residual.is_none();
         let activation = if last { self.epilogue.activation } else { Activation::None };
         activation.bounds().unwrap_or([f32::NEG_INFINITY, f32::INFINITY])
     }
+}
 
-    /// Takes the rows of the output out of the line.
-    #[inline(always)]
-    fn write<S: Simd>(self, simd: S) {
-        let width = self.layout.axes()[2].output;
-        for (row, out) in self.out.chunks_exact_mut(width).enumerate() {
-            let from = self.layout.output_offset(row * width);
-            copy(simd, &self.line[from..from + width], out);
-        }
+/// Takes the rows of the output out of a line.
+#[inline(always)]
+fn write<S: Simd>(simd: S, layout: &Layout, line: &[f32], out: &mut [f32]) {
+    let width = layout.axes()[2].output;
+    for (row, out) in out.chunks_exact_mut(width).enumerate() {
+        let from = layout.output_offset(row * width);
+        copy(simd, &line[from..from + width], out);
     }
+}
 
-    /// [`Self::write`] where the output's old values or a residual are added.
-    fn write_onto(self) {
-        let width = self.layout.axes()[2].output;
-        let Epilogue { beta, residual, activation, .. } = *self.epilogue;
-        let early = residual.filter(|residual| !residual.after_activation);
-        let [low, high] = activation.bounds().unwrap_or([f32::NEG_INFINITY, f32::INFINITY]);
-        for (index, out) in self.out.iter_mut().enumerate() {
-            let place = self.layout.output_offset(index - index % width) + index % width;
-            let kept = if beta == 0.0 { 0.0 } else { beta * *out };
-            let added = early.map_or(0.0, |residual| residual.data[self.start + index]);
-            let sum = self.line[place] + kept + added;
-            *out = if sum.is_nan() { sum } else { sum.max(low).min(high) };
-        }
+/// [`write`] where the output's old values or a residual are added; `start` is where the channel
+/// begins in the residual.
+fn write_onto(
+    layout: &Layout,
+    epilogue: &Epilogue<'_>,
+    start: usize,
+    line: &[f32],
+    out: &mut [f32],
+) {
+    let width = layout.axes()[2].output;
+    let Epilogue { beta, residual, activation, .. } = *epilogue;
+    let early = residual.filter(|residual| !residual.after_activation);
+    let [low, high] = activation.bounds().unwrap_or([f32::NEG_INFINITY, f32::INFINITY]);
+    for (index, out) in out.iter_mut().enumerate() {
+        let place = layout.output_offset(index - index % width) + index % width;
+        let kept = if beta == 0.0 { 0.0 } else { beta * *out };
+        let added = early.map_or(0.0, |residual| residual.data[start + index]);
+        let sum = line[place] + kept + added;
+        *out = if sum.is_nan() { sum } else { sum.max(low).min(high) };
     }
 }
