@@ -95,11 +95,11 @@ impl Kernel for PackStrip<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        match self.runs {
-            &[a] => self.copy(simd, [a]),
-            &[a, b] => self.copy(simd, [a, b]),
-            &[a, b, c] => self.copy(simd, [a, b, c]),
-            &[a, b, c, d] => self.copy(simd, [a, b, c, d]),
+        match *self.runs {
+            [a] => self.copy(simd, [a]),
+            [a, b] => self.copy(simd, [a, b]),
+            [a, b, c] => self.copy(simd, [a, b, c]),
+            [a, b, c, d] => self.copy(simd, [a, b, c, d]),
             _ => {
                 for row in 0..self.offsets.len() {
                     for &run in self.runs {
