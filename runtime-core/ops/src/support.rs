@@ -1,8 +1,14 @@
 //! What shape rules and reference kernels of several operators share.
 
+pub(crate) mod activations;
 pub(crate) mod axes;
+pub(crate) mod contents;
+pub(crate) mod convert;
+pub(crate) mod dtypes;
 pub(crate) mod elementwise;
+pub(crate) mod random;
 pub(crate) mod types;
+pub(crate) mod upgrades;
 
 use remuda_ir::OpError;
 use remuda_tensor::{DType, Tensor};

@@ -90,6 +90,17 @@ impl Dim {
         matches!(self.sub(other), Self::Known(difference) if difference != 0)
     }
 
+    /// Whether it is known to be 0 or more, whatever sizes (which are never negative) its symbols
+    /// stand for.
+    #[must_use]
+    pub fn is_never_negative(&self) -> bool {
+        match self {
+            Self::Known(value) => *value >= 0,
+            Self::Expr(poly) => poly.is_never_negative(),
+            Self::Unknown => false,
+        }
+    }
+
     /// The sum.
     #[must_use]
     pub fn add(&self, other: &Self) -> Self {
@@ -228,6 +239,12 @@ impl Poly {
         }
     }
 
+    fn is_never_negative(&self) -> bool {
+        self.terms.iter().all(|(atoms, &coefficient)| {
+            coefficient >= 0 && atoms.iter().all(Atom::is_never_negative)
+        })
+    }
+
     fn add(&self, other: &Self, sign: i64) -> Option<Self> {
         let mut terms = self.terms.clone();
         for (atoms, coefficient) in &other.terms {
@@ -299,6 +316,18 @@ impl Poly {
     }
 }
 
+impl Atom {
+    fn is_never_negative(&self) -> bool {
+        match self {
+            Self::Symbol(_) => true,
+            Self::FloorDiv(a, b) | Self::Min(a, b) => {
+                a.is_never_negative() && b.is_never_negative()
+            }
+            Self::Max(a, b) => a.is_never_negative() || b.is_never_negative(),
+        }
+    }
+}
+
 impl fmt::Display for Dim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -366,6 +395,16 @@ mod tests {
 
     fn n() -> Dim {
         Dim::symbol("n")
+    }
+
+    #[test]
+    fn signs_are_known_only_where_they_follow() {
+        for never in ["n", "2*n + 1", "floordiv(n, 2)", "max(n - 1, 0)", "0"] {
+            assert!(parse_dim(never).unwrap().is_never_negative(), "{never}");
+        }
+        for perhaps in ["n - 1", "min(n, m - 1)", "-n", "?"] {
+            assert!(!parse_dim(perhaps).unwrap().is_never_negative(), "{perhaps}");
+        }
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! Abs: the distance of each element from zero.
 
-use remuda_ir::{InputDef, OpDef, OpError, OutputDef, Tolerance, Traits, Types, Val};
+use remuda_ir::{InputDef, OpDef, OpError, OutputDef, Tolerance, Traits, Types, Upgrade, Val};
 
 use crate::support::elementwise::{map_numbers, same_as_first};
+use crate::support::upgrades::drop_consumed_inputs;
 
 pub(crate) static OP: OpDef = OpDef {
     domain: "",
     name: "Abs",
     since: 1,
-    upgrades: &[],
+    upgrades: &[Upgrade { below: 6, apply: drop_consumed_inputs }],
     inputs: &[InputDef::new("x", Types::NUMBERS)],
     outputs: &[OutputDef::new("y")],
     attrs: &[],

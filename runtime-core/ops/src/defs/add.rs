@@ -1,8 +1,10 @@
 //! Add: the sum of two tensors, element by element, with broadcasting. Integers wrap.
 
 use remuda_ir::{InputDef, OpDef, OpError, OutputDef, Tolerance, Traits, Types, Upgrade, Val};
+use remuda_tensor::Dim;
 
-use crate::support::elementwise::{broadcast_types, upgrade_axis_broadcast, zip_numbers};
+use crate::support::contents::broadcast_with_content;
+use crate::support::elementwise::{upgrade_axis_broadcast, zip_numbers};
 
 pub(crate) static OP: OpDef = OpDef {
     domain: "",
@@ -14,7 +16,7 @@ pub(crate) static OP: OpDef = OpDef {
     attrs: &[],
     traits: Traits::ELEMENTWISE,
     tolerance: Tolerance::Float(1.0),
-    infer: broadcast_types,
+    infer: |ctx| broadcast_with_content(ctx, Dim::add),
     reference,
     cases: include_str!("add.cases"),
 };

@@ -6,13 +6,18 @@
 use remuda_ir::{Attrs, Draft, InferCtx, Inferred, KernelCtx, OpError, OpName, Val};
 use remuda_tensor::dim::DisplayDims;
 use remuda_tensor::index::broadcast;
-use remuda_tensor::{DType, Dim, Element, Tensor, bf16, f16};
+use remuda_tensor::{DType, Dim, Element, Tensor, dispatch_float};
 
 use super::unsupported_dtype;
 
 /// Output 0 has the type of input 0.
 pub(crate) fn same_as_first(ctx: &InferCtx<'_>) -> Result<Vec<Inferred>, OpError> {
     Ok(vec![Inferred::from(ctx.ty(0)?.clone()).with_content(None)])
+}
+
+/// Output 0 has the dimensions of input 0 and holds truth values.
+pub(crate) fn truth_of_first(ctx: &InferCtx<'_>) -> Result<Vec<Inferred>, OpError> {
+    Ok(vec![Inferred::maybe(DType::Bool, ctx.dims(0)?.map(<[Dim]>::to_vec))])
 }
 
 /// Output 0 has the dtype of input 0 and the dimensions that all inputs broadcast to.
@@ -113,7 +118,7 @@ wrapping!(i8, i16, i32, i64, u8, u16, u32, u64);
 macro_rules! by_kind {
     ($dtype:expr, $T:ident, float => $float:expr, int => $int:expr) => {
         by_kind!(@ $dtype, $T, $float, $int,
-            [F32 f32, F64 f64, F16 f16, BF16 bf16],
+            [F32 f32, F64 f64, F16 remuda_tensor::f16, BF16 remuda_tensor::bf16],
             [I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16, U32 u32, U64 u64])
     };
     (@ $dtype:expr, $T:ident, $float:expr, $int:expr, [$($fv:ident $ft:ty),*], [$($iv:ident $it:ty),*]) => {
@@ -123,6 +128,25 @@ macro_rules! by_kind {
             other => Err(unsupported_dtype(other)),
         }
     };
+}
+
+pub(crate) use by_kind;
+
+/// Applies a function to each element of input 0, a float tensor, in `f64`.
+pub(crate) fn map_floats(ctx: &KernelCtx<'_>, f: impl Fn(f64) -> f64) -> Result<Vec<Val>, OpError> {
+    let tensor = ctx.tensor(0)?;
+    dispatch_float!(tensor.dtype(), T => map_with::<T>(tensor, |x| T::from_f64(f(x.to_f64()))),
+        else Err(unsupported_dtype(tensor.dtype())))
+}
+
+/// Asks a question of each element of input 0, a tensor of any numbers.
+pub(crate) fn test_elements(
+    ctx: &KernelCtx<'_>,
+    question: impl Fn(f64) -> bool,
+) -> Result<Vec<Val>, OpError> {
+    let tensor = ctx.tensor(0)?;
+    let answers = tensor.to_f64_vec()?.into_iter().map(question).collect();
+    Ok(vec![Tensor::from_vec::<bool>(tensor.dims(), answers)?.into()])
 }
 
 /// Applies a function to each element: one for floats, one for integers.
@@ -136,17 +160,24 @@ pub(crate) fn map_numbers(
         int => map_with::<T>(tensor, |x| T::wrap(int(x.widen()))))
 }
 
-fn map_with<T: Element>(tensor: &Tensor, f: impl Fn(T) -> T) -> Result<Vec<Val>, OpError> {
+pub(crate) fn map_with<T: Element>(
+    tensor: &Tensor,
+    f: impl Fn(T) -> T,
+) -> Result<Vec<Val>, OpError> {
     let values = tensor.to_vec::<T>()?.into_iter().map(f).collect();
     Ok(vec![Tensor::from_vec::<T>(tensor.dims(), values)?.into()])
 }
 
 /// The inputs 0 and 1 as views of the dimensions they broadcast to.
 pub(crate) fn broadcast_pair(a: &Tensor, b: &Tensor) -> Result<(Tensor, Tensor), OpError> {
-    let dims = broadcast(a.dims(), b.dims()).ok_or_else(|| {
-        OpError::Invalid(format!("dimensions {:?} and {:?} do not broadcast", a.dims(), b.dims()))
-    })?;
+    let dims = common_dims(a.dims(), b.dims())?;
     Ok((a.broadcast_to(&dims)?, b.broadcast_to(&dims)?))
+}
+
+/// The dimensions that two lists broadcast to.
+pub(crate) fn common_dims(a: &[usize], b: &[usize]) -> Result<Vec<usize>, OpError> {
+    broadcast(a, b)
+        .ok_or_else(|| OpError::Invalid(format!("dimensions {a:?} and {b:?} do not broadcast")))
 }
 
 /// Combines inputs 0 and 1 element by element: one function for floats, one for integers.
@@ -159,6 +190,84 @@ pub(crate) fn zip_numbers(
     by_kind!(a.dtype(), T,
         float => zip_with::<T, T>(&a, &b, |x, y| Ok(T::from_f64(float(x.to_f64(), y.to_f64())))),
         int => zip_with::<T, T>(&a, &b, |x, y| Ok(T::wrap(int(x.widen(), y.widen())?))))
+}
+
+/// Combines inputs 0 and 1, integer tensors, element by element.
+pub(crate) fn zip_ints(
+    ctx: &KernelCtx<'_>,
+    f: impl Fn(i128, i128) -> i128,
+) -> Result<Vec<Val>, OpError> {
+    let (a, b) = broadcast_pair(ctx.tensor(0)?, ctx.tensor(1)?)?;
+    by_kind!(a.dtype(), T,
+        float => Err(unsupported_dtype(T::DTYPE)),
+        int => zip_with::<T, T>(&a, &b, |x, y| Ok(T::wrap(f(x.widen(), y.widen())))))
+}
+
+/// Combines inputs 0 and 1, tensors of truth values, element by element.
+pub(crate) fn zip_bools(
+    ctx: &KernelCtx<'_>,
+    f: impl Fn(bool, bool) -> bool,
+) -> Result<Vec<Val>, OpError> {
+    let (a, b) = broadcast_pair(ctx.tensor(0)?, ctx.tensor(1)?)?;
+    zip_with::<bool, bool>(&a, &b, |x, y| Ok(f(x, y)))
+}
+
+/// Compares inputs 0 and 1 element by element: one question for floats, one for integers.
+pub(crate) fn compare_numbers(
+    ctx: &KernelCtx<'_>,
+    float: impl Fn(&f64, &f64) -> bool,
+    int: impl Fn(&i128, &i128) -> bool,
+) -> Result<Vec<Val>, OpError> {
+    let (a, b) = broadcast_pair(ctx.tensor(0)?, ctx.tensor(1)?)?;
+    by_kind!(a.dtype(), T,
+        float => zip_with::<T, bool>(&a, &b, |x, y| Ok(float(&x.to_f64(), &y.to_f64()))),
+        int => zip_with::<T, bool>(&a, &b, |x, y| Ok(int(&x.widen(), &y.widen()))))
+}
+
+/// Folds all inputs, broadcast to common dimensions, element by element in `f64` or `i128`; `finish`
+/// is applied to the float results before they are rounded.
+pub(crate) fn fold_numbers(
+    ctx: &KernelCtx<'_>,
+    float: impl Fn(f64, f64) -> f64,
+    int: impl Fn(i128, i128) -> i128,
+    finish: impl Fn(f64) -> f64,
+) -> Result<Vec<Val>, OpError> {
+    let tensors = ctx.tensors_from(0)?;
+    let first = tensors.first().ok_or_else(|| OpError::invalid("expected at least one input"))?;
+    let mut dims = first.dims().to_vec();
+    for tensor in &tensors[1..] {
+        dims = common_dims(&dims, tensor.dims())?;
+    }
+    let wide: Vec<Tensor> =
+        tensors.iter().map(|tensor| tensor.broadcast_to(&dims)).collect::<Result<_, _>>()?;
+    by_kind!(first.dtype(), T,
+    float => {
+        let sums = fold_columns::<T, f64>(&wide, T::to_f64, float)?;
+        let values = sums.into_iter().map(|sum| T::from_f64(finish(sum))).collect();
+        Ok(vec![Tensor::from_vec::<T>(dims, values)?.into()])
+    },
+    int => {
+        let sums = fold_columns::<T, i128>(&wide, T::widen, int)?;
+        let values = sums.into_iter().map(T::wrap).collect();
+        Ok(vec![Tensor::from_vec::<T>(dims, values)?.into()])
+    })
+}
+
+fn fold_columns<T: Element, W: Copy>(
+    tensors: &[Tensor],
+    widen: impl Fn(T) -> W,
+    fold: impl Fn(W, W) -> W,
+) -> Result<Vec<W>, OpError> {
+    let mut folded: Vec<W> = Vec::new();
+    for (at, tensor) in tensors.iter().enumerate() {
+        let values = tensor.to_vec::<T>()?;
+        if at == 0 {
+            folded = values.into_iter().map(&widen).collect();
+        } else {
+            folded.iter_mut().zip(values).for_each(|(sum, x)| *sum = fold(*sum, widen(x)));
+        }
+    }
+    Ok(folded)
 }
 
 /// Combines two tensors of the same dimensions element by element.

@@ -1,0 +1,25 @@
+//! Mish: each element times the hyperbolic tangent of its Softplus.
+
+use remuda_ir::{InputDef, KernelCtx, OpDef, OpError, OutputDef, Tolerance, Traits, Types, Val};
+
+use crate::support::activations::softplus;
+use crate::support::elementwise::{map_floats, same_as_first};
+
+pub(crate) static OP: OpDef = OpDef {
+    domain: "",
+    name: "Mish",
+    since: 18,
+    upgrades: &[],
+    inputs: &[InputDef::new("x", Types::FLOATS)],
+    outputs: &[OutputDef::new("y")],
+    attrs: &[],
+    traits: Traits::ELEMENTWISE,
+    tolerance: Tolerance::Float(1.0),
+    infer: same_as_first,
+    reference,
+    cases: include_str!("mish.cases"),
+};
+
+fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
+    map_floats(ctx, |x| x * softplus(x).tanh())
+}

@@ -1,0 +1,24 @@
+//! Not: the negation of each truth value.
+
+use remuda_ir::{InputDef, KernelCtx, OpDef, OpError, OutputDef, Tolerance, Traits, Types, Val};
+
+use crate::support::elementwise::{map_with, same_as_first};
+
+pub(crate) static OP: OpDef = OpDef {
+    domain: "",
+    name: "Not",
+    since: 1,
+    upgrades: &[],
+    inputs: &[InputDef::new("x", Types::BOOL)],
+    outputs: &[OutputDef::new("y")],
+    attrs: &[],
+    traits: Traits::ELEMENTWISE,
+    tolerance: Tolerance::Exact,
+    infer: same_as_first,
+    reference,
+    cases: include_str!("not.cases"),
+};
+
+fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
+    map_with::<bool>(ctx.tensor(0)?, |x| !x)
+}

@@ -1,0 +1,24 @@
+//! Tan: the tangent of each element, in radians.
+
+use remuda_ir::{InputDef, KernelCtx, OpDef, OpError, OutputDef, Tolerance, Traits, Types, Val};
+
+use crate::support::elementwise::{map_floats, same_as_first};
+
+pub(crate) static OP: OpDef = OpDef {
+    domain: "",
+    name: "Tan",
+    since: 7,
+    upgrades: &[],
+    inputs: &[InputDef::new("x", Types::FLOATS)],
+    outputs: &[OutputDef::new("y")],
+    attrs: &[],
+    traits: Traits::ELEMENTWISE,
+    tolerance: Tolerance::Float(1.0),
+    infer: same_as_first,
+    reference,
+    cases: include_str!("tan.cases"),
+};
+
+fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
+    map_floats(ctx, f64::tan)
+}
