@@ -11,6 +11,7 @@ pub mod elementwise;
 pub mod gemm;
 pub mod norm;
 pub mod pool;
+pub mod reduce;
 mod rows;
 mod scratch;
 pub mod softmax;

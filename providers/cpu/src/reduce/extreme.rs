@@ -1,0 +1,103 @@
+//! The position of the greatest or smallest element along an axis.
+
+use crate::Context;
+use crate::context::Picoseconds;
+
+/// Which element is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extreme {
+    /// The greatest.
+    Max,
+    /// The smallest.
+    Min,
+}
+
+/// Which of several equal elements counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ties {
+    /// The first.
+    First,
+    /// The last.
+    Last,
+}
+
+const COST: Picoseconds = Picoseconds(700);
+
+/// The position along `axis` of the extreme of every row of an array of `shape`. NaN is more extreme
+/// than any number.
+///
+/// # Panics
+/// When a slice does not fit `shape`, or the axis is empty while the others are not.
+pub fn position_of_extreme<T: PartialOrd + Copy + Sync>(
+    cx: Context<'_>,
+    (extreme, ties): (Extreme, Ties),
+    src: &[T],
+    out: &mut [i64],
+    shape: &[usize],
+    axis: usize,
+) {
+    let length = shape[axis];
+    let inner: usize = shape[axis + 1..].iter().product();
+    assert_eq!(src.len(), shape.iter().product::<usize>(), "elements of shape {shape:?}");
+    assert_eq!(out.len() * length, src.len(), "one position per row of shape {shape:?}");
+    let cost = Picoseconds(COST.0 * length);
+    cx.pieces(out, inner, cost, |first, out| {
+        for (slab, out) in out.chunks_mut(inner).enumerate() {
+            let src = &src[(first + slab) * length * inner..][..length * inner];
+            match inner {
+                1 => out[0] = row_position(extreme, ties, src),
+                _ => column_positions(extreme, ties, src, out),
+            }
+        }
+    });
+}
+
+/// Whether `new` takes the place of `best`.
+#[inline]
+fn replaces<T: PartialOrd + Copy>(extreme: Extreme, ties: Ties, new: T, best: T) -> bool {
+    let is_nan = |value: T| value.partial_cmp(&value).is_none();
+    if is_nan(best) {
+        return ties == Ties::Last && is_nan(new);
+    }
+    let beyond = match extreme {
+        Extreme::Max => new > best,
+        Extreme::Min => new < best,
+    };
+    beyond || (ties == Ties::Last && new == best) || is_nan(new)
+}
+
+/// Elements are compared in blocks: only a block with a new extreme is looked at one by one.
+fn row_position<T: PartialOrd + Copy>(extreme: Extreme, ties: Ties, row: &[T]) -> i64 {
+    const BLOCK: usize = 64;
+    let (mut position, mut best) = (0, row[0]);
+    for (block, values) in row.chunks(BLOCK).enumerate() {
+        let any = values.iter().fold(false, |any, &x| any | replaces(extreme, ties, x, best));
+        if !any {
+            continue;
+        }
+        for (index, &x) in values.iter().enumerate() {
+            if replaces(extreme, ties, x, best) {
+                (position, best) = (block * BLOCK + index, x);
+            }
+        }
+    }
+    position.cast_signed() as i64
+}
+
+fn column_positions<T: PartialOrd + Copy>(
+    extreme: Extreme,
+    ties: Ties,
+    slab: &[T],
+    out: &mut [i64],
+) {
+    let inner = out.len();
+    let mut best = slab[..inner].to_vec();
+    out.fill(0);
+    for (row, values) in slab.chunks_exact(inner).enumerate().skip(1) {
+        for ((&x, best), position) in values.iter().zip(&mut best).zip(&mut *out) {
+            if replaces(extreme, ties, x, *best) {
+                (*best, *position) = (x, row.cast_signed() as i64);
+            }
+        }
+    }
+}
