@@ -9,6 +9,7 @@ pub mod conv;
 mod convert;
 pub mod elementwise;
 pub mod gemm;
+pub mod layout;
 pub mod norm;
 pub mod pool;
 pub mod reduce;

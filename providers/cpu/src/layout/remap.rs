@@ -1,0 +1,182 @@
+//! Copies in which every output index of an axis names a source index of the same axis, or none:
+//! slices with any steps, every mode of padding, tiling, expansion and nearest-neighbour scaling.
+
+use super::COPY;
+use crate::Context;
+
+/// For every index of an output axis the index of the source, or [`AxisMap::NONE`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AxisMap {
+    pub(super) indices: Vec<usize>,
+    size: usize,
+}
+
+/// What fills the border of a padded axis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PadMode {
+    /// The fill value.
+    Constant,
+    /// The first or last element.
+    Edge,
+    /// The elements mirrored at the first or last, which is not repeated.
+    Reflect,
+    /// The elements from the other end.
+    Wrap,
+}
+
+/// The value of output elements that have no source.
+#[derive(Debug, Clone, Copy)]
+pub struct Fill<T>(pub T);
+
+impl AxisMap {
+    /// No source: the output element is filled.
+    pub const NONE: usize = usize::MAX;
+
+    /// Output index `i` is source index `indices[i]` of an axis of `size`.
+    ///
+    /// # Panics
+    /// When an index is outside the axis and not [`Self::NONE`].
+    #[must_use]
+    pub fn new(indices: Vec<usize>, size: usize) -> Self {
+        let inside = |&index: &usize| index < size || index == Self::NONE;
+        assert!(indices.iter().all(inside), "expected indices below {size}");
+        Self { indices, size }
+    }
+
+    /// The axis as it is.
+    #[must_use]
+    pub fn identity(size: usize) -> Self {
+        Self { indices: (0..size).collect(), size }
+    }
+
+    /// `count` elements from `start` on, `step` apart.
+    ///
+    /// # Panics
+    /// When they are not all inside the axis.
+    #[must_use]
+    pub fn slice(size: usize, start: usize, step: isize, count: usize) -> Self {
+        let at = |index: usize| start.wrapping_add_signed(step.wrapping_mul(index.cast_signed()));
+        Self::new((0..count).map(at).collect(), size)
+    }
+
+    /// The axis repeated.
+    #[must_use]
+    pub fn tile(size: usize, times: usize) -> Self {
+        Self { indices: (0..size * times).map(|index| index % size).collect(), size }
+    }
+
+    /// The axis with `before` and `after` elements more, or fewer where negative.
+    #[must_use]
+    pub fn pad(size: usize, before: isize, after: isize, mode: PadMode) -> Self {
+        let signed = size.cast_signed();
+        let indices = (-before..signed + after).map(|index| source(index, signed, mode));
+        Self { indices: indices.collect(), size }
+    }
+
+    fn is_identity(&self) -> bool {
+        self.indices.len() == self.size && self.indices.iter().enumerate().all(|(i, &at)| i == at)
+    }
+
+    /// Neighbours with neighbouring sources, or without any, as runs.
+    fn runs(&self) -> Vec<Run> {
+        let mut runs: Vec<Run> = Vec::new();
+        for &source in &self.indices {
+            match runs.last_mut() {
+                Some(run) if run.source == Self::NONE && source == Self::NONE => run.length += 1,
+                Some(run) if run.source != Self::NONE && run.source + run.length == source => {
+                    run.length += 1;
+                }
+                _ => runs.push(Run { source, length: 1 }),
+            }
+        }
+        runs
+    }
+}
+
+fn source(index: isize, size: isize, mode: PadMode) -> usize {
+    if (0..size).contains(&index) {
+        return index.unsigned_abs();
+    }
+    if size == 0 {
+        return AxisMap::NONE;
+    }
+    match mode {
+        PadMode::Constant => AxisMap::NONE,
+        PadMode::Edge => index.clamp(0, size - 1).unsigned_abs(),
+        PadMode::Wrap => index.rem_euclid(size).unsigned_abs(),
+        PadMode::Reflect => {
+            let period = (2 * (size - 1)).max(1);
+            let at = index.rem_euclid(period);
+            at.min(period - at).min(size - 1).unsigned_abs()
+        }
+    }
+}
+
+/// Neighbouring output elements that are copied or filled together.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    source: usize,
+    length: usize,
+}
+
+/// Writes to `out`, whose shape is the lengths of `maps`, the elements of `src` that these name.
+///
+/// # Panics
+/// When a slice does not fit the maps.
+pub fn remap<T: Copy + Send + Sync>(
+    cx: Context<'_>,
+    src: &[T],
+    maps: &[AxisMap],
+    fill: Fill<T>,
+    out: &mut [T],
+) {
+    assert_eq!(src.len(), maps.iter().map(|map| map.size).product::<usize>(), "source elements");
+    assert_eq!(out.len(), maps.iter().map(|map| map.indices.len()).product::<usize>(), "outputs");
+    let whole = maps.iter().rev().take_while(|map| map.is_identity()).count();
+    let (mapped, same) = maps.split_at(maps.len() - whole);
+    let element: usize = same.iter().map(|map| map.size).product();
+    let Some((last, outer)) = mapped.split_last() else {
+        return out.copy_from_slice(src);
+    };
+    let runs = last.runs();
+    let row_length = last.indices.len() * element;
+    cx.pieces(out, row_length, COPY, |first, out| {
+        for (row, out) in out.chunks_exact_mut(row_length).enumerate() {
+            match base(outer, first + row) {
+                None => out.fill(fill.0),
+                Some(base) => {
+                    let src = &src[base * last.size * element..][..last.size * element];
+                    copy_runs(&runs, element, src, fill, out);
+                }
+            }
+        }
+    });
+}
+
+/// Which row of the source the output's row `index` is, if any.
+fn base(outer: &[AxisMap], mut index: usize) -> Option<usize> {
+    let (mut base, mut stride) = (0, 1);
+    for map in outer.iter().rev() {
+        let source = map.indices[index % map.indices.len()];
+        index /= map.indices.len();
+        if source == AxisMap::NONE {
+            return None;
+        }
+        base += source * stride;
+        stride *= map.size;
+    }
+    Some(base)
+}
+
+fn copy_runs<T: Copy>(runs: &[Run], element: usize, src: &[T], fill: Fill<T>, out: &mut [T]) {
+    let mut rest = out;
+    for run in runs {
+        let (part, after) = rest.split_at_mut(run.length * element);
+        match run.source {
+            AxisMap::NONE => part.fill(fill.0),
+            source if element == 1 && run.length == 1 => part[0] = src[source],
+            source => part.copy_from_slice(&src[source * element..][..part.len()]),
+        }
+        rest = after;
+    }
+}
