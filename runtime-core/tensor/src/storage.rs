@@ -83,6 +83,13 @@ impl AlignedBytes {
         })
     }
 
+    /// How many bytes there are.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a size, not a collection")]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
     /// The bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {

@@ -143,6 +143,36 @@ impl Tensor {
         Ok(Self::contiguous_view(dtype, dims, Storage::Owned(Arc::new(memory))))
     }
 
+    /// A tensor in the first bytes of this memory, whatever they hold (zeros for booleans).
+    ///
+    /// # Errors
+    /// When the memory is too short, or for texts.
+    pub fn from_aligned(
+        dtype: DType,
+        dims: impl Into<Vec<usize>>,
+        mut memory: AlignedBytes,
+    ) -> Result<Self, TensorError> {
+        let dims = dims.into();
+        let (expected, got) = (byte_count(dtype, &dims)?, memory.len());
+        if expected > got || dtype == DType::String {
+            return Err(TensorError::Length { dtype, dims, expected, got });
+        }
+        if dtype == DType::Bool {
+            memory.bytes_mut().fill(0);
+        }
+        Ok(Self::contiguous_view(dtype, dims, Storage::Owned(Arc::new(memory))))
+    }
+
+    /// The memory under this tensor, to be used again, if nobody else holds it and it was made by
+    /// this crate.
+    #[must_use]
+    pub fn reclaim(self) -> Option<AlignedBytes> {
+        match self.storage {
+            Storage::Owned(memory) => Arc::try_unwrap(memory).ok(),
+            Storage::Shared(_) | Storage::Strings(_) => None,
+        }
+    }
+
     /// The element type.
     #[must_use]
     pub fn dtype(&self) -> DType {
@@ -230,7 +260,9 @@ impl Tensor {
         if self.is_contiguous() {
             return Ok(self.as_slice::<T>()?.to_vec());
         }
-        let all = cast::<T>(self.storage.bytes())
+        let bytes = self.storage.bytes();
+        let whole = bytes.len() / size_of::<T>() * size_of::<T>();
+        let all = cast::<T>(bytes.get(..whole).unwrap_or(&[]))
             .ok_or_else(|| TensorError::Shape("the memory is misaligned".into()))?;
         Ok(self.offsets().map(|at| all[at]).collect())
     }
@@ -488,12 +520,13 @@ impl Tensor {
     /// The elements to be written, if nobody else holds this memory and it was made by
     /// [`Tensor::zeros`] or [`Tensor::from_bytes`]; `None` otherwise.
     pub fn as_mut_slice<T: Element>(&mut self) -> Option<&mut [T]> {
-        let range = self.offset..self.offset.checked_add(self.len())?;
         if self.dtype != T::DTYPE || !self.is_contiguous() {
             return None;
         }
+        let start = self.offset.checked_mul(size_of::<T>())?;
+        let range = start..start.checked_add(self.byte_len())?;
         let Storage::Owned(memory) = &mut self.storage else { return None };
-        cast_mut::<T>(Arc::get_mut(memory)?.bytes_mut())?.get_mut(range)
+        cast_mut::<T>(Arc::get_mut(memory)?.bytes_mut().get_mut(range)?)
     }
 
     /// The bytes to be written, under the conditions of [`Tensor::as_mut_slice`]; not for booleans,

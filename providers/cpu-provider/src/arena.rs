@@ -1,0 +1,100 @@
+//! Memory of one run, used again as soon as the value in it is dead.
+
+use remuda_base::Map;
+use remuda_ir::{OpError, Val};
+use remuda_tensor::storage::AlignedBytes;
+use remuda_tensor::{DType, Tensor};
+
+/// Free blocks by size, and how much memory is in use.
+#[derive(Debug, Default)]
+pub struct Arena {
+    free: Map<usize, Vec<AlignedBytes>>,
+    /// Bytes of all blocks, free ones and those in use.
+    held_bytes: usize,
+}
+
+/// Blocks come in multiples of this.
+const GRAIN: usize = 256;
+
+impl Arena {
+    /// A tensor whose elements are to be written: they hold anything now.
+    ///
+    /// # Errors
+    /// When the dimensions cannot be addressed or no memory can be had.
+    pub fn tensor(&mut self, dtype: DType, dims: &[usize]) -> Result<Tensor, OpError> {
+        if dtype == DType::String {
+            return Ok(Tensor::zeros(dtype, dims)?);
+        }
+        let too_large = || {
+            OpError::Resource(format!("no memory for a tensor of {dims:?} elements of `{dtype}`"))
+        };
+        let count = dims.iter().try_fold(1usize, |count, &dim| count.checked_mul(dim));
+        let bytes = count.and_then(|count| dtype.bytes_for(count)).ok_or_else(too_large)?;
+        let block = self.block(bytes).ok_or_else(too_large)?;
+        Ok(Tensor::from_aligned(dtype, dims, block)?)
+    }
+
+    /// The smallest free block that is large enough and not wastefully larger, or a new one.
+    fn block(&mut self, bytes: usize) -> Option<AlignedBytes> {
+        let size = bytes.max(1).checked_next_multiple_of(GRAIN)?;
+        let fits = size..=size.saturating_add(size / 2);
+        if let Some((&found, blocks)) = self.free.range_mut(fits).next() {
+            let block = blocks.pop();
+            if blocks.is_empty() {
+                self.free.remove(&found);
+            }
+            if block.is_some() {
+                return block;
+            }
+        }
+        let block = AlignedBytes::try_zeroed(size)?;
+        self.held_bytes += size;
+        Some(block)
+    }
+
+    /// Takes the memory of a dead value back, if nobody else holds it.
+    pub fn reclaim(&mut self, val: Val) {
+        let Val::Tensor(tensor) = val else { return };
+        if let Some(block) = tensor.reclaim() {
+            self.free.entry(block.len()).or_default().push(block);
+        }
+    }
+
+    /// Bytes of all blocks this arena has made and not lost to results.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// Forgets what left as results, so that [`Arena::held_bytes`] counts what is really kept.
+    pub(crate) fn settle(&mut self) {
+        self.held_bytes = self.free.iter().map(|(size, blocks)| size * blocks.len()).sum();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Arena;
+    use remuda_tensor::DType;
+
+    #[test]
+    fn a_dead_value_gives_its_memory_to_the_next() {
+        let mut arena = Arena::default();
+        let first = arena.tensor(DType::F32, &[100]).unwrap();
+        let held = arena.held_bytes();
+        arena.reclaim(first.into());
+        let second = arena.tensor(DType::F32, &[90]).unwrap();
+        assert_eq!(arena.held_bytes(), held);
+        let shared = second.clone();
+        arena.reclaim(second.into());
+        arena.tensor(DType::F32, &[100]).unwrap();
+        assert!(arena.held_bytes() > held, "memory that somebody holds is not reused");
+        drop(shared);
+    }
+
+    #[test]
+    fn absurd_sizes_are_refused() {
+        let error = Arena::default().tensor(DType::F64, &[usize::MAX / 4, 2]).unwrap_err();
+        assert!(error.to_string().starts_with("no memory for a tensor of"), "{error}");
+    }
+}

@@ -1,0 +1,19 @@
+//! The CPU provider: total over all operators, fast where it matters.
+//!
+//! A region of a graph becomes a [`Program`]: one step per node, each with the best kernel there is
+//! for it. [`kernels`] is the table of fast ones, one file per operator family; a node that none of
+//! them takes runs on the operator's reference kernel, so that nothing is ever refused. Memory of
+//! values that nobody needs any more is used again ([`Arena`]); many threads may run one program at
+//! the same time.
+#![forbid(unsafe_code)]
+
+mod arena;
+mod kernel;
+pub mod kernels;
+mod profile;
+mod program;
+
+pub use arena::Arena;
+pub use kernel::{Kernel, Preparation, Prepare, Run};
+pub use profile::{Profile, StepTime};
+pub use program::{Program, RunOptions, Settings};
