@@ -6,7 +6,8 @@ use core::mem::{align_of, offset_of, size_of};
 
 use crate::{
     Attr, CompileOptions, Cost, DeviceInfo, Graph, Host, KeyValue, MemoryInfo, Node, ProgramInfo,
-    Proposal, Provider, RunArgs, StateDesc, Status, Str, Support, Value, ValueInfo, ValueType,
+    Proposal, Provider, RunArgs, StateDesc, Status, StepTime, Str, Support, Value, ValueInfo,
+    ValueType,
 };
 
 /// One struct: its name, size, alignment, and the name and offset of each field.
@@ -27,7 +28,7 @@ macro_rules! layouts {
 const LAYOUTS: &[Layout] = layouts! {
     Str { ptr, len }
     Status { code, node, needed, free, message, owner, release }
-    Value { kind, dtype, rank, reserved, dims, data, bytes, buffer, buffer_offset, texts, items, item_count, owner, release }
+    Value { kind, dtype, rank, reserved, dims, data, bytes, buffer, buffer_offset, texts, items, item_count, owner, retain, release }
     ValueType { kind, dtype, rank, reserved, dims, symbols, item, state }
     ValueInfo { name, source, reserved, ty, content }
     Attr { name, kind, float, int, text, count, ints, floats, texts, tensor, graph, captures, ty }
@@ -41,7 +42,8 @@ const LAYOUTS: &[Layout] = layouts! {
     Proposal { struct_size, accepted, refused_node, cost, workspace_bytes, compile_nanoseconds, code, text }
     CompileOptions { struct_size, context, progress, cancel, engine, engine_bytes }
     ProgramInfo { struct_size, resident_bytes, workspace_bytes }
-    RunArgs { struct_size, inputs, input_count, outputs, output_count, states, state_count, stream, cancel }
+    RunArgs { struct_size, inputs, input_count, outputs, output_count, states, state_count, stream, cancel, context, profile }
+    StepTime { struct_size, name, op, kernel, rank, dims, start_nanoseconds, nanoseconds }
     StateDesc { struct_size, dtype, heads, key_dim, value_dim, sequences, reserved, capacity, window }
     MemoryInfo { struct_size, total_bytes, free_bytes }
     Provider {

@@ -41,9 +41,10 @@ pub use provider::{
     BufferHandle, COST_DECLARED, COST_MEASURED, COST_MODELLED, COST_UNKNOWN, CompileOptions, Cost,
     DEVICE_HOST_MEMORY, DEVICE_IMPORTS_HOST, DEVICE_STREAMS, DeviceInfo, EventHandle,
     InstanceHandle, KeyValue, MemoryInfo, ProgramHandle, ProgramInfo, Proposal, Provider, RunArgs,
-    SUPPORT_IF, SUPPORT_NO, SUPPORT_YES, StateDesc, StateHandle, StreamHandle, Support, WriteFn,
+    SUPPORT_IF, SUPPORT_NO, SUPPORT_YES, StateDesc, StateHandle, StepTime, StreamHandle, Support,
+    WriteFn,
 };
-pub use value::{KIND_NONE, KIND_OPTIONAL, KIND_SEQUENCE, KIND_TENSOR, Value, dtype};
+pub use value::{KIND_NONE, KIND_OPTIONAL, KIND_SEQUENCE, KIND_STATE, KIND_TENSOR, Value, dtype};
 
 use core::ffi::{CStr, c_void};
 

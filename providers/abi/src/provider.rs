@@ -198,6 +198,32 @@ pub struct RunArgs {
     pub stream: *mut StreamHandle,
     /// Not zero once the host wants the run to end. May be null.
     pub cancel: *const u8,
+    /// Handed to `profile`.
+    pub context: *mut c_void,
+    /// Told of each step as it ends. May be null: then no times need be taken.
+    pub profile: Option<unsafe extern "C" fn(context: *mut c_void, step: *const StepTime)>,
+}
+
+/// The time of one step of a run.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct StepTime {
+    /// Bytes of this struct as the provider knows it.
+    pub struct_size: usize,
+    /// The node's name, or what was made of several.
+    pub name: Str,
+    /// Its operator.
+    pub op: Str,
+    /// The kernel that ran, in the provider's words.
+    pub kernel: Str,
+    /// How many dimensions its first output has.
+    pub rank: usize,
+    /// Dimensions of its first output.
+    pub dims: *const i64,
+    /// When it started, in nanoseconds from the start of the run.
+    pub start_nanoseconds: u64,
+    /// How long it took.
+    pub nanoseconds: u64,
 }
 
 /// A state to be made: a key/value cache.

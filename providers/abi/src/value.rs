@@ -12,6 +12,8 @@ pub const KIND_TENSOR: u32 = 1;
 pub const KIND_SEQUENCE: u32 = 2;
 /// A value that may be absent: none or one of `items`.
 pub const KIND_OPTIONAL: u32 = 3;
+/// Only in types: state that outlives runs.
+pub const KIND_STATE: u32 = 4;
 
 /// Numbers of the element types. Plain ones are those of ONNX's `TensorProto.DataType`; a block
 /// format is [`dtype::BLOCK`] plus its GGML type number.
@@ -47,9 +49,13 @@ pub mod dtype {
     pub const BLOCK: u32 = 0x1000;
 }
 
-/// A value. Its memory is the host's where it is an input, and where it is an output whose `data` or
-/// `buffer` the host has set; otherwise the provider sets everything, `release` included, and the
-/// host calls `release(owner)` once when it is done with the value and all that hangs on it.
+/// A value and what hangs on it.
+///
+/// Who gets a value from the other side may use it during the call. To use its memory longer, it
+/// calls `retain(owner)` (if that is not null) and later `release(owner)`, from any thread. A value
+/// that a provider gives out (an output it has made) comes with one reference: the host calls
+/// `release(owner)` once for it. An output whose `data` or `buffer` the host has set before the call
+/// is written there and stays the host's.
 ///
 /// Frozen within a major version.
 #[repr(C)]
@@ -82,7 +88,9 @@ pub struct Value {
     pub item_count: usize,
     /// See the struct.
     pub owner: *mut c_void,
-    /// See the struct; null for values of the host.
+    /// See the struct; null where the memory cannot be kept.
+    pub retain: Option<unsafe extern "C" fn(owner: *mut c_void)>,
+    /// See the struct; null where there is nothing to release.
     pub release: Option<unsafe extern "C" fn(owner: *mut c_void)>,
 }
 
@@ -104,6 +112,7 @@ impl Value {
             items: core::ptr::null(),
             item_count: 0,
             owner: core::ptr::null_mut(),
+            retain: None,
             release: None,
         }
     }

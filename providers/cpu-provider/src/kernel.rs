@@ -2,8 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use remuda_cpu::ThreadPool;
-use remuda_cpu::gemm::Engine;
+use remuda_cpu::{Context, ThreadPool};
 use remuda_ir::{Graph, Node, OpError, Val, ValueType};
 use remuda_simd::Isa;
 use remuda_tensor::{DType, Tensor};
@@ -67,10 +66,10 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Threads and instructions, as matrix products want them.
+    /// Threads and instructions, as kernels want them.
     #[must_use]
-    pub fn engine(&self) -> Engine<'a> {
-        Engine { pool: self.pool, isa: self.isa }
+    pub fn context(&self) -> Context<'a> {
+        Context { pool: self.pool, isa: self.isa }
     }
 
     /// Whether the caller no longer wants the result.

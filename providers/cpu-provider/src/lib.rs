@@ -8,12 +8,15 @@
 #![forbid(unsafe_code)]
 
 mod arena;
+mod backend;
 mod kernel;
 pub mod kernels;
+mod memory;
 mod profile;
 mod program;
 
 pub use arena::Arena;
+pub use backend::{CpuBackend, table};
 pub use kernel::{Kernel, Preparation, Prepare, Run};
 pub use profile::{Profile, StepTime};
 pub use program::{Program, RunOptions, Settings};

@@ -1,40 +1,25 @@
 //! Where the time of a run goes.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// The time of one step of one run.
-#[derive(Debug, Clone)]
-pub struct StepTime {
-    /// The node's name.
-    pub name: String,
-    /// Its operator.
-    pub op: String,
-    /// Whether a fast kernel ran, not the reference.
-    pub fast: bool,
-    /// The dimensions of its first output.
-    pub dims: Vec<usize>,
-    /// When it started, from the start of the run.
-    pub start: Duration,
-    /// How long it took.
-    pub time: Duration,
+pub use remuda_sdk::StepTime;
+
+/// Takes the time of each step of one run and tells of it.
+pub struct Profile<'a> {
+    pub(crate) started: Instant,
+    pub(crate) report: &'a dyn Fn(&StepTime),
 }
 
-/// The times of one run.
-#[derive(Debug)]
-pub struct Profile {
-    started: Instant,
-    /// One entry per step that ran, in order.
-    pub steps: Vec<StepTime>,
-}
-
-impl Default for Profile {
-    fn default() -> Self {
-        Self { started: Instant::now(), steps: Vec::new() }
+impl std::fmt::Debug for Profile<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Profile").field("started", &self.started).finish_non_exhaustive()
     }
 }
 
-impl Profile {
-    pub(crate) fn since_start(&self) -> Duration {
-        self.started.elapsed()
+impl<'a> Profile<'a> {
+    /// A profile that starts now.
+    #[must_use]
+    pub fn new(report: &'a dyn Fn(&StepTime)) -> Self {
+        Self { started: Instant::now(), report }
     }
 }

@@ -28,8 +28,8 @@ pub struct Settings {
 pub struct RunOptions<'a> {
     /// Set by the caller when the result is no longer wanted.
     pub cancel: Option<&'a AtomicBool>,
-    /// Filled with the time of each step.
-    pub profile: Option<&'a mut Profile>,
+    /// Told of the time of each step.
+    pub profile: Option<Profile<'a>>,
 }
 
 /// A graph, made ready to run.
@@ -113,12 +113,12 @@ impl Program {
     /// # Errors
     /// When a node refuses its inputs, memory does not suffice, or the run is cancelled; the message
     /// names the node.
-    pub fn run(&self, inputs: Vec<Val>, options: &mut RunOptions<'_>) -> Result<Vec<Val>, OpError> {
+    pub fn run(&self, inputs: Vec<Val>, options: &RunOptions<'_>) -> Result<Vec<Val>, OpError> {
         let never = AtomicBool::new(false);
         let cancel = options.cancel.unwrap_or(&never);
         let mut arena = self.lock_arenas().pop().unwrap_or_default();
         let result =
-            self.run_within(inputs, Vec::new(), &mut arena, cancel, options.profile.as_deref_mut());
+            self.run_within(inputs, Vec::new(), &mut arena, cancel, options.profile.as_ref());
         arena.settle();
         self.lock_arenas().push(arena);
         result
@@ -134,7 +134,7 @@ impl Program {
         captured: Vec<Val>,
         arena: &mut Arena,
         cancel: &AtomicBool,
-        mut profile: Option<&mut Profile>,
+        profile: Option<&Profile<'_>>,
     ) -> Result<Vec<Val>, OpError> {
         if inputs.len() != self.inputs.len() {
             let text = format!("expected {} inputs, got {}", self.inputs.len(), inputs.len());
@@ -151,12 +151,12 @@ impl Program {
             if cancel.load(Ordering::Relaxed) {
                 return Err(OpError::Cancelled);
             }
-            let start = profile.as_deref().map(Profile::since_start);
+            let start = profile.map(|profile| profile.started.elapsed());
             step.run(&mut run, &mut values)
                 .map_err(|error| error.at(&format!("node `{}`", step.node.label())))?;
-            if let (Some(profile), Some(start)) = (profile.as_deref_mut(), start) {
-                let time = profile.since_start().saturating_sub(start);
-                profile.steps.push(step.times(&values, start, time));
+            if let (Some(profile), Some(start)) = (profile, start) {
+                let time = profile.started.elapsed().saturating_sub(start);
+                (profile.report)(&step.times(&values, start, time));
             }
         }
         self.outputs.iter().map(|&at| fetch(&values, at)).collect()
@@ -273,7 +273,10 @@ impl Step {
         StepTime {
             name: self.node.name.clone(),
             op: self.node.op.to_string(),
-            fast: matches!(self.kernel, StepKernel::Fast(_)),
+            kernel: match self.kernel {
+                StepKernel::Fast(_) => "fast".to_owned(),
+                StepKernel::Reference(_) => "reference".to_owned(),
+            },
             dims,
             start,
             time,

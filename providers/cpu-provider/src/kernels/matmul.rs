@@ -42,7 +42,7 @@ impl Kernel for MatMul {
             ),
         };
         let product = Product { items: &items, ..Product::new(lhs, rhs) };
-        product.run(run.engine(), writable(&mut out)?, shape.columns).map_err(failed)?;
+        product.run(run.context(), writable(&mut out)?, shape.columns).map_err(failed)?;
         Ok(vec![out.into()])
     }
 }
@@ -116,6 +116,7 @@ impl Shape {
                 Offsets {
                     out: item * sizes[0],
                     lhs: offset(a, &position, sizes[1]),
+                    row_bias: 0,
                     rhs: offset(b, &position, sizes[2]),
                 }
             })

@@ -22,7 +22,7 @@ fn program(source: &str, fast: bool) -> Program {
 
 fn run(program: &Program, inputs: &[Tensor]) -> Vec<Tensor> {
     let inputs = inputs.iter().cloned().map(Val::from).collect();
-    let outputs = program.run(inputs, &mut RunOptions::default()).unwrap();
+    let outputs = program.run(inputs, &RunOptions::default()).unwrap();
     outputs.into_iter().map(|val| val.tensor().unwrap().clone()).collect()
 }
 
@@ -75,8 +75,8 @@ fn bodies_see_captured_values() {
 #[test]
 fn a_cancelled_run_ends_with_that_error() {
     let cancel = AtomicBool::new(true);
-    let mut options = RunOptions { cancel: Some(&cancel), ..RunOptions::default() };
-    let result = program(CHAIN, true).run(vec![Tensor::vector(vec![1.0f32]).into()], &mut options);
+    let options = RunOptions { cancel: Some(&cancel), ..RunOptions::default() };
+    let result = program(CHAIN, true).run(vec![Tensor::vector(vec![1.0f32]).into()], &options);
     assert_eq!(result, Err(OpError::Cancelled));
 }
 

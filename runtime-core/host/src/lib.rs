@@ -1,0 +1,19 @@
+//! The host's side of the provider contract: safe handles over a provider's table.
+//!
+//! A [`Provider`] is an open instance; it tells its [`Device`]s, answers [`Provider::query`] about
+//! every node of a graph, and compiles a region to a [`Program`], which runs. Handles own what they
+//! were made from: a program keeps its provider open and the constants of its region alive.
+//!
+//! The contract: whatever a table holds or a call answers is checked before it is used. A provider
+//! that breaks the contract gives an error that names it, never a crash of the host, as far as a
+//! table of pointers can be checked at all.
+#![expect(unsafe_code, reason = "calls the C functions of providers")]
+
+mod instance;
+mod program;
+mod table;
+
+pub use instance::{Answer, Device, Price, Provider};
+pub use program::{Program, RunOptions, StepTime};
+pub use remuda_bridge::Failure;
+pub use table::{Table, TableError};
