@@ -1,6 +1,28 @@
-"""Puts this folder on the path, so that tests import the packages beside them."""
+"""Paths and options that the tests in this folder share."""
+
+from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+import pytest
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "networks")]
+
+ENGINES = ("remuda", "onnxruntime-plain", "reference")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--engine",
+        choices=ENGINES,
+        default="remuda",
+        help="the runtime to compare with ONNX Runtime; the others check the tests themselves: ONNX Runtime "
+        "without graph optimisations, and the slow evaluator of the onnx package",
+    )
+
+
+@pytest.fixture(scope="session")
+def engine(request: pytest.FixtureRequest) -> str:
+    return request.config.getoption("--engine")

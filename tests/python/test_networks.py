@@ -1,0 +1,151 @@
+"""Real networks through Remuda and ONNX Runtime, on the same file and data.
+
+The models are rebuilt from the skeletons in `tests/networks`; every network runs at several dynamic sizes. Integer
+outputs have to be equal, float outputs within the bound of the network's precision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from catalog import Entry, load_catalog
+from inputs import feeds
+from materialize import materialize
+from sessions import open_onnxruntime, open_session
+
+
+@dataclass(frozen=True)
+class Bound:
+    """How far an output may lie from ONNX Runtime's.
+
+    `largest` bounds every element, relative to the largest magnitude of the reference; `spread` bounds the root
+    mean square of the differences, relative to the reference's standard deviation. `noise`, for quantised networks:
+    each tie that rounds the other way moves an activation by a whole step, and deep networks amplify it, so that
+    two correct runtimes differ by more than any fixed small number. ONNX Runtime with and without its graph
+    optimisations shows by how much; `spread` may grow to `noise` times that, and the closer of the two counts.
+    """
+
+    largest: float = np.inf
+    spread: float = np.inf
+    noise: float = 0.0
+
+
+ABSOLUTE = 1e-5
+BOUNDS = {
+    "f32": Bound(largest=1e-4),
+    "f16": Bound(largest=1e-2, spread=5e-3),
+    "int8": Bound(spread=2e-2, noise=1.5),
+    # 4-bit weights, computed in f32 (accuracy_level 0).
+    "int4": Bound(largest=1e-4),
+    # 4-bit weights against activations that ONNX Runtime rounds to int8 (accuracy_level 4).
+    "int4-int8": Bound(spread=2e-2),
+}
+# Above this, a quantised network amplifies rounding so much that it would hide a wrong kernel.
+NOISE_OF_A_USEFUL_NETWORK = 0.1
+
+ENTRIES = load_catalog()
+CASES = [
+    pytest.param(entry, sizes, id=f"{entry.name}-{'-'.join(f'{k}{v}' for k, v in sizes.items())}")
+    for entry in ENTRIES
+    for sizes in entry.sizes
+]
+
+
+@pytest.fixture(scope="module")
+def sessions(engine: str) -> Any:
+    """Sessions of the network under test; one network's at a time, for the sake of memory."""
+    held: dict[str, tuple[Any, Any, Any]] = {}
+
+    def get(entry: Entry) -> tuple[Any, Any, Any]:
+        if entry.name not in held:
+            held.clear()
+            path = materialize(entry)
+            noisy = BOUNDS[entry.precision].noise > 0
+            plain = open_onnxruntime(path, optimized=False) if noisy else None
+            held[entry.name] = (open_onnxruntime(path), plain, open_session(engine, path))
+        return held[entry.name]
+
+    return get
+
+
+@pytest.mark.parametrize(("entry", "sizes"), CASES)
+def test_outputs_equal_those_of_onnx_runtime(
+    entry: Entry, sizes: dict[str, int], engine: str, sessions: Any
+) -> None:
+    if engine == "reference" and uses_contrib_operators(entry):
+        pytest.skip("the onnx package cannot evaluate com.microsoft operators")
+    onnxruntime, plain, tested = sessions(entry)
+    names = {value.name for value in onnxruntime.get_inputs()}
+    arrays = feeds({name: entry.inputs[name] for name in entry.inputs}, sizes, seed=7)
+    arrays = {name: array for name, array in arrays.items() if name in names}
+    expected = onnxruntime.run(None, arrays)
+    simple = plain.run(None, arrays) if plain else expected
+    actual = tested.run(None, arrays)
+    outputs = [value.name for value in onnxruntime.get_outputs()]
+    assert len(actual) == len(outputs)
+    for name, got, want, also in zip(outputs, actual, expected, simple):
+        assert_close(name, np.asarray(got), want, also, BOUNDS[entry.precision])
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_inputs_and_outputs_are_described_as_by_onnx_runtime(
+    entry: Entry, engine: str, sessions: Any
+) -> None:
+    if engine == "reference":
+        pytest.skip("the evaluator of the onnx package does not describe its inputs this way")
+    onnxruntime, _, tested = sessions(entry)
+    for theirs, ours in [
+        (onnxruntime.get_inputs(), tested.get_inputs()),
+        (onnxruntime.get_outputs(), tested.get_outputs()),
+    ]:
+        described = [(value.name, value.type, dimensions(value.shape)) for value in ours]
+        assert described == [(value.name, value.type, dimensions(value.shape)) for value in theirs]
+
+
+def dimensions(shape: list[int | str | None]) -> list[int | None]:
+    """Fixed dimensions and, as None, open ones: their names are up to each runtime."""
+    return [size if isinstance(size, int) else None for size in shape]
+
+
+def uses_contrib_operators(entry: Entry) -> bool:
+    return b"com.microsoft" in entry.skeleton.read_bytes()
+
+
+def assert_close(
+    name: str, got: np.ndarray, want: np.ndarray, also: np.ndarray, bound: Bound
+) -> None:
+    assert got.dtype == want.dtype, f"output `{name}`"
+    assert got.shape == want.shape, f"output `{name}`"
+    if want.dtype.kind != "f":
+        np.testing.assert_array_equal(got, want, err_msg=f"output `{name}`")
+        return
+    assert np.isfinite(got).all(), f"output `{name}` holds infinities or NaN"
+    assert want.std() > 0, f"output `{name}` of the reference is constant and shows nothing"
+    assert_elements_close(name, got, want, bound)
+    assert_spread_close(name, got, want, also, bound)
+
+
+def assert_elements_close(name: str, got: np.ndarray, want: np.ndarray, bound: Bound) -> None:
+    error = np.abs(got.astype(np.float64) - want).max()
+    allowed = bound.largest * np.abs(want).max() + ABSOLUTE
+    assert error <= allowed, f"output `{name}`: an element is off by {error:.3g} > {allowed:.3g}"
+
+
+def assert_spread_close(
+    name: str, got: np.ndarray, want: np.ndarray, also: np.ndarray, bound: Bound
+) -> None:
+    deviation = want.astype(np.float64).std()
+    noise = root_mean_square(want, also) / deviation
+    assert noise <= NOISE_OF_A_USEFUL_NETWORK, (
+        f"output `{name}`: ONNX Runtime's noise is {noise:.3g}"
+    )
+    error = min(root_mean_square(got, want), root_mean_square(got, also)) / deviation
+    allowed = max(bound.spread, bound.noise * noise)
+    assert error <= allowed, f"output `{name}`: differences spread by {error:.3g} > {allowed:.3g}"
+
+
+def root_mean_square(left: np.ndarray, right: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((left.astype(np.float64) - right) ** 2)))
