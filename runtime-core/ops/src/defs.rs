@@ -11,6 +11,8 @@ mod asin;
 mod asinh;
 mod atan;
 mod atanh;
+mod average_pool;
+mod batch_normalization;
 mod bernoulli;
 mod bit_cast;
 mod bit_shift;
@@ -23,6 +25,8 @@ mod cast_like;
 mod ceil;
 mod celu;
 mod clip;
+mod conv;
+mod conv_transpose;
 mod cos;
 mod cosh;
 mod div;
@@ -33,20 +37,34 @@ mod erf;
 mod exp;
 mod floor;
 mod gelu;
+mod gemm;
+mod global_average_pool;
+mod global_lp_pool;
+mod global_max_pool;
 mod greater;
 mod greater_or_equal;
+mod group_normalization;
 mod hard_sigmoid;
 mod hard_swish;
 mod identity;
 mod r#if;
+mod instance_normalization;
 mod is_inf;
 mod is_nan;
+mod layer_normalization;
 mod leaky_relu;
 mod less;
 mod less_or_equal;
 mod log;
+mod lp_normalization;
+mod lp_pool;
+mod lrn;
+mod mat_mul;
 mod max;
+mod max_pool;
+mod max_unpool;
 mod mean;
+mod mean_variance_normalization;
 mod min;
 mod mish;
 mod modulo;
@@ -64,6 +82,8 @@ mod random_uniform_like;
 mod reciprocal;
 mod relu;
 mod reshape;
+mod resize;
+mod rms_normalization;
 mod round;
 mod selu;
 mod shape;
@@ -100,6 +120,8 @@ pub static TABLE: &[&OpDef] = &[
     &asinh::OP,
     &atan::OP,
     &atanh::OP,
+    &average_pool::OP,
+    &batch_normalization::OP,
     &bernoulli::OP,
     &bit_cast::OP,
     &bit_shift::OP,
@@ -112,6 +134,8 @@ pub static TABLE: &[&OpDef] = &[
     &ceil::OP,
     &celu::OP,
     &clip::OP,
+    &conv::OP,
+    &conv_transpose::OP,
     &cos::OP,
     &cosh::OP,
     &div::OP,
@@ -122,20 +146,34 @@ pub static TABLE: &[&OpDef] = &[
     &exp::OP,
     &floor::OP,
     &gelu::OP,
+    &gemm::OP,
+    &global_average_pool::OP,
+    &global_lp_pool::OP,
+    &global_max_pool::OP,
     &greater::OP,
     &greater_or_equal::OP,
+    &group_normalization::OP,
     &hard_sigmoid::OP,
     &hard_swish::OP,
     &identity::OP,
     &r#if::OP,
+    &instance_normalization::OP,
     &is_inf::OP,
     &is_nan::OP,
+    &lrn::OP,
+    &layer_normalization::OP,
     &leaky_relu::OP,
     &less::OP,
     &less_or_equal::OP,
     &log::OP,
+    &lp_normalization::OP,
+    &lp_pool::OP,
+    &mat_mul::OP,
     &max::OP,
+    &max_pool::OP,
+    &max_unpool::OP,
     &mean::OP,
+    &mean_variance_normalization::OP,
     &min::OP,
     &mish::OP,
     &modulo::OP,
@@ -146,6 +184,7 @@ pub static TABLE: &[&OpDef] = &[
     &or::OP,
     &prelu::OP,
     &pow::OP,
+    &rms_normalization::OP,
     &random_normal::OP,
     &random_normal_like::OP,
     &random_uniform::OP,
@@ -153,6 +192,7 @@ pub static TABLE: &[&OpDef] = &[
     &reciprocal::OP,
     &relu::OP,
     &reshape::OP,
+    &resize::OP,
     &round::OP,
     &selu::OP,
     &shape::OP,

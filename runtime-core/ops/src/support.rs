@@ -1,14 +1,23 @@
 //! What shape rules and reference kernels of several operators share.
 
 pub(crate) mod activations;
+pub(crate) mod array;
 pub(crate) mod axes;
 pub(crate) mod contents;
 pub(crate) mod convert;
+pub(crate) mod convolve;
 pub(crate) mod dtypes;
 pub(crate) mod elementwise;
+pub(crate) mod gemm;
+pub(crate) mod layer_norm;
+pub(crate) mod matmul;
+pub(crate) mod norm;
+pub(crate) mod normalize;
+pub(crate) mod pool;
 pub(crate) mod random;
 pub(crate) mod types;
 pub(crate) mod upgrades;
+pub(crate) mod window;
 
 use remuda_ir::OpError;
 use remuda_tensor::{DType, Tensor};

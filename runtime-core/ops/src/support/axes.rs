@@ -1,7 +1,7 @@
 //! Axes: resolving negative ones, and walking the lines along one.
 
 use remuda_ir::{Attr, Attrs, Draft, OpError, OpName, Val};
-use remuda_tensor::{Element, Tensor, dispatch_float};
+use remuda_tensor::{DType, Element, Tensor, dispatch_float, packed};
 
 use super::unsupported_dtype;
 
@@ -56,4 +56,44 @@ pub(crate) fn upgrade_flattened_axis(draft: &mut Draft<'_>) -> Result<(), OpErro
     draft.node.inputs[0] = Some(flat);
     draft.behind(0, OpName::onnx("Reshape"), &[shape], Attrs::default());
     Ok(())
+}
+
+/// The places along an axis in another order or number, for elements of any dtype.
+pub(crate) fn select(tensor: &Tensor, axis: usize, places: &[usize]) -> Result<Tensor, OpError> {
+    let mut dims = tensor.dims().to_vec();
+    let (count, inner) = (dims[axis], dims[axis + 1..].iter().product::<usize>());
+    dims[axis] = places.len();
+    super::array::element_count(&dims)?;
+    let outer: usize = dims[..axis].iter().product();
+    let source = (0..outer).flat_map(|block| {
+        places.iter().flat_map(move |&place| {
+            let start = (block * count + place) * inner;
+            start..start + inner
+        })
+    });
+    gather_flat(tensor, dims, source)
+}
+
+/// A tensor of the elements at these row-major offsets, whatever the dtype.
+pub(crate) fn gather_flat(
+    tensor: &Tensor,
+    dims: Vec<usize>,
+    source: impl Iterator<Item = usize>,
+) -> Result<Tensor, OpError> {
+    if tensor.dtype() == DType::String {
+        let texts = tensor.texts();
+        let picked = source.map(|at| texts[at].to_owned()).collect();
+        return Ok(Tensor::from_strings(dims, picked)?);
+    }
+    let bytes = tensor.to_le_bytes();
+    if tensor.dtype().is_packed() {
+        let values = packed::unpack(tensor.dtype(), &bytes, tensor.len());
+        let picked: Vec<i8> = source.map(|at| values[at]).collect();
+        let bytes = packed::pack(tensor.dtype(), &picked);
+        return Ok(Tensor::from_bytes(tensor.dtype(), dims, &bytes)?);
+    }
+    let width = tensor.dtype().element_bytes().ok_or_else(|| unsupported_dtype(tensor.dtype()))?;
+    let picked: Vec<u8> =
+        source.flat_map(|at| bytes[at * width..(at + 1) * width].iter().copied()).collect();
+    Ok(Tensor::from_bytes(tensor.dtype(), dims, &picked)?)
 }
