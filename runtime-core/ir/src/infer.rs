@@ -5,7 +5,7 @@
 //! graph as [`Dim`]s, so that `Reshape(x, Concat(Shape(x)[0], -1))` has a known type.
 
 use remuda_base::Map;
-use remuda_tensor::{Dim, TensorType};
+use remuda_tensor::{Dim, Tensor, TensorType};
 
 use crate::context::MAX_CONTENT;
 use crate::{
@@ -38,28 +38,75 @@ fn infer_within(
         return Err(OpError::Unsupported(format!("bodies nest deeper than {MAX_DEPTH}")));
     }
     for id in graph.order().to_vec() {
-        type_bodies(graph, id, ops, depth)?;
-        let Some(node) = graph.node(id).cloned() else { continue };
-        let Some(def) = ops.find(&node.op.domain, &node.op.name) else { continue };
-        let inferred = infer_known(graph, &node, def, ops, contents, depth)
-            .map_err(|error| error.at(&format!("node `{}`", node.label())))?;
-        for (output, found) in node.outputs.iter().zip(inferred) {
-            let Some(output) = *output else { continue };
-            let ty = match &graph.value(output).ty {
-                Some(declared) => refine(declared, &found.ty).ok_or_else(|| {
-                    let name = &graph.value(output).name;
-                    OpError::Invalid(format!(
-                        "node `{}`: output `{name}` is declared `{declared}`, the operator gives `{}`",
-                        node.label(),
-                        found.ty
-                    ))
-                })?,
-                None => found.ty,
-            };
-            graph.set_type(output, ty);
-            if let Some(content) = found.content.filter(|content| content.len() <= MAX_CONTENT) {
-                contents.insert(output, content);
-            }
+        infer_at(graph, id, ops, contents, depth).map_err(|error| {
+            let label = graph.node(id).map_or_else(String::new, Node::label);
+            error.at(&format!("node `{label}`"))
+        })?;
+    }
+    Ok(())
+}
+
+/// Types of a graph that is being built: node by node, in order.
+#[derive(Debug, Default)]
+pub struct Inference {
+    contents: Contents,
+}
+
+impl Inference {
+    /// Infers and sets the types of what this node makes. Everything it uses must have been inferred
+    /// before.
+    ///
+    /// # Errors
+    /// When the node breaks a rule of its operator; the caller knows which node it is.
+    pub fn step(
+        &mut self,
+        graph: &mut Graph,
+        id: NodeId,
+        ops: &dyn OpTable,
+    ) -> Result<(), OpError> {
+        infer_at(graph, id, ops, &mut self.contents, 0)
+    }
+
+    /// What is known of the content of a value: of a small integer constant, or from a shape
+    /// computation.
+    #[must_use]
+    pub fn content(&self, graph: &Graph, id: ValueId) -> Option<Vec<Dim>> {
+        let known = self.contents.get(&id).cloned();
+        known.or_else(|| constant_content(graph.value(id).constant()?))
+    }
+
+    /// Sets what is known of the content of a value, for instance of a captured one.
+    pub fn set_content(&mut self, id: ValueId, content: Vec<Dim>) {
+        self.contents.insert(id, content);
+    }
+}
+
+fn infer_at(
+    graph: &mut Graph,
+    id: NodeId,
+    ops: &dyn OpTable,
+    contents: &mut Contents,
+    depth: usize,
+) -> Result<(), OpError> {
+    type_bodies(graph, id, ops, contents, depth)?;
+    let Some(node) = graph.node(id).cloned() else { return Ok(()) };
+    let Some(def) = ops.find(&node.op.domain, &node.op.name) else { return Ok(()) };
+    let inferred = infer_known(graph, &node, def, ops, contents, depth)?;
+    for (output, found) in node.outputs.iter().zip(inferred) {
+        let Some(output) = *output else { continue };
+        let ty = match &graph.value(output).ty {
+            Some(declared) => refine(declared, &found.ty).ok_or_else(|| {
+                let name = &graph.value(output).name;
+                OpError::Invalid(format!(
+                    "output `{name}` is declared `{declared}`, the operator gives `{}`",
+                    found.ty
+                ))
+            })?,
+            None => found.ty,
+        };
+        graph.set_type(output, ty);
+        if let Some(content) = found.content.filter(|content| content.len() <= MAX_CONTENT) {
+            contents.insert(output, content);
         }
     }
     Ok(())
@@ -102,7 +149,7 @@ fn infer_known(
         let body = node.attrs.body(attr)?;
         let body =
             body.ok_or_else(|| OpError::Invalid(format!("attribute `{attr}` is missing")))?;
-        infer_body_at(graph, body, types, ops, depth + 1)
+        infer_body_at(graph, body, types, ops, contents, depth + 1)
     };
     (def.infer)(&InferCtx { node, inputs, bodies: &bodies })
 }
@@ -113,6 +160,7 @@ fn type_bodies(
     graph: &mut Graph,
     id: NodeId,
     ops: &dyn OpTable,
+    contents: &Contents,
     depth: usize,
 ) -> Result<(), OpError> {
     let Some(node) = graph.node(id).filter(|node| node.attrs.bodies().next().is_some()) else {
@@ -121,7 +169,7 @@ fn type_bodies(
     let mut node = node.clone();
     for body in node.attrs.bodies_mut() {
         adopt_captures(graph, body);
-        let mut contents = captured_contents(graph, body);
+        let mut contents = captured_contents(graph, body, contents);
         infer_within(&mut body.graph, ops, &mut contents, depth + 1)?;
     }
     if let Some(slot) = graph.node_mut(id) {
@@ -138,16 +186,21 @@ fn adopt_captures(outer: &Graph, body: &mut Body) {
     }
 }
 
-/// Small captured integer constants, as content of the values that capture them.
-fn captured_contents(outer: &Graph, body: &Body) -> Contents {
+/// What is known of the contents of captured values, for the values that capture them.
+fn captured_contents(outer: &Graph, body: &Body, contents: &Contents) -> Contents {
     let pairs = body.graph.captures.iter().zip(&body.captures);
     pairs
-        .filter_map(|(&inner, &outer_id)| {
-            let constant =
-                outer.value(outer_id).constant().filter(|tensor| tensor.len() <= MAX_CONTENT)?;
-            Some((inner, constant.to_i64_vec().ok()?.into_iter().map(Dim::Known).collect()))
+        .filter_map(|(&inner, outer_id)| {
+            let known = contents.get(outer_id).cloned();
+            let content = known.or_else(|| constant_content(outer.value(*outer_id).constant()?))?;
+            Some((inner, content))
         })
         .collect()
+}
+
+fn constant_content(constant: &Tensor) -> Option<Vec<Dim>> {
+    let small = (constant.len() <= MAX_CONTENT).then_some(constant)?;
+    Some(small.to_i64_vec().ok()?.into_iter().map(Dim::Known).collect())
 }
 
 /// The types of a body's outputs when its inputs have these types (`None`: as it declares).
@@ -160,7 +213,7 @@ pub fn infer_body_types(
     inputs: &[Option<ValueType>],
     ops: &dyn OpTable,
 ) -> Result<Vec<ValueType>, OpError> {
-    infer_body_at(outer, body, inputs, ops, 1)
+    infer_body_at(outer, body, inputs, ops, &Contents::new(), 1)
 }
 
 fn infer_body_at(
@@ -168,6 +221,7 @@ fn infer_body_at(
     body: &Body,
     inputs: &[Option<ValueType>],
     ops: &dyn OpTable,
+    contents: &Contents,
     depth: usize,
 ) -> Result<Vec<ValueType>, OpError> {
     let mut body = body.clone();
@@ -189,7 +243,7 @@ fn infer_body_at(
         }
     }
     adopt_captures(outer, &mut body);
-    let mut contents = captured_contents(outer, &body);
+    let mut contents = captured_contents(outer, &body, contents);
     infer_within(&mut body.graph, ops, &mut contents, depth)?;
     let outputs = body.graph.outputs.iter().zip(declared).map(|(&output, declared)| {
         let value = body.graph.value(output);

@@ -27,7 +27,7 @@ pub use attr::{Attr, Attrs, Body};
 pub use context::{BodyRunner, InferCtx, InferInput, Inferred, KernelCtx, NoBodies};
 pub use error::OpError;
 pub use graph::{Graph, Node, NodeId, OpName};
-pub use infer::{infer_body_types, infer_graph, infer_node};
+pub use infer::{Inference, infer_body_types, infer_graph, infer_node};
 pub use opdef::{
     AttrDef, AttrKind, Draft, InputDef, LegacyOp, OpDef, OpTable, OutputDef, Presence, Tolerance,
     Traits, Upgrade,

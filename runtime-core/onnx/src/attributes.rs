@@ -1,0 +1,38 @@
+//! Attributes of a file to attributes of a node; bodies are for the builder.
+
+use remuda_ir::{Attr, ValueType};
+
+use crate::error::{ImportError, Result};
+use crate::proto::AttributeValue;
+use crate::tensor::Loader;
+use crate::types::value_type;
+
+fn text(bytes: &[u8]) -> Result<String> {
+    std::str::from_utf8(bytes)
+        .map(str::to_owned)
+        .map_err(|error| ImportError::invalid(format!("the text is not UTF-8: {error}")))
+}
+
+/// The attribute that a value is, unless it is a body or a reference to an attribute of a function.
+pub(crate) fn plain(value: &AttributeValue<'_>, loader: &Loader<'_>) -> Result<Option<Attr>> {
+    Ok(Some(match value {
+        AttributeValue::Int(value) => Attr::Int(*value),
+        AttributeValue::Float(value) => Attr::Float(*value),
+        AttributeValue::Text(bytes) => Attr::Text(text(bytes)?),
+        AttributeValue::Ints(values) => Attr::Ints(values.clone()),
+        AttributeValue::Floats(values) => Attr::Floats(values.clone()),
+        AttributeValue::Texts(texts) => {
+            Attr::Texts(texts.iter().map(|bytes| text(bytes)).collect::<Result<_>>()?)
+        }
+        AttributeValue::Tensor(tensor) => Attr::Tensor(loader.load(tensor)?),
+        AttributeValue::Sparse(sparse) => Attr::Tensor(loader.load_sparse(sparse)?),
+        AttributeValue::Type(message) => {
+            let ty: Option<ValueType> = value_type(*message)?;
+            Attr::Type(ty.ok_or_else(|| ImportError::invalid("the type says nothing"))?)
+        }
+        AttributeValue::List(what) => {
+            return Err(ImportError::unsupported(format!("a list of {what}")));
+        }
+        AttributeValue::Graph(_) | AttributeValue::Reference(_) => return Ok(None),
+    }))
+}
