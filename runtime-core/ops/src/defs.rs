@@ -7,6 +7,8 @@ mod acos;
 mod acosh;
 mod add;
 mod and;
+mod arg_max;
+mod arg_min;
 mod asin;
 mod asinh;
 mod atan;
@@ -29,6 +31,8 @@ mod conv;
 mod conv_transpose;
 mod cos;
 mod cosh;
+mod cum_prod;
+mod cum_sum;
 mod div;
 mod dropout;
 mod elu;
@@ -46,6 +50,7 @@ mod greater_or_equal;
 mod group_normalization;
 mod hard_sigmoid;
 mod hard_swish;
+mod hardmax;
 mod identity;
 mod r#if;
 mod instance_normalization;
@@ -60,6 +65,7 @@ mod lp_normalization;
 mod lp_pool;
 mod lrn;
 mod mat_mul;
+mod log_softmax;
 mod max;
 mod max_pool;
 mod max_unpool;
@@ -80,6 +86,16 @@ mod random_normal_like;
 mod random_uniform;
 mod random_uniform_like;
 mod reciprocal;
+mod reduce_l1;
+mod reduce_l2;
+mod reduce_log_sum;
+mod reduce_log_sum_exp;
+mod reduce_max;
+mod reduce_mean;
+mod reduce_min;
+mod reduce_prod;
+mod reduce_sum;
+mod reduce_sum_square;
 mod relu;
 mod reshape;
 mod resize;
@@ -116,6 +132,8 @@ pub static TABLE: &[&OpDef] = &[
     &acosh::OP,
     &add::OP,
     &and::OP,
+    &arg_max::OP,
+    &arg_min::OP,
     &asin::OP,
     &asinh::OP,
     &atan::OP,
@@ -138,6 +156,8 @@ pub static TABLE: &[&OpDef] = &[
     &conv_transpose::OP,
     &cos::OP,
     &cosh::OP,
+    &cum_prod::OP,
+    &cum_sum::OP,
     &div::OP,
     &dropout::OP,
     &elu::OP,
@@ -155,6 +175,7 @@ pub static TABLE: &[&OpDef] = &[
     &group_normalization::OP,
     &hard_sigmoid::OP,
     &hard_swish::OP,
+    &hardmax::OP,
     &identity::OP,
     &r#if::OP,
     &instance_normalization::OP,
@@ -169,6 +190,7 @@ pub static TABLE: &[&OpDef] = &[
     &lp_normalization::OP,
     &lp_pool::OP,
     &mat_mul::OP,
+    &log_softmax::OP,
     &max::OP,
     &max_pool::OP,
     &max_unpool::OP,
@@ -190,6 +212,16 @@ pub static TABLE: &[&OpDef] = &[
     &random_uniform::OP,
     &random_uniform_like::OP,
     &reciprocal::OP,
+    &reduce_l1::OP,
+    &reduce_l2::OP,
+    &reduce_log_sum::OP,
+    &reduce_log_sum_exp::OP,
+    &reduce_max::OP,
+    &reduce_mean::OP,
+    &reduce_min::OP,
+    &reduce_prod::OP,
+    &reduce_sum::OP,
+    &reduce_sum_square::OP,
     &relu::OP,
     &reshape::OP,
     &resize::OP,

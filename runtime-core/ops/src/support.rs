@@ -15,6 +15,7 @@ pub(crate) mod norm;
 pub(crate) mod normalize;
 pub(crate) mod pool;
 pub(crate) mod random;
+pub(crate) mod reduce;
 pub(crate) mod types;
 pub(crate) mod upgrades;
 pub(crate) mod window;

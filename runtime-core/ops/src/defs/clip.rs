@@ -8,7 +8,6 @@ use remuda_ir::{
 use remuda_tensor::{DType, Element, Tensor, bf16, f16};
 
 use crate::support::elementwise::{by_kind, map_with, same_as_first};
-use crate::support::unsupported_dtype;
 use crate::support::upgrades::{drop_consumed_inputs, float_to_input};
 
 pub(crate) static OP: OpDef = OpDef {

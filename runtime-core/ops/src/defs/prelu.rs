@@ -8,7 +8,6 @@ use remuda_tensor::dim::DisplayDims;
 use remuda_tensor::{DType, Dim, Element, Tensor};
 
 use crate::support::elementwise::{Wrapping, by_kind, join_dims, zip_with};
-use crate::support::unsupported_dtype;
 use crate::support::upgrades::{drop_consumed_inputs, known_rank};
 
 const TYPES: Types =

@@ -3,6 +3,7 @@
 use remuda_ir::{Attr, Attrs, Draft, OpError, OpName, Val};
 use remuda_tensor::{DType, Element, Tensor, dispatch_float, packed};
 
+use super::elementwise::{Wrapping, by_kind};
 use super::unsupported_dtype;
 
 /// The axis that a possibly negative number means.
@@ -20,10 +21,34 @@ pub(crate) fn along_axis(
     f: impl Fn(&mut [f64]),
 ) -> Result<Vec<Val>, OpError> {
     let axis = resolve_axis(axis, tensor.rank())?;
+    dispatch_float!(tensor.dtype(), T => map_lines::<T, f64>(tensor, axis, T::to_f64, T::from_f64, f),
+        else Err(unsupported_dtype(tensor.dtype())))
+}
+
+/// Applies a function to each line of a tensor along an axis: floats in `f64`, integers in `i128`.
+pub(crate) fn along_axis_numbers(
+    tensor: &Tensor,
+    axis: i64,
+    float: impl Fn(&mut [f64]),
+    int: impl Fn(&mut [i128]),
+) -> Result<Vec<Val>, OpError> {
+    let axis = resolve_axis(axis, tensor.rank())?;
+    by_kind!(tensor.dtype(), T,
+        float => map_lines::<T, f64>(tensor, axis, T::to_f64, T::from_f64, float),
+        int => map_lines::<T, i128>(tensor, axis, T::widen, T::wrap, int))
+}
+
+fn map_lines<T: Element, W: Copy + Default>(
+    tensor: &Tensor,
+    axis: usize,
+    widen: impl Fn(T) -> W,
+    narrow: impl Fn(W) -> T,
+    f: impl Fn(&mut [W]),
+) -> Result<Vec<Val>, OpError> {
     let dims = tensor.dims();
     let (count, inner) = (dims[axis], dims[axis + 1..].iter().product::<usize>());
-    let mut values = tensor.to_f64_vec()?;
-    let mut line = vec![0.0; count];
+    let mut values: Vec<W> = tensor.to_vec::<T>()?.into_iter().map(widen).collect();
+    let mut line = vec![W::default(); count];
     for block in values.chunks_mut((count * inner).max(1)) {
         for start in 0..inner {
             let at = |i: usize| start + i * inner;
@@ -32,15 +57,8 @@ pub(crate) fn along_axis(
             (0..count).for_each(|i| block[at(i)] = line[i]);
         }
     }
-    from_f64(tensor, &values)
-}
-
-/// A tensor like this one with other values.
-fn from_f64(like: &Tensor, values: &[f64]) -> Result<Vec<Val>, OpError> {
-    dispatch_float!(like.dtype(), T => {
-        let values = values.iter().map(|&value| T::from_f64(value)).collect();
-        Ok(vec![Tensor::from_vec::<T>(like.dims(), values)?.into()])
-    }, else Err(unsupported_dtype(like.dtype())))
+    let values = values.into_iter().map(narrow).collect();
+    Ok(vec![Tensor::from_vec::<T>(dims, values)?.into()])
 }
 
 /// Before opset 13, Softmax and its kin flattened the tensor to two dimensions at `axis`: the same is

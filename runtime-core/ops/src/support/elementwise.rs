@@ -123,9 +123,9 @@ macro_rules! by_kind {
     };
     (@ $dtype:expr, $T:ident, $float:expr, $int:expr, [$($fv:ident $ft:ty),*], [$($iv:ident $it:ty),*]) => {
         match $dtype {
-            $(DType::$fv => { type $T = $ft; $float })*
-            $(DType::$iv => { type $T = $it; $int })*
-            other => Err(unsupported_dtype(other)),
+            $(remuda_tensor::DType::$fv => { type $T = $ft; $float })*
+            $(remuda_tensor::DType::$iv => { type $T = $it; $int })*
+            other => Err($crate::support::unsupported_dtype(other)),
         }
     };
 }
