@@ -4,6 +4,7 @@
 //! them. The instruction set is chosen when the program runs, so one build serves every CPU of its
 //! architecture.
 
+pub mod attention;
 mod context;
 pub mod conv;
 mod convert;
