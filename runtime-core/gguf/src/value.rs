@@ -170,7 +170,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Its type in words: `u32`, `array of string`.
+    /// Its type in words: `` `u32` ``, `` `array` of 3 `string` ``.
     #[must_use]
     pub fn describe(&self) -> String {
         match self {
