@@ -1,0 +1,115 @@
+"""One runtime with one network in a process of its own, told when to run and asked for its memory."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from catalog import Entry
+
+WARM_UP_RUNS = 2
+
+
+class Side:
+    """The parent's handle; use it in a `with` block."""
+
+    def __init__(self, engine: str, entry: Entry, path: Path, threads: int) -> None:
+        # Not `fork`: a forked child would count the parent's memory as its own.
+        context = multiprocessing.get_context("spawn")
+        self.pipe, child_end = context.Pipe()
+        self.process = context.Process(
+            target=serve, args=(child_end, engine, entry, path, threads), daemon=True
+        )
+        self.process.start()
+        child_end.close()
+        self.expect("ready")
+
+    def __enter__(self) -> Side:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pipe.close()
+        self.process.join(timeout=5)
+        self.process.kill()
+
+    def run_for(self, seconds: float) -> list[float]:
+        """Seconds of each run in a turn of about `seconds`, without the first, which wakes things up."""
+        self.pipe.send(("run", seconds))
+        return self.expect("times")
+
+    def peak_mb(self) -> float:
+        """The most memory held since the runtime was imported, without what was there before."""
+        self.pipe.send(("memory", None))
+        return self.expect("memory")
+
+    def expect(self, kind: str) -> Any:
+        try:
+            got, value = self.pipe.recv()
+        except EOFError:
+            self.process.join(timeout=5)
+            code = self.process.exitcode
+            raise RuntimeError(f"the measured process ended with code {code}") from None
+        if got != kind:
+            raise RuntimeError(f"the measured process said `{got}`, expected `{kind}`: {value}")
+        return value
+
+
+def serve(pipe: Connection, engine: str, entry: Entry, path: Path, threads: int) -> None:
+    """The child's side."""
+    from inputs import feeds
+
+    arrays = feeds(entry.inputs, entry.bench, seed=3)
+    before = peak_rss_mb()
+    session = open_session(engine, path, threads)
+    wanted = {value.name for value in session.get_inputs()}
+    arrays = {name: array for name, array in arrays.items() if name in wanted}
+    for _ in range(WARM_UP_RUNS):
+        session.run(None, arrays)
+    pipe.send(("ready", None))
+    while True:
+        try:
+            order, value = pipe.recv()
+        except EOFError:
+            return
+        if order == "run":
+            pipe.send(("times", timed_runs(session, arrays, value)))
+        else:
+            pipe.send(("memory", peak_rss_mb() - before))
+
+
+def timed_runs(session: Any, arrays: dict[str, Any], seconds: float) -> list[float]:
+    times: list[float] = []
+    session.run(None, arrays)
+    end = time.perf_counter() + seconds
+    while not times or time.perf_counter() < end:
+        start = time.perf_counter()
+        session.run(None, arrays)
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def open_session(engine: str, path: Path, threads: int) -> Any:
+    if engine == "remuda":
+        import remuda
+
+        return remuda.InferenceSession(str(path), providers=[("CPU", {"threads": threads})])
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    if engine == "onnxruntime-plain":
+        level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.graph_optimization_level = level
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def peak_rss_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024**2 if sys.platform == "darwin" else 1024)
