@@ -23,13 +23,13 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "networks"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "networks"))
 
 from catalog import Entry, load_catalog
 from materialize import materialize
 from side import Side
 
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "performance.md"
 BEGIN = "<!-- begin: bench_vs_onnxruntime -->"
 END = "<!-- end: bench_vs_onnxruntime -->"
