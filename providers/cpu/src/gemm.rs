@@ -30,7 +30,7 @@ pub use packed::{HalfFloat, PackedB};
 pub use source::{PanelSource, STRIP};
 
 use blocked::Job;
-use matrix::extent;
+pub(crate) use matrix::extent;
 
 /// Operands that do not fit each other.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

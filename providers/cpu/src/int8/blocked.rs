@@ -1,0 +1,194 @@
+//! Cuts a product of bytes into units for threads and tiles for registers.
+//!
+//! The whole depth of a tile is summed at once: bytes are small enough for its operands to stay in
+//! the second-level cache.
+
+use std::ops::Range;
+
+use super::bytes::{PackedRows, strip_bytes};
+use super::output::{Per, Target};
+use super::tile::{MAX_ROWS, MAX_STRIPS, Method, Sums, Tile, column_sums};
+use super::{ByteOffsets, ByteRhs};
+use crate::Context;
+use crate::gemm::STRIP;
+use crate::pool::Schedule;
+use crate::scratch::with_scratch;
+
+/// Byte products per nanosecond, roughly, for deciding on threads.
+const PRODUCTS_PER_NS: usize = 100;
+/// A unit shorter than this is not worth another thread's attention.
+const UNIT_NS: usize = 4_000;
+
+/// A checked product.
+pub(super) struct Job<'a> {
+    pub(super) context: Context<'a>,
+    pub(super) lhs: &'a PackedRows,
+    pub(super) lhs_zero: Per<'a, i32>,
+    pub(super) rhs: ByteRhs<'a>,
+    pub(super) rhs_zero: Per<'a, i32>,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) target: Target<'a>,
+    pub(super) out_row: usize,
+    pub(super) items: &'a [ByteOffsets],
+}
+
+/// What one call of a thread computes.
+struct Unit {
+    item: ByteOffsets,
+    rows: Range<usize>,
+    strips: Range<usize>,
+}
+
+impl Job<'_> {
+    /// Computes all items.
+    ///
+    /// # Safety
+    /// Every item lies within its operands, and outputs of items do not overlap.
+    pub(super) unsafe fn run(&self) {
+        let strips = self.columns.div_ceil(STRIP);
+        let method = Method::of(self.context.isa);
+        let wanted = self.wanted_units();
+        let strip_parts = strips.min(wanted);
+        let panels = self.rows.div_ceil(method.strips().len());
+        let row_parts = wanted.div_ceil(strip_parts).min(panels);
+        let parts = strip_parts * row_parts;
+        let pool = self.context.pool;
+        pool.parallel_for(self.items.len() * parts, Schedule::Static, |index| {
+            let unit = Unit {
+                item: self.items[index / parts],
+                rows: part(self.rows, row_parts, index % parts / strip_parts),
+                strips: part(strips, strip_parts, index % strip_parts),
+            };
+            // SAFETY: passed on; units of an item cover different rows or strips.
+            unsafe { self.run_unit(method, &unit) };
+        });
+    }
+
+    fn wanted_units(&self) -> usize {
+        let threads = self.context.pool.size();
+        let products = self.rows.saturating_mul(self.columns).saturating_mul(self.lhs.depth);
+        let most = (4 * threads).div_ceil(self.items.len());
+        if threads == 1 { 1 } else { (products / PRODUCTS_PER_NS / UNIT_NS).clamp(1, most) }
+    }
+
+    unsafe fn run_unit(&self, method: Method, unit: &Unit) {
+        let most = method.strips()[unit.rows.len().min(method.strips().len()) - 1];
+        let bytes = strip_bytes(self.lhs.depth);
+        let mut strip = unit.strips.start;
+        while strip < unit.strips.end {
+            let group = strip..(strip + most).min(unit.strips.end);
+            strip = group.end;
+            match self.rhs {
+                ByteRhs::Packed(packed) => {
+                    let sums = &packed.sums[group.start * STRIP..group.end * STRIP];
+                    let strips = &packed.bytes[group.start * bytes..group.end * bytes];
+                    // SAFETY: passed on.
+                    unsafe { self.run_group(method, unit, group, (strips, sums)) };
+                }
+                ByteRhs::Source(source) => {
+                    with_scratch((group.len() * bytes).div_ceil(4), |room| {
+                        let strips = as_bytes(room);
+                        let strips = &mut strips[..group.len() * bytes];
+                        source.pack(unit.item.rhs, group.clone(), strips);
+                        let sums = self.sums_of(strips, bytes);
+                        let sums = &sums[..group.len() * STRIP];
+                        // SAFETY: passed on.
+                        unsafe { self.run_group(method, unit, group, (strips, sums)) };
+                    });
+                }
+            }
+        }
+    }
+
+    /// Column sums of strips, where a zero point of the left-hand side makes them needed.
+    fn sums_of(&self, strips: &[u8], bytes: usize) -> [i32; MAX_STRIPS * STRIP] {
+        let mut sums = [0; MAX_STRIPS * STRIP];
+        let needed = !matches!(self.lhs_zero, Per::Tensor(zero) if zero + self.lhs.shift == 0);
+        if needed && bytes > 0 {
+            for (strip, sums) in strips.chunks_exact(bytes).zip(sums.chunks_exact_mut(STRIP)) {
+                column_sums(self.context.isa, strip, self.rhs.is_signed(), sums);
+            }
+        }
+        sums
+    }
+
+    /// All rows of a unit times one group of strips.
+    unsafe fn run_group(
+        &self,
+        method: Method,
+        unit: &Unit,
+        group: Range<usize>,
+        (strips, column_sums): (&[u8], &[i32]),
+    ) {
+        let padded = self.lhs.padded();
+        let panels = unit.rows.len().div_ceil(method.strips().len());
+        let step = unit.rows.len().div_ceil(panels);
+        let column = group.start * STRIP;
+        let width = (group.len() * STRIP).min(self.columns - column);
+        let mut sums: Sums = [0; MAX_ROWS * MAX_STRIPS * STRIP];
+        for row in unit.rows.clone().step_by(step) {
+            let rows = step.min(unit.rows.end - row);
+            let tile = Tile {
+                rows: &self.lhs.bytes[(unit.item.lhs_row + row) * padded..][..rows * padded],
+                depth: if self.lhs.depth == 0 { 0 } else { padded },
+                strips,
+                strip_signed: self.rhs.is_signed(),
+            };
+            method.run(&tile, [rows, group.len()], &mut sums);
+            for (r, sums) in sums.chunks_exact_mut(group.len() * STRIP).take(rows).enumerate() {
+                let sums = &mut sums[..width];
+                let lhs_row = unit.item.lhs_row + row + r;
+                self.correct([lhs_row, row + r, column], column_sums, sums);
+                let start = unit.item.out + (row + r) * self.out_row + column;
+                // SAFETY: passed on: this row and these columns belong to the unit.
+                unsafe {
+                    self.target.write(
+                        self.context.isa,
+                        start,
+                        [unit.item.bias_row + row + r, column],
+                        sums,
+                    );
+                };
+            }
+        }
+    }
+
+    /// Takes the zero points out of the sums of one row:
+    /// `sum (a - za)(b - zb) = sum ab - za sum b - zb sum a + depth za zb`.
+    fn correct(&self, [lhs_row, row, column]: [usize; 3], column_sums: &[i32], sums: &mut [i32]) {
+        let za = match self.lhs_zero {
+            Per::Tensor(zero) => zero,
+            Per::Row(zeros) | Per::Column(zeros) => zeros[row],
+        }
+        .wrapping_add(self.lhs.shift);
+        if za != 0 {
+            for (sum, columns) in sums.iter_mut().zip(column_sums) {
+                *sum = sum.wrapping_sub(za.wrapping_mul(*columns));
+            }
+        }
+        let rest = self.lhs.sums[lhs_row].wrapping_sub((self.lhs.depth as i32).wrapping_mul(za));
+        match self.rhs_zero {
+            Per::Tensor(0) => {}
+            Per::Tensor(zb) | Per::Row(&[zb]) => {
+                let term = zb.wrapping_mul(rest);
+                sums.iter_mut().for_each(|sum| *sum = sum.wrapping_sub(term));
+            }
+            Per::Row(zeros) | Per::Column(zeros) => {
+                for (sum, zb) in sums.iter_mut().zip(&zeros[column..]) {
+                    *sum = sum.wrapping_sub(zb.wrapping_mul(rest));
+                }
+            }
+        }
+    }
+}
+
+fn part(count: usize, parts: usize, index: usize) -> Range<usize> {
+    index * count / parts..(index + 1) * count / parts
+}
+
+fn as_bytes(floats: &mut [f32]) -> &mut [u8] {
+    let length = size_of_val(floats);
+    // SAFETY: every float is four initialised bytes, and any bytes are a float.
+    unsafe { std::slice::from_raw_parts_mut(floats.as_mut_ptr().cast(), length) }
+}
