@@ -4,6 +4,8 @@
 //! class) and a run (numbers). Whole numbers that are computed from shapes are followed through the
 //! graph as [`Dim`]s, so that `Reshape(x, Concat(Shape(x)[0], -1))` has a known type.
 
+use std::cell::Cell;
+
 use remuda_base::Map;
 use remuda_tensor::{Dim, Tensor, TensorType};
 
@@ -22,26 +24,76 @@ type Contents = Map<ValueId, Vec<Dim>>;
 /// # Errors
 /// When a node breaks a rule of its operator; the message names the node.
 pub fn infer_graph(graph: &mut Graph, ops: &dyn OpTable) -> Result<(), OpError> {
-    infer_within(graph, ops, &mut Contents::new(), 0)
+    let mut contents = Contents::new();
+    for id in graph.order().to_vec() {
+        infer_root(graph, id, ops, &mut contents).map_err(|error| label(graph, id, error))?;
+    }
+    Ok(())
 }
 
 /// Bodies in bodies, deeper than any real model nests them.
 const MAX_DEPTH: usize = 32;
 
-fn infer_within(
+/// How often the nodes of a body may be inferred, on average. A loop infers its body more than once,
+/// with every loop in it again: that must not grow beyond all bounds.
+const MAX_VISITS: usize = 64;
+
+/// What inference needs wherever it is.
+#[derive(Clone, Copy)]
+struct Scope<'a> {
+    ops: &'a dyn OpTable,
+    /// Nodes that may still be inferred.
+    visits: &'a Cell<usize>,
+    depth: usize,
+}
+
+impl Scope<'_> {
+    fn inner(self) -> Self {
+        Self { depth: self.depth + 1, ..self }
+    }
+
+    fn visit(self) -> Result<(), OpError> {
+        let left = self.visits.get().checked_sub(1);
+        self.visits.set(left.ok_or_else(|| {
+            OpError::Unsupported("its bodies nest too deep for their types to be inferred".into())
+        })?);
+        Ok(())
+    }
+}
+
+fn label(graph: &Graph, id: NodeId, error: OpError) -> OpError {
+    let label = graph.node(id).map_or_else(String::new, Node::label);
+    error.at(&format!("node `{label}`"))
+}
+
+/// How many nodes there are in the bodies of a node.
+fn nodes_below(node: &Node) -> usize {
+    let bodies = node.attrs.bodies().flat_map(|(_, body)| body.graph.nodes());
+    bodies.map(|(_, node)| 1 + nodes_below(node)).sum()
+}
+
+/// A node of the outermost graph.
+fn infer_root(
     graph: &mut Graph,
+    id: NodeId,
     ops: &dyn OpTable,
     contents: &mut Contents,
-    depth: usize,
 ) -> Result<(), OpError> {
-    if depth > MAX_DEPTH {
+    let nodes = 1 + graph.node(id).map_or(0, nodes_below);
+    let visits = Cell::new(nodes.saturating_mul(MAX_VISITS));
+    infer_at(graph, id, Scope { ops, visits: &visits, depth: 0 }, contents)
+}
+
+fn infer_within(
+    graph: &mut Graph,
+    scope: Scope<'_>,
+    contents: &mut Contents,
+) -> Result<(), OpError> {
+    if scope.depth > MAX_DEPTH {
         return Err(OpError::Unsupported(format!("bodies nest deeper than {MAX_DEPTH}")));
     }
     for id in graph.order().to_vec() {
-        infer_at(graph, id, ops, contents, depth).map_err(|error| {
-            let label = graph.node(id).map_or_else(String::new, Node::label);
-            error.at(&format!("node `{label}`"))
-        })?;
+        infer_at(graph, id, scope, contents).map_err(|error| label(graph, id, error))?;
     }
     Ok(())
 }
@@ -64,7 +116,7 @@ impl Inference {
         id: NodeId,
         ops: &dyn OpTable,
     ) -> Result<(), OpError> {
-        infer_at(graph, id, ops, &mut self.contents, 0)
+        infer_root(graph, id, ops, &mut self.contents)
     }
 
     /// What is known of the content of a value: of a small integer constant, or from a shape
@@ -84,14 +136,14 @@ impl Inference {
 fn infer_at(
     graph: &mut Graph,
     id: NodeId,
-    ops: &dyn OpTable,
+    scope: Scope<'_>,
     contents: &mut Contents,
-    depth: usize,
 ) -> Result<(), OpError> {
-    type_bodies(graph, id, ops, contents, depth)?;
+    scope.visit()?;
+    type_bodies(graph, id, scope, contents)?;
     let Some(node) = graph.node(id).cloned() else { return Ok(()) };
-    let Some(def) = ops.find(&node.op.domain, &node.op.name) else { return Ok(()) };
-    let inferred = infer_known(graph, &node, def, ops, contents, depth)?;
+    let Some(def) = scope.ops.find(&node.op.domain, &node.op.name) else { return Ok(()) };
+    let inferred = infer_known(graph, &node, def, scope, contents)?;
     for (output, found) in node.outputs.iter().zip(inferred) {
         let Some(output) = *output else { continue };
         let ty = match &graph.value(output).ty {
@@ -122,16 +174,21 @@ pub fn infer_node(
     def: &OpDef,
     ops: &dyn OpTable,
 ) -> Result<Vec<Inferred>, OpError> {
-    infer_known(graph, node, def, ops, &Contents::new(), 0)
+    // The bodies are inferred twice: for what the graph says now, then as the operator asks.
+    let mut node = node.clone();
+    let visits = Cell::new(nodes_below(&node).saturating_add(1).saturating_mul(MAX_VISITS));
+    let (scope, contents) = (Scope { ops, visits: &visits, depth: 0 }, Contents::new());
+    type_bodies_of(graph, &mut node, scope, &contents)?;
+    infer_known(graph, &node, def, scope, &contents)
 }
 
+/// The bodies of the node must have been typed.
 fn infer_known(
     graph: &Graph,
     node: &Node,
     def: &OpDef,
-    ops: &dyn OpTable,
+    scope: Scope<'_>,
     contents: &Contents,
-    depth: usize,
 ) -> Result<Vec<Inferred>, OpError> {
     let mut inputs = Vec::with_capacity(node.inputs.len());
     for input in &node.inputs {
@@ -149,9 +206,19 @@ fn infer_known(
         let body = node.attrs.body(attr)?;
         let body =
             body.ok_or_else(|| OpError::Invalid(format!("attribute `{attr}` is missing")))?;
-        infer_body_at(graph, body, types, ops, contents, depth + 1)
+        typed_outputs(body, types)
+            .map_or_else(|| infer_body_at(graph, body, types, scope.inner(), contents), Ok)
     };
     (def.infer)(&InferCtx { node, inputs, bodies: &bodies })
+}
+
+/// The types of a typed body's outputs, if the asked input types are those it was typed with.
+fn typed_outputs(body: &Body, inputs: &[Option<ValueType>]) -> Option<Vec<ValueType>> {
+    let ty = |id: &ValueId| body.graph.value(*id).ty.clone();
+    let same = body.graph.inputs.iter().zip(inputs).all(|(id, want)| {
+        want.as_ref().is_none_or(|want| body.graph.value(*id).ty.as_ref() == Some(want))
+    });
+    same.then(|| body.graph.outputs.iter().map(ty).collect()).flatten()
 }
 
 /// Gives captured values of a node's bodies the types they have outside, and types the bodies with
@@ -159,21 +226,30 @@ fn infer_known(
 fn type_bodies(
     graph: &mut Graph,
     id: NodeId,
-    ops: &dyn OpTable,
+    scope: Scope<'_>,
     contents: &Contents,
-    depth: usize,
 ) -> Result<(), OpError> {
     let Some(node) = graph.node(id).filter(|node| node.attrs.bodies().next().is_some()) else {
         return Ok(());
     };
     let mut node = node.clone();
+    type_bodies_of(graph, &mut node, scope, contents)?;
+    if let Some(slot) = graph.node_mut(id) {
+        *slot = node;
+    }
+    Ok(())
+}
+
+fn type_bodies_of(
+    graph: &Graph,
+    node: &mut Node,
+    scope: Scope<'_>,
+    contents: &Contents,
+) -> Result<(), OpError> {
     for body in node.attrs.bodies_mut() {
         adopt_captures(graph, body);
         let mut contents = captured_contents(graph, body, contents);
-        infer_within(&mut body.graph, ops, &mut contents, depth + 1)?;
-    }
-    if let Some(slot) = graph.node_mut(id) {
-        *slot = node;
+        infer_within(&mut body.graph, scope.inner(), &mut contents)?;
     }
     Ok(())
 }
@@ -213,16 +289,18 @@ pub fn infer_body_types(
     inputs: &[Option<ValueType>],
     ops: &dyn OpTable,
 ) -> Result<Vec<ValueType>, OpError> {
-    infer_body_at(outer, body, inputs, ops, &Contents::new(), 1)
+    let nodes: usize = body.graph.nodes().map(|(_, node)| 1 + nodes_below(node)).sum();
+    let visits = Cell::new(nodes.saturating_mul(MAX_VISITS));
+    let scope = Scope { ops, visits: &visits, depth: 1 };
+    infer_body_at(outer, body, inputs, scope, &Contents::new())
 }
 
 fn infer_body_at(
     outer: &Graph,
     body: &Body,
     inputs: &[Option<ValueType>],
-    ops: &dyn OpTable,
+    scope: Scope<'_>,
     contents: &Contents,
-    depth: usize,
 ) -> Result<Vec<ValueType>, OpError> {
     let mut body = body.clone();
     // What was inferred for other input types does not hold for these.
@@ -244,7 +322,7 @@ fn infer_body_at(
     }
     adopt_captures(outer, &mut body);
     let mut contents = captured_contents(outer, &body, contents);
-    infer_within(&mut body.graph, ops, &mut contents, depth)?;
+    infer_within(&mut body.graph, scope, &mut contents)?;
     let outputs = body.graph.outputs.iter().zip(declared).map(|(&output, declared)| {
         let value = body.graph.value(output);
         value.ty.clone().or(declared).ok_or_else(|| {

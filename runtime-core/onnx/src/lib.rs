@@ -19,6 +19,7 @@
 mod attributes;
 mod build;
 mod error;
+mod external;
 mod model;
 mod options;
 mod order;
@@ -30,6 +31,7 @@ mod value_file;
 mod wire;
 
 pub use error::{ImportError, Problem};
+pub use external::{Folder, import_file};
 pub use model::{Declaration, Metadata, Model, import};
 pub use options::{ExternalData, ImportOptions};
 pub use value_file::read_value;

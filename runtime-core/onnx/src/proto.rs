@@ -174,7 +174,8 @@ impl<'a> GraphProto<'a> {
                 )?,
                 10 => graph.doc = field.text()?,
                 11 => {
-                    budget.push(&mut graph.inputs, value_info(field.message("ValueInfoProto")?)?)?;
+                    budget
+                        .push(&mut graph.inputs, value_info(field.message("ValueInfoProto")?)?)?;
                 }
                 12 => budget
                     .push(&mut graph.outputs, value_info(field.message("ValueInfoProto")?)?)?,

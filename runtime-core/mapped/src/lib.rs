@@ -1,0 +1,78 @@
+//! Files as memory: weights are mapped, not read.
+//!
+//! The importers forbid unsafe code; the one unsafe call of mapping a file is here. What cannot be
+//! promised: a file that somebody else shortens while it is mapped ends the process at the next
+//! access, as with every program that maps files.
+#![expect(unsafe_code, reason = "mapping a file; the block says why it is sound")]
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use memmap2::Mmap;
+use remuda_tensor::Memory;
+
+/// A file, mapped read-only. Pages are read when they are touched.
+#[derive(Debug)]
+pub struct MappedFile {
+    /// `None` for an empty file, which cannot be mapped.
+    map: Option<Mmap>,
+}
+
+impl MappedFile {
+    /// Maps the file at this path.
+    ///
+    /// # Errors
+    /// When it cannot be opened or mapped.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Self::of(&File::open(path)?)
+    }
+
+    /// Maps an open file.
+    ///
+    /// # Errors
+    /// When it is no regular file or cannot be mapped.
+    pub fn of(file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+        }
+        if metadata.len() == 0 {
+            return Ok(Self { map: None });
+        }
+        // SAFETY: the mapping is private to this value and never written through. The bytes can
+        // change under us only if another process writes to the file meanwhile; elements are plain
+        // numbers, and every reader checks what it derives from them.
+        let map = unsafe { Mmap::map(file)? };
+        Ok(Self { map: Some(map) })
+    }
+}
+
+impl Memory for MappedFile {
+    fn bytes(&self) -> &[u8] {
+        self.map.as_deref().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MappedFile;
+    use remuda_tensor::Memory;
+
+    #[test]
+    fn a_mapped_file_has_the_bytes_of_the_file() {
+        let path = std::env::temp_dir().join(format!("remuda-mapped-{}", std::process::id()));
+        std::fs::write(&path, b"remuda").unwrap();
+        assert_eq!(MappedFile::open(&path).unwrap().bytes(), b"remuda");
+        std::fs::write(&path, b"").unwrap();
+        assert_eq!(MappedFile::open(&path).unwrap().bytes(), b"");
+        std::fs::remove_file(&path).unwrap();
+        assert!(MappedFile::open(&path).is_err());
+    }
+
+    #[test]
+    fn a_folder_is_refused() {
+        let error = MappedFile::open(&std::env::temp_dir()).unwrap_err();
+        assert_eq!(error.to_string(), "it is no regular file");
+    }
+}
