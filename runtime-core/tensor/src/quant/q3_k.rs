@@ -35,9 +35,13 @@ fn scale_of(block: &[u8; BYTES], group: usize) -> f32 {
 
 fn decode(block: &[u8; BYTES], out: &mut [f32; ELEMENTS]) {
     let scale = half_at(block, HALF_AT);
-    for (at, value) in out.iter_mut().enumerate() {
-        let quant = LOW.get(&block[LOW_AT..], at) | HIGH.get(block, at) << 2;
-        *value = scale * scale_of(block, at / GROUP) * centred(quant, 4);
+    for (group, values) in out.as_chunks_mut::<GROUP>().0.iter_mut().enumerate() {
+        let scale = scale * scale_of(block, group);
+        for (lane, value) in values.iter_mut().enumerate() {
+            let at = group * GROUP + lane;
+            let quant = LOW.get(&block[LOW_AT..], at) | HIGH.get(block, at) << 2;
+            *value = scale * centred(quant, 4);
+        }
     }
 }
 
