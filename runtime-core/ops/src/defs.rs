@@ -27,6 +27,7 @@ mod cast_like;
 mod ceil;
 mod celu;
 mod clip;
+mod concat_from_sequence;
 mod conv;
 mod conv_transpose;
 mod cos;
@@ -61,11 +62,12 @@ mod leaky_relu;
 mod less;
 mod less_or_equal;
 mod log;
+mod log_softmax;
+mod r#loop;
 mod lp_normalization;
 mod lp_pool;
 mod lrn;
 mod mat_mul;
-mod log_softmax;
 mod max;
 mod max_pool;
 mod max_unpool;
@@ -78,6 +80,9 @@ mod mul;
 mod multinomial;
 mod neg;
 mod not;
+mod optional;
+mod optional_get_element;
+mod optional_has_element;
 mod or;
 mod pow;
 mod prelu;
@@ -101,7 +106,15 @@ mod reshape;
 mod resize;
 mod rms_normalization;
 mod round;
+mod scan;
 mod selu;
+mod sequence_at;
+mod sequence_construct;
+mod sequence_empty;
+mod sequence_erase;
+mod sequence_insert;
+mod sequence_length;
+mod sequence_map;
 mod shape;
 mod shrink;
 mod sigmoid;
@@ -111,6 +124,7 @@ mod sinh;
 mod softmax;
 mod softplus;
 mod softsign;
+mod split_to_sequence;
 mod sqrt;
 mod sub;
 mod sum;
@@ -152,6 +166,7 @@ pub static TABLE: &[&OpDef] = &[
     &ceil::OP,
     &celu::OP,
     &clip::OP,
+    &concat_from_sequence::OP,
     &conv::OP,
     &conv_transpose::OP,
     &cos::OP,
@@ -187,10 +202,11 @@ pub static TABLE: &[&OpDef] = &[
     &less::OP,
     &less_or_equal::OP,
     &log::OP,
+    &log_softmax::OP,
+    &r#loop::OP,
     &lp_normalization::OP,
     &lp_pool::OP,
     &mat_mul::OP,
-    &log_softmax::OP,
     &max::OP,
     &max_pool::OP,
     &max_unpool::OP,
@@ -203,6 +219,9 @@ pub static TABLE: &[&OpDef] = &[
     &multinomial::OP,
     &neg::OP,
     &not::OP,
+    &optional::OP,
+    &optional_get_element::OP,
+    &optional_has_element::OP,
     &or::OP,
     &prelu::OP,
     &pow::OP,
@@ -226,7 +245,15 @@ pub static TABLE: &[&OpDef] = &[
     &reshape::OP,
     &resize::OP,
     &round::OP,
+    &scan::OP,
     &selu::OP,
+    &sequence_at::OP,
+    &sequence_construct::OP,
+    &sequence_empty::OP,
+    &sequence_erase::OP,
+    &sequence_insert::OP,
+    &sequence_length::OP,
+    &sequence_map::OP,
     &shape::OP,
     &shrink::OP,
     &sigmoid::OP,
@@ -236,6 +263,7 @@ pub static TABLE: &[&OpDef] = &[
     &softmax::OP,
     &softplus::OP,
     &softsign::OP,
+    &split_to_sequence::OP,
     &sqrt::OP,
     &sub::OP,
     &sum::OP,

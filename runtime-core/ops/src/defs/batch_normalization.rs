@@ -1,5 +1,5 @@
-//! `BatchNormalization`: normalises each channel by given statistics, or in training mode by those of the
-//! batch, and then also gives the running statistics.
+//! `BatchNormalization`: normalises each channel by given statistics, or in training mode by
+//! those of the batch, and then also gives the running statistics.
 
 use remuda_ir::{
     Attr, AttrDef, AttrKind, Draft, InferCtx, Inferred, InputDef, KernelCtx, OpDef, OpError,

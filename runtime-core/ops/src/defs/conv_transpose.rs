@@ -1,5 +1,5 @@
-//! `ConvTranspose`: the transpose of a convolution, which enlarges its input. `output_shape` or `auto_pad`
-//! choose the padding from the size that is wanted.
+//! `ConvTranspose`: the transpose of a convolution, which enlarges its input. `output_shape` or
+//! `auto_pad` choose the padding from the size that is wanted.
 
 use remuda_ir::{
     AttrDef, AttrKind, Attrs, InferCtx, Inferred, InputDef, KernelCtx, OpDef, OpError, OutputDef,

@@ -1,5 +1,5 @@
-//! `GroupNormalization`: normalises groups of channels of each image by their own statistics, then scales
-//! and shifts each channel.
+//! `GroupNormalization`: normalises groups of channels of each image by their own statistics,
+//! then scales and shifts each channel.
 
 use remuda_ir::{
     Attr, AttrDef, AttrKind, Attrs, Draft, InputDef, KernelCtx, OpDef, OpError, OpName, OutputDef,

@@ -1,5 +1,5 @@
-//! `MaxUnpool`: puts elements back where `MaxPool` found them, zeros elsewhere. Indices count elements of the
-//! output as the attributes give it; `output_shape` may enlarge it.
+//! `MaxUnpool`: puts elements back where `MaxPool` found them, zeros elsewhere. Indices count
+//! elements of the output as the attributes give it; `output_shape` may enlarge it.
 
 use remuda_ir::{
     AttrDef, AttrKind, Attrs, InferCtx, Inferred, InputDef, KernelCtx, OpDef, OpError, OutputDef,

@@ -1,5 +1,5 @@
-//! Resize: changes the size of axes by interpolation. The axes are independent: along each, every output
-//! place is a weighted sum of input places, which [`Taps`] holds.
+//! Resize: changes the size of axes by interpolation. The axes are independent: along each,
+//! every output place is a weighted sum of input places, which [`Taps`] holds.
 
 use remuda_ir::{
     Attr, AttrDef, AttrKind, Attrs, Draft, InferCtx, Inferred, InputDef, KernelCtx, OpDef, OpError,

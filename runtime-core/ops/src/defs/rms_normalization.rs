@@ -1,5 +1,5 @@
-//! `RMSNormalization`: divides all axes from `axis` on by their root mean square, then scales. The result
-//! has the dtype of the scale.
+//! `RMSNormalization`: divides all axes from `axis` on by their root mean square, then scales.
+//! The result has the dtype of the scale.
 
 use remuda_ir::{
     AttrDef, AttrKind, InferCtx, Inferred, InputDef, KernelCtx, OpDef, OpError, OutputDef,
