@@ -9,12 +9,14 @@
 mod axis;
 mod depthwise;
 mod image;
+mod quantized;
 #[cfg(test)]
 mod tests;
 mod windows;
 
 use crate::Context;
 use crate::gemm::{Epilogue, GemmError, Matrix, Offsets, Product, Rhs};
+use crate::int8::ByteError;
 use crate::scratch::with_scratch;
 
 use axis::Axis;
@@ -62,6 +64,9 @@ pub enum ConvError {
     /// An operand that does not fit.
     #[error(transparent)]
     Product(#[from] GemmError),
+    /// A quantised operand that does not fit.
+    #[error(transparent)]
+    Bytes(#[from] ByteError),
 }
 
 /// The geometry of a convolution for one input shape.

@@ -24,6 +24,7 @@ mod tests;
 mod tile;
 
 pub use bytes::{ByteMatrix, ByteSource, Bytes, PackedColumns, PackedRows};
+pub(crate) use bytes::{QUAD, strip_bytes};
 pub use output::{Dequantize, Output, Per, Requantize};
 
 use crate::Context;
@@ -112,7 +113,7 @@ pub struct ByteOffsets {
     pub rhs: usize,
     /// Start of its output.
     pub out: usize,
-    /// Its first row in scales and biases that are per row.
+    /// Its first row in zero points, scales and biases that are per row.
     pub bias_row: usize,
 }
 
@@ -123,7 +124,7 @@ pub struct ByteProduct<'a> {
     pub lhs: &'a PackedRows,
     /// Rows of one item.
     pub rows: usize,
-    /// Zero point of the left-hand side: per tensor or per row of an item.
+    /// Zero point of the left-hand side: per tensor or per row, as scales are.
     pub lhs_zero: Per<'a, i32>,
     /// The right-hand side.
     pub rhs: ByteRhs<'a>,
@@ -194,7 +195,7 @@ impl ByteProduct<'_> {
         if !apart || (out_row < columns && rows > 1) {
             return Err(ByteError::Overlap);
         }
-        self.lhs_zero.check("zero point", [rows, rows])?;
+        self.lhs_zero.check("zero point", [bias_rows, bias_rows])?;
         self.rhs_zero.check("zero point", [columns, columns])?;
         output.check([bias_rows, columns])
     }

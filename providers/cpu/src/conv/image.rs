@@ -73,6 +73,12 @@ impl Layout {
         offsets
     }
 
+    /// Where each tap of the first output lies in each of `channels` stored channels.
+    pub(super) fn row_offsets(&self, channels: usize) -> Vec<usize> {
+        let (taps, channel) = (self.tap_offsets(), self.channel_len());
+        (0..channels).flat_map(|index| taps.iter().map(move |tap| index * channel + tap)).collect()
+    }
+
     /// Where the window of an output begins in a stored channel.
     pub(super) fn output_offset(&self, output: usize) -> usize {
         let [_, height, width] = &self.axes;
@@ -95,17 +101,44 @@ impl Layout {
         });
     }
 
+    /// [`Self::arrange`] for bytes; `out` holds what padding is.
+    pub(super) fn arrange_bytes(&self, context: Context<'_>, input: &[u8], out: &mut [u8]) {
+        let (stored, plain) = (self.channel_len(), self.plain_len());
+        if stored == 0 {
+            return;
+        }
+        let together = (out.len() / stored / (4 * context.pool.size())).max(1);
+        context.pool.parallel_pieces(out, together * stored, Schedule::Static, |index, piece| {
+            for (slot, out) in piece.chunks_exact_mut(stored).enumerate() {
+                let start = (index * together + slot) * plain;
+                let input = &input[start..start + plain];
+                self.place_channel(input, out, |from: &[u8], to| to.copy_from_slice(from));
+            }
+        });
+    }
+
     /// Writes one channel in its stored form.
     #[inline(always)]
     pub(super) fn arrange_channel<S: Simd>(&self, simd: S, input: &[f32], out: &mut [f32]) {
-        let [depth, height, width] = &self.axes;
         out.fill(0.0);
+        self.place_channel(input, out, |from: &[f32], to| copy(simd, from, to));
+    }
+
+    /// Writes the elements of one channel that are not padding.
+    #[inline(always)]
+    fn place_channel<T: Copy>(
+        &self,
+        input: &[T],
+        out: &mut [T],
+        copy: impl Fn(&[T], &mut [T]) + Copy,
+    ) {
+        let [depth, height, width] = &self.axes;
         let mut rows = out.chunks_exact_mut(width.stored().max(1));
         for d in depth.sources() {
             for (h, out) in height.sources().zip(&mut rows) {
                 if let Some((d, h)) = d.zip(h) {
                     let start = (d * height.input + h) * width.input;
-                    arrange_row(simd, width, &input[start..start + width.input], out);
+                    place_row(width, &input[start..start + width.input], out, copy);
                 }
             }
         }
@@ -134,7 +167,7 @@ impl Kernel for Arrange<'_> {
 
 /// Writes the elements of one row that are not padding.
 #[inline(always)]
-fn arrange_row<S: Simd>(simd: S, axis: &Axis, input: &[f32], out: &mut [f32]) {
+fn place_row<T: Copy>(axis: &Axis, input: &[T], out: &mut [T], copy: impl Fn(&[T], &mut [T])) {
     for (remainder, out) in axis.remainders.iter().zip(out.chunks_exact_mut(axis.length.max(1))) {
         // Places of this row that lie before the input, and the input's element at the next one.
         let before = axis.pad.saturating_sub(*remainder).div_ceil(axis.stride).min(out.len());
@@ -143,7 +176,7 @@ fn arrange_row<S: Simd>(simd: S, axis: &Axis, input: &[f32], out: &mut [f32]) {
         let count = input.len().div_ceil(axis.stride).min(out.len() - before);
         let out = &mut out[before..before + count];
         match axis.stride {
-            1 => copy(simd, &input[..count], out),
+            1 => copy(&input[..count], out),
             2 => {
                 let (pairs, last) = input.as_chunks::<2>();
                 for (out, pair) in out.iter_mut().zip(pairs) {

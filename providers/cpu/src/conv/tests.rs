@@ -6,6 +6,7 @@ use remuda_simd::Isa;
 use super::{AXES, AxisSpec, Conv, ConvError};
 use crate::gemm::tests::{Numbers, activated};
 use crate::gemm::{Activation, Epilogue, GemmError, Residual};
+use crate::int8::{ByteMatrix, Bytes, Output, PackedRows, Per};
 use crate::{Context, ThreadPool};
 
 #[derive(Debug, Clone)]
@@ -93,6 +94,49 @@ fn run_case(case: &Case, seed: u64, threads: usize) {
     }
 }
 
+/// The same convolution in exact integers: the definition in f64 of values around their zero points
+/// is exact, padding being zero there.
+fn run_quantized_case(case: &Case, seed: u64, threads: usize) {
+    let mut numbers = Numbers::new(seed);
+    let conv = Conv::new(case.batch, case.channels, case.groups, &case.specs).unwrap();
+    let volume: usize = case.specs.iter().map(|a| a.input).product();
+    let depth =
+        case.channels[0] / case.groups * case.specs.iter().map(|a| a.kernel).product::<usize>();
+    let mut bytes =
+        |count: usize| -> Vec<u8> { (0..count).map(|_| numbers.next().to_le_bytes()[5]).collect() };
+    let input = bytes(case.batch * case.channels[0] * volume);
+    let weights = bytes(case.channels[1] * depth);
+    let zeros = bytes(case.channels[1]);
+    let weights_i8: Vec<_> = weights.iter().map(|byte| byte.cast_signed()).collect();
+    let zeros: Vec<_> = zeros.iter().map(|zero| i32::from(zero.cast_signed())).collect();
+    let input_zero = 131;
+    let centred: Vec<_> = input.iter().map(|&x| f32::from(x) - input_zero as f32).collect();
+    let centred_weights: Vec<_> = weights_i8
+        .iter()
+        .enumerate()
+        .map(|(index, &w)| f32::from(w) - zeros[index / depth] as f32)
+        .collect();
+    let (bias, residual) = (vec![0.0; case.channels[1]], vec![0.0; conv.output_len()]);
+    let want = plain(case, [&centred, &centred_weights, &bias, &residual], Activation::None);
+    let pool = ThreadPool::new(threads).unwrap();
+    for isa in Isa::available() {
+        let context = Context::new(isa, &pool);
+        let matrix = ByteMatrix::new(Bytes::I8(&weights_i8), case.channels[1], depth).unwrap();
+        let rows = PackedRows::new(context, matrix, &[0], false).unwrap();
+        let mut out = vec![-1; conv.output_len()];
+        conv.run_quantized(
+            context,
+            (Bytes::U8(&input), input_zero),
+            (&rows, Per::Row(&zeros)),
+            Output::I32(&mut out),
+        )
+        .unwrap();
+        for (index, (got, want)) in out.iter().zip(&want).enumerate() {
+            assert_eq!(f64::from(*got), *want, "{isa} {case:?}: element {index}");
+        }
+    }
+}
+
 fn axis() -> impl Strategy<Value = AxisSpec> {
     (1..24_usize, 1..5_usize, 1..4_usize, 1..4_usize, 0..4_usize, 0..4_usize).prop_map(
         |(input, kernel, stride, dilation, before, after)| {
@@ -128,6 +172,7 @@ proptest! {
     #[test]
     fn random_geometries_match_the_definition(case in case(), seed in any::<u64>(), threads in 1..4_usize) {
         run_case(&case, seed, threads);
+        run_quantized_case(&case, seed, threads);
     }
 
     #[test]

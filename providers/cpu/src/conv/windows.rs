@@ -24,38 +24,34 @@ pub(super) struct Windows<'a> {
 
 /// A part of a strip that is contiguous in the image.
 #[derive(Debug, Clone, Copy, Default)]
-struct Run {
+pub(super) struct Run {
     /// Where it begins in the strip.
-    place: usize,
+    pub(super) place: usize,
     /// Where it begins in the image, for a row of offset zero.
-    begin: usize,
+    pub(super) begin: usize,
+}
+
+/// The runs of a strip and how many there are. The last one goes on to the end of the strip.
+pub(super) fn runs(layout: &Layout, strip: usize) -> ([Run; STRIP], usize) {
+    let width = layout.axes()[2].output;
+    let first = strip * STRIP;
+    let end = (first + STRIP).min(layout.outputs());
+    let mut runs = [Run::default(); STRIP];
+    let mut count = 0;
+    let mut output = first;
+    while output < end {
+        let begin = layout.output_offset(output);
+        runs[count] = Run { place: output - first, begin };
+        count += 1;
+        output += width - output % width;
+    }
+    (runs, count)
 }
 
 impl<'a> Windows<'a> {
     pub(super) fn new(isa: Isa, layout: &'a Layout, channels: usize, image: &'a [f32]) -> Self {
-        let taps = layout.tap_offsets();
-        let channel = layout.channel_len();
-        let offsets = (0..channels)
-            .flat_map(|index| taps.iter().map(move |tap| index * channel + tap))
-            .collect();
+        let offsets = layout.row_offsets(channels);
         Self { isa, layout, image, offsets, columns: layout.outputs() }
-    }
-
-    /// The runs of a strip and how many there are. The last one goes on to the end of the strip.
-    fn runs(&self, strip: usize) -> ([Run; STRIP], usize) {
-        let width = self.layout.axes()[2].output;
-        let first = strip * STRIP;
-        let end = (first + STRIP).min(self.columns);
-        let mut runs = [Run::default(); STRIP];
-        let mut count = 0;
-        let mut output = first;
-        while output < end {
-            let begin = self.layout.output_offset(output);
-            runs[count] = Run { place: output - first, begin };
-            count += 1;
-            output += width - output % width;
-        }
-        (runs, count)
     }
 }
 
@@ -75,7 +71,7 @@ impl PanelSource for Windows<'_> {
         }
         let image = &self.image[start..];
         for (strip, out) in strips.zip(out.chunks_exact_mut(offsets.len() * STRIP)) {
-            let (runs, count) = self.runs(strip);
+            let (runs, count) = runs(self.layout, strip);
             self.isa.run(PackStrip { image, offsets, runs: &runs[..count], out });
         }
     }

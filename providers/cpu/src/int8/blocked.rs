@@ -139,16 +139,12 @@ impl Job<'_> {
             for (r, sums) in sums.chunks_exact_mut(group.len() * STRIP).take(rows).enumerate() {
                 let sums = &mut sums[..width];
                 let lhs_row = unit.item.lhs_row + row + r;
-                self.correct([lhs_row, row + r, column], column_sums, sums);
+                let scale_row = unit.item.bias_row + row + r;
+                self.correct([lhs_row, scale_row, column], column_sums, sums);
                 let start = unit.item.out + (row + r) * self.out_row + column;
                 // SAFETY: passed on: this row and these columns belong to the unit.
                 unsafe {
-                    self.target.write(
-                        self.context.isa,
-                        start,
-                        [unit.item.bias_row + row + r, column],
-                        sums,
-                    );
+                    self.target.write(self.context.isa, start, [scale_row, column], sums);
                 };
             }
         }

@@ -24,11 +24,22 @@ pub enum Bytes<'a> {
     I8(&'a [i8]),
 }
 
-impl Bytes<'_> {
+impl<'a> Bytes<'a> {
     /// Whether they are signed.
     #[must_use]
     pub fn is_signed(self) -> bool {
         matches!(self, Self::I8(_))
+    }
+
+    /// The bits of all of them.
+    pub(crate) fn as_u8(self) -> &'a [u8] {
+        match self {
+            Self::U8(bytes) => bytes,
+            // SAFETY: signed and unsigned bytes have the same size and every bit pattern is valid.
+            Self::I8(bytes) => unsafe {
+                std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len())
+            },
+        }
     }
 
     pub(crate) fn len(self) -> usize {
