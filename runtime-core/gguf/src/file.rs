@@ -1,10 +1,9 @@
 //! A whole file: header, metadata, tensors.
 
-use remuda_base::{Map, nearest};
-
 use crate::cursor::{Cursor, Fault};
 use crate::error::{GgufError, Place, Problem};
 use crate::metadata::{self, Metadata};
+use crate::names::Names;
 use crate::tensors::{self, TensorInfo};
 use crate::value::Value;
 use crate::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT, MAX_ALIGNMENT};
@@ -20,7 +19,7 @@ pub struct Gguf<'a> {
     data_start: usize,
     metadata: Metadata<'a>,
     tensors: Vec<TensorInfo<'a>>,
-    index: Map<&'a str, usize>,
+    names: Names<'a>,
 }
 
 impl<'a> Gguf<'a> {
@@ -33,11 +32,10 @@ impl<'a> Gguf<'a> {
         let header = Header::read(&mut cursor, bytes).map_err(|fault| fault.at(Place::File))?;
         let metadata = Metadata::read(&mut cursor, header.entries)?;
         let alignment = alignment_of(&metadata)?;
-        let unplaced = tensors::read(&mut cursor, header.tensors)?;
+        let (unplaced, names) = tensors::read(&mut cursor, header.tensors)?;
         let data_start = cursor.offset().checked_next_multiple_of(alignment).unwrap_or(usize::MAX);
         let tensors = tensors::place(unplaced, data_start, alignment, bytes.len())?;
-        let index = tensors.iter().enumerate().map(|(at, tensor)| (tensor.name, at)).collect();
-        Ok(Self { bytes, version: header.version, alignment, data_start, metadata, tensors, index })
+        Ok(Self { bytes, version: header.version, alignment, data_start, metadata, tensors, names })
     }
 
     /// The version of the format, 2 or 3.
@@ -73,7 +71,7 @@ impl<'a> Gguf<'a> {
     /// The tensor of this name, if it is there.
     #[must_use]
     pub fn find_tensor(&self, name: &str) -> Option<&TensorInfo<'a>> {
-        self.index.get(name).and_then(|&at| self.tensors.get(at))
+        self.names.find(name).and_then(|at| self.tensors.get(at))
     }
 
     /// The tensor of this name.
@@ -82,7 +80,7 @@ impl<'a> Gguf<'a> {
     /// When there is none.
     pub fn tensor(&self, name: &str) -> Result<&TensorInfo<'a>, GgufError> {
         self.find_tensor(name).ok_or_else(|| {
-            let nearest = nearest(name, self.index.keys().copied()).map(str::to_owned);
+            let nearest = self.names.nearest(name);
             GgufError::new(Place::Tensor(name.into()), None, Problem::Missing { nearest })
         })
     }

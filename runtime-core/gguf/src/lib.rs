@@ -33,6 +33,7 @@ mod dtypes;
 mod error;
 mod file;
 mod metadata;
+mod names;
 mod parts;
 mod tensors;
 mod value;

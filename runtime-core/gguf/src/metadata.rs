@@ -1,10 +1,9 @@
 //! The keys and values of a file, and looking them up by the type that is wanted.
 
-use remuda_base::{Map, nearest};
-
 use crate::MAX_KEY_BYTES;
 use crate::cursor::{Cursor, Fault};
 use crate::error::{GgufError, Place, Problem};
+use crate::names::{Names, Twice};
 use crate::value::{Array, Value, ValueType};
 
 /// One key and its value.
@@ -22,7 +21,7 @@ pub struct Entry<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Metadata<'a> {
     entries: Vec<Entry<'a>>,
-    index: Map<&'a str, usize>,
+    names: Names<'a>,
 }
 
 /// The fewest bytes that an entry takes: a key of one byte and a value of one byte.
@@ -42,7 +41,7 @@ impl<'a> Metadata<'a> {
     }
 
     fn entry(&self, key: &str) -> Option<&Entry<'a>> {
-        self.index.get(key).and_then(|&at| self.entries.get(at))
+        self.names.find(key).and_then(|at| self.entries.get(at))
     }
 
     /// The value of `key` as a `T`, if it is there.
@@ -64,30 +63,31 @@ impl<'a> Metadata<'a> {
     /// When it is missing or is no `T`.
     pub fn required<T: FromValue<'a>>(&self, key: &str) -> Result<T, GgufError> {
         self.optional(key)?.ok_or_else(|| {
-            let nearest = nearest(key, self.index.keys().copied()).map(str::to_owned);
+            let nearest = self.names.nearest(key);
             GgufError::new(Place::Key(key.into()), None, Problem::Missing { nearest })
         })
     }
 
     pub(crate) fn read(cursor: &mut Cursor<'a>, count: usize) -> Result<Self, GgufError> {
-        let mut metadata = Self::default();
-        for at in 0..count {
-            let start = cursor.offset();
-            let key = read_key(cursor).map_err(|fault| fault.at(Place::Entry(at)))?;
-            let place = || Place::Key(key.to_owned());
-            if let Some(first) = metadata.entry(key) {
-                let problem = Problem::Duplicate { first: Some(key_offset(first)) };
-                return Err(GgufError::new(place(), Some(start), problem));
-            }
-            let value = ValueType::read(cursor).and_then(|kind| {
-                let offset = cursor.offset();
-                Ok(Entry { key, value: Value::read(cursor, kind)?, offset })
-            });
-            metadata.index.insert(key, at);
-            metadata.entries.push(value.map_err(|fault| fault.at(place()))?);
-        }
-        Ok(metadata)
+        let entries = (0..count).map(|at| read_entry(cursor, at)).collect::<Result<Vec<_>, _>>()?;
+        let names = Names::new(entries.iter().map(|entry| entry.key));
+        let names = names.map_err(|Twice { first, second }| {
+            let start_of = |at: usize| entries.get(at).map(key_offset);
+            let key = entries.get(second).map_or("", |entry| entry.key);
+            let problem = Problem::Duplicate { first: start_of(first) };
+            GgufError::new(Place::Key(key.to_owned()), start_of(second), problem)
+        })?;
+        Ok(Self { entries, names })
     }
+}
+
+fn read_entry<'a>(cursor: &mut Cursor<'a>, at: usize) -> Result<Entry<'a>, GgufError> {
+    let key = read_key(cursor).map_err(|fault| fault.at(Place::Entry(at)))?;
+    let entry = ValueType::read(cursor).and_then(|kind| {
+        let offset = cursor.offset();
+        Ok(Entry { key, value: Value::read(cursor, kind)?, offset })
+    });
+    entry.map_err(|fault| fault.at(Place::Key(key.to_owned())))
 }
 
 fn read_key<'a>(cursor: &mut Cursor<'a>) -> Result<&'a str, Fault> {

@@ -3,11 +3,10 @@
 //! The first part carries the metadata; every part says its number, how many parts there are and
 //! how many tensors all parts have together.
 
-use remuda_base::{Map, nearest};
-
 use crate::error::{GgufError, Place, Problem};
 use crate::file::Gguf;
 use crate::metadata::Metadata;
+use crate::names::{Names, Twice};
 use crate::tensors::TensorInfo;
 
 /// The key of a part's number, counted from 0.
@@ -56,8 +55,9 @@ pub struct Parts<'a> {
     parts: Vec<Gguf<'a>>,
     /// Those of the first part.
     metadata: Metadata<'a>,
-    /// The part and the place in it of every tensor.
-    index: Map<&'a str, (usize, usize)>,
+    /// Part and place in it of every tensor of all parts, and their names in the same order.
+    places: Vec<(usize, usize)>,
+    names: Names<'a>,
 }
 
 impl<'a> Parts<'a> {
@@ -79,8 +79,8 @@ impl<'a> Parts<'a> {
             let expected = format!("{} tensors in all parts", announced.unwrap_or_default());
             return Err(mismatch(1, &expected, &found.to_string()));
         }
-        let index = index_of(&parts)?;
-        Ok(Self { parts, metadata, index })
+        let (places, names) = index_of(&parts)?;
+        Ok(Self { parts, metadata, places, names })
     }
 
     /// How many parts the file says its model has; 1 for a whole file.
@@ -114,12 +114,12 @@ impl<'a> Parts<'a> {
     /// # Errors
     /// When there is none.
     pub fn tensor(&self, name: &str) -> Result<(usize, &TensorInfo<'a>), GgufError> {
-        let place = self.index.get(name);
+        let place = self.names.find(name).and_then(|at| self.places.get(at));
         let found = place.and_then(|&(part, at)| {
             self.parts.get(part).and_then(|file| file.tensors().get(at)).map(|info| (part, info))
         });
         found.ok_or_else(|| {
-            let nearest = nearest(name, self.index.keys().copied()).map(str::to_owned);
+            let nearest = self.names.nearest(name);
             GgufError::new(Place::Tensor(name.into()), None, Problem::Missing { nearest })
         })
     }
@@ -161,19 +161,23 @@ fn mismatch(part: usize, expected: &str, got: &str) -> GgufError {
     GgufError::new(Place::Part(part), None, problem)
 }
 
-fn index_of<'a>(parts: &[Gguf<'a>]) -> Result<Map<&'a str, (usize, usize)>, GgufError> {
-    let mut index = Map::new();
-    for (part, file) in parts.iter().enumerate() {
-        for (at, tensor) in file.tensors().iter().enumerate() {
-            if let Some((first, _)) = index.insert(tensor.name, (part, at)) {
-                let (first, second) = (first.saturating_add(1), part.saturating_add(1));
-                let problem = Problem::Parts {
-                    expected: "every tensor in one part".to_owned(),
-                    got: format!("it in parts {first} and {second}"),
-                };
-                return Err(GgufError::new(Place::Tensor(tensor.name.into()), None, problem));
-            }
-        }
-    }
-    Ok(index)
+type Index<'a> = (Vec<(usize, usize)>, Names<'a>);
+
+fn index_of<'a>(parts: &[Gguf<'a>]) -> Result<Index<'a>, GgufError> {
+    let numbered = parts.iter().enumerate();
+    let places: Vec<_> = numbered
+        .flat_map(|(part, file)| (0..file.tensors().len()).map(move |at| (part, at)))
+        .collect();
+    let all = parts.iter().flat_map(Gguf::tensors);
+    let names = Names::new(all.clone().map(|tensor| tensor.name));
+    let names = names.map_err(|Twice { first, second }| {
+        let number_of = |at: usize| places.get(at).map_or(0, |(part, _)| part.saturating_add(1));
+        let problem = Problem::Parts {
+            expected: "every tensor in one part".to_owned(),
+            got: format!("it in parts {} and {}", number_of(first), number_of(second)),
+        };
+        let name = all.clone().nth(second).map_or("", |tensor| tensor.name);
+        GgufError::new(Place::Tensor(name.to_owned()), None, problem)
+    })?;
+    Ok((places, names))
 }

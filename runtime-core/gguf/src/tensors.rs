@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use remuda_base::Map;
 use remuda_tensor::DType;
 
 use crate::cursor::{Cursor, Fault};
 use crate::error::{GgufError, Place, Problem};
+use crate::names::{Names, Twice};
 use crate::{MAX_DIMENSIONS, dtypes};
 
 /// A tensor of a file.
@@ -38,28 +38,26 @@ pub(crate) struct Unplaced<'a> {
     offset_at: usize,
 }
 
-/// Reads the table.
+/// Reads the table, and the names in it.
 pub(crate) fn read<'a>(
     cursor: &mut Cursor<'a>,
     count: usize,
-) -> Result<Vec<Unplaced<'a>>, GgufError> {
-    let mut tensors: Vec<Unplaced<'a>> = Vec::new();
-    let mut seen: Map<&str, usize> = Map::new();
-    for at in 0..count {
+) -> Result<(Vec<Unplaced<'a>>, Names<'a>), GgufError> {
+    let read = (0..count).map(|at| {
         let entry_at = cursor.offset();
         let name = read_name(cursor).map_err(|fault| fault.at(Place::TensorEntry(at)))?;
-        let place = || Place::Tensor(name.to_owned());
-        if let Some(&first) = seen.get(name) {
-            return Err(GgufError::new(
-                place(),
-                Some(entry_at),
-                Problem::Duplicate { first: Some(first) },
-            ));
-        }
-        seen.insert(name, entry_at);
-        tensors.push(read_entry(cursor, name, entry_at).map_err(|fault| fault.at(place()))?);
-    }
-    Ok(tensors)
+        let entry = read_entry(cursor, name, entry_at);
+        entry.map_err(|fault| fault.at(Place::Tensor(name.to_owned())))
+    });
+    let tensors = read.collect::<Result<Vec<_>, _>>()?;
+    let names = Names::new(tensors.iter().map(|tensor| tensor.name));
+    let names = names.map_err(|Twice { first, second }| {
+        let start_of = |at: usize| tensors.get(at).map(|tensor| tensor.entry_at);
+        let name = tensors.get(second).map_or("", |tensor| tensor.name);
+        let problem = Problem::Duplicate { first: start_of(first) };
+        GgufError::new(Place::Tensor(name.to_owned()), start_of(second), problem)
+    })?;
+    Ok((tensors, names))
 }
 
 fn read_name<'a>(cursor: &mut Cursor<'a>) -> Result<&'a str, Fault> {
