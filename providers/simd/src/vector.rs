@@ -3,7 +3,9 @@
 //! A [`Kernel`] is generic over [`Simd`] and marked `#[inline(always)]` all the way down;
 //! [`Isa::run`] instantiates it inside one function per instruction set that carries the
 //! `target_feature` attribute, into which everything is inlined. A helper that is not
-//! `#[inline(always)]` would be compiled without those features, correct but slow.
+//! `#[inline(always)]` would be compiled without those features, correct but slow. That holds for
+//! closures, which carry the attribute where they are passed, and rules out `array::from_fn` and
+//! `array::map` on vectors, which the standard library does not force inline.
 
 use half::{bf16, f16};
 
@@ -187,6 +189,9 @@ pub trait Simd: Copy + Send + Sync + std::fmt::Debug + 'static {
     fn reduce_max(self, a: Self::F32) -> f32;
     /// The smallest lane; unspecified when one is NaN.
     fn reduce_min(self, a: Self::F32) -> f32;
+
+    /// Writes four rows as columns: lane `c` of row `r` goes to `dst[c * stride + r]`.
+    fn store_columns(self, rows: [Self::F32; 4], dst: &mut [f32], stride: usize);
 
     /// The first lanes of `src`, exactly.
     fn load_f16(self, src: &[f16]) -> Self::F32;

@@ -1,24 +1,24 @@
-//! Attention of many query rows to one key head, in blocks that stay in the first-level cache.
+//! Attention of many query rows to one key head, with a query row per lane.
 //!
-//! A task takes a run of query rows and walks the keys in blocks. Per block, keys are transposed
-//! into a panel so that vectors run across keys; groups of [`ROWS`] query rows then get their scores,
-//! the weights, and the weighted sum of the values, each from registers.
+//! A task takes as many query rows as fit the vectors of a tile, transposes them once, and walks the
+//! keys in blocks. Keys and values are read as they lie in memory, element by element, each
+//! multiplied with vectors of rows; greatest scores and sums of weights are vectors too, so nothing
+//! is ever added across lanes. All that a task holds stays in the first-level cache.
 
 use remuda_simd::{Element, Kernel, Simd, math};
 
+use super::mask::{Mask, MaskView};
 use super::rows::SharedRows;
 use super::{Problem, Sizes};
 use crate::scratch::with_scratch;
 use crate::{Context, Schedule};
 
-/// Query rows per tile.
-const ROWS: usize = 6;
+/// Keys, or columns of values, per tile.
+const TILE: usize = 6;
 /// Keys per block.
-const KEYS: usize = 64;
-/// Query rows per task, so that the work on a panel outweighs making it.
-const TASK_ROWS: usize = 32 * ROWS;
-/// Columns of values are padded to a multiple of this.
-const COLUMNS: usize = 64;
+const KEYS: usize = 8 * TILE;
+/// The most query rows of a task.
+const MAX_ROWS: usize = 64;
 
 pub(super) fn attention<Q: Element, K: Element>(
     cx: Context<'_>,
@@ -26,27 +26,37 @@ pub(super) fn attention<Q: Element, K: Element>(
     out: &SharedRows<'_, Q>,
 ) {
     let sizes = &problem.sizes;
-    let rows = sizes.rows();
+    let lanes = cx.run(TaskRows);
+    let parts = sizes.rows().div_ceil(lanes);
     let heads = sizes.batches * sizes.kv_heads;
-    let wanted = (2 * cx.pool.size()).div_ceil(heads);
-    let task_rows = rows.div_ceil(wanted).next_multiple_of(ROWS).min(TASK_ROWS);
-    let parts = rows.div_ceil(task_rows);
     cx.pool.parallel_for(heads * parts, Schedule::Dynamic, |task| {
         // The last queries see the most keys of a causal attention: they go first.
         let (head, part) = (task / parts, parts - 1 - task % parts);
-        let first = part * task_rows;
+        let first = part * lanes;
         let place = Place {
             batch: head / sizes.kv_heads,
             kv_head: head % sizes.kv_heads,
             first,
-            count: task_rows.min(rows - first),
+            count: lanes.min(sizes.rows() - first),
         };
-        let buffers = Lengths::new(sizes, place.count);
-        with_scratch(buffers.total(), |scratch| {
-            let buffers = buffers.split(scratch);
+        let lengths = Lengths::new::<K>(sizes, lanes);
+        with_scratch(lengths.total(), |scratch| {
+            let buffers = lengths.split(scratch);
             cx.run(Task { problem, place, buffers, out });
         });
     });
+}
+
+/// How many query rows a task of the instruction set takes.
+struct TaskRows;
+
+impl Kernel for TaskRows {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> usize {
+        if S::LANES == 16 { 4 * S::LANES } else { 2 * S::LANES }
+    }
 }
 
 /// Which query rows a task computes.
@@ -58,47 +68,59 @@ struct Place {
     count: usize,
 }
 
-/// The working memory of a task.
+/// The sizes of a task's working memory.
 struct Lengths {
     queries: usize,
-    keys: usize,
-    values: usize,
+    scores: usize,
     sums: usize,
+    rows: usize,
+    wide: usize,
 }
 
 struct Buffers<'a> {
-    /// Per tile of rows: element, row.
+    /// Element, row.
     queries: &'a mut [f32],
-    /// Element, key.
-    keys: &'a mut [f32],
-    /// Key, column.
-    values: &'a mut [f32],
-    /// Row, column.
+    /// Key, row.
+    scores: &'a mut [f32],
+    /// Column, row.
     sums: &'a mut [f32],
+    /// Row, column: results before they are written out.
+    rows: &'a mut [f32],
+    /// Keys or values of a block in f32, where they are not that.
+    wide: &'a mut [f32],
 }
 
 impl Lengths {
-    fn new(sizes: &Sizes, rows: usize) -> Self {
-        let rows = rows.next_multiple_of(ROWS);
-        let columns = sizes.value_size.next_multiple_of(COLUMNS);
+    fn new<K: Element>(sizes: &Sizes, lanes: usize) -> Self {
+        let widest = sizes.size.max(sizes.value_size).next_multiple_of(16);
         Self {
-            queries: rows * sizes.size,
-            keys: sizes.size * KEYS,
-            values: KEYS * columns,
-            sums: rows * columns,
+            queries: widest * lanes,
+            scores: KEYS * lanes,
+            sums: sizes.value_size.next_multiple_of(4) * lanes,
+            rows: lanes * widest,
+            wide: if K::as_f32(&[]).is_some() { 0 } else { KEYS * widest },
         }
     }
 
-    fn total(&self) -> usize {
-        self.queries.next_multiple_of(16) + self.keys + self.values + self.sums
+    const fn total(&self) -> usize {
+        self.queries + self.scores + self.sums + self.rows + self.wide
     }
 
     fn split(self, scratch: &mut [f32]) -> Buffers<'_> {
-        let (queries, rest) = scratch.split_at_mut(self.queries.next_multiple_of(16));
-        let (keys, rest) = rest.split_at_mut(self.keys);
-        let (values, sums) = rest.split_at_mut(self.values);
-        Buffers { queries: &mut queries[..self.queries], keys, values, sums }
+        let (queries, rest) = scratch.split_at_mut(self.queries);
+        let (scores, rest) = rest.split_at_mut(self.scores);
+        let (sums, rest) = rest.split_at_mut(self.sums);
+        let (rows, wide) = rest.split_at_mut(self.rows);
+        Buffers { queries, scores, sums, rows, wide }
     }
+}
+
+/// The softmax of every row so far, and which keys the row reaches.
+struct Running {
+    max: [f32; MAX_ROWS],
+    sum: [f32; MAX_ROWS],
+    low: [f32; MAX_ROWS],
+    high: [f32; MAX_ROWS],
 }
 
 struct Task<'a, Q, K> {
@@ -108,37 +130,12 @@ struct Task<'a, Q, K> {
     out: &'a SharedRows<'a, Q>,
 }
 
-/// The state of the softmax of a row.
-#[derive(Debug, Clone, Copy)]
-struct Running {
-    max: f32,
-    sum: f32,
-    low: usize,
-    high: usize,
-}
-
 impl<Q: Element, K: Element> Kernel for Task<'_, Q, K> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(mut self, s: S) {
-        self.pack_queries();
-        self.buffers.values.fill(0.0);
-        self.buffers.sums.fill(0.0);
-        let mut running = self.start();
-        let low = running.iter().map(|row| row.low).min().unwrap_or(0);
-        let high = running.iter().map(|row| row.high).max().unwrap_or(0);
-        for first in (low / KEYS * KEYS..high).step_by(KEYS) {
-            self.pack_keys_and_values(s, first);
-            for tile in 0..running.len() / ROWS {
-                let states = &mut running[tile * ROWS..][..ROWS];
-                let reached = |row: &Running| row.low < first + KEYS && first < row.high;
-                if states.iter().any(reached) {
-                    self.tile(s, tile, first, states);
-                }
-            }
-        }
-        self.write(s, &running);
+    fn run<S: Simd>(self, s: S) {
+        if S::LANES == 16 { self.walk::<S, 4>(s) } else { self.walk::<S, 2>(s) }
     }
 }
 
@@ -151,231 +148,409 @@ impl<Q: Element, K: Element> Task<'_, Q, K> {
         (self.place.batch, self.place.kv_head * group + row % group, row / group)
     }
 
-    fn start(&self) -> Vec<Running> {
+    #[inline(always)]
+    fn walk<S: Simd, const V: usize>(mut self, s: S) {
+        let lanes = V * S::LANES;
+        self.transpose_queries(s, lanes);
+        self.buffers.sums.fill(0.0);
+        let (mut running, range) = self.start();
+        for first in (range.0 / KEYS * KEYS..range.1).step_by(KEYS) {
+            let count = KEYS.min(range.1 - first);
+            self.score::<S, V>(s, first, count);
+            self.mask(s, first, count, lanes, &running);
+            let scale = weigh::<S, V>(s, &mut self.buffers.scores[..count * lanes], &mut running);
+            self.sum::<S, V>(s, first, count, &scale);
+        }
+        self.write(s, lanes, &running);
+    }
+
+    /// The state before the first key, and the keys that any row reaches.
+    fn start(&self) -> (Running, (usize, usize)) {
         let Problem { sizes, options, .. } = self.problem;
-        let state = |row: usize| {
-            let (batch, _, query) = self.query_of(row);
-            let (low, high) =
-                if row < self.place.count { options.reach(sizes, batch, query) } else { (0, 0) };
-            Running { max: f32::NEG_INFINITY, sum: 0.0, low, high }
+        let mut running = Running {
+            max: [f32::NEG_INFINITY; MAX_ROWS],
+            sum: [0.0; MAX_ROWS],
+            low: [0.0; MAX_ROWS],
+            high: [f32::INFINITY; MAX_ROWS],
         };
-        (0..self.place.count.next_multiple_of(ROWS)).map(state).collect()
-    }
-
-    #[inline(always)]
-    fn pack_queries(&mut self) {
-        let Problem { sizes, inputs, options } = self.problem;
-        let size = sizes.size;
-        self.buffers.queries.fill(0.0);
+        let mut range = (usize::MAX, 0);
         for row in 0..self.place.count {
-            let (batch, head, query) = self.query_of(row);
-            let src = inputs.query.row(batch, head, query, size);
-            let tile = &mut self.buffers.queries[row / ROWS * ROWS * size..][..ROWS * size];
-            for (to, from) in tile.chunks_exact_mut(ROWS).zip(src) {
-                to[row % ROWS] = from.to_f32() * options.scale;
+            let (batch, _, query) = self.query_of(row);
+            let (low, high) = options.reach(sizes, batch, query);
+            (running.low[row], running.high[row]) = (low as f32, high as f32);
+            range = (range.0.min(low), range.1.max(high));
+        }
+        (running, (range.0.min(range.1), range.1))
+    }
+
+    /// Writes the queries as columns, scaled; lanes without a query stay zero.
+    #[inline(always)]
+    fn transpose_queries<S: Simd>(&mut self, s: S, lanes: usize) {
+        let Problem { sizes, inputs, options } = self.problem;
+        let scale = s.splat(options.scale);
+        self.buffers.queries.fill(0.0);
+        for row in (0..self.place.count).step_by(4) {
+            let sources: [&[Q]; 4] = std::array::from_fn(|index| {
+                let (batch, head, query) = self.query_of((row + index).min(self.place.count - 1));
+                inputs.query.row(batch, head, query, sizes.size)
+            });
+            for element in (0..sizes.size).step_by(S::LANES) {
+                let end = sizes.size.min(element + S::LANES);
+                let mut rows = [s.zero(); 4];
+                for (index, (to, source)) in rows.iter_mut().zip(sources).enumerate() {
+                    if row + index < self.place.count {
+                        *to = s.mul(load(s, &source[element..end]), scale);
+                    }
+                }
+                s.store_columns(rows, &mut self.buffers.queries[element * lanes + row..], lanes);
             }
         }
     }
 
+    /// `scores[key][row]` for a block of keys.
     #[inline(always)]
-    fn pack_keys_and_values<S: Simd>(&mut self, s: S, first: usize) {
+    fn score<S: Simd, const V: usize>(&mut self, s: S, first: usize, count: usize) {
         let Problem { sizes, inputs, .. } = self.problem;
-        let columns = sizes.value_size.next_multiple_of(COLUMNS);
-        let count = KEYS.min(sizes.keys - first);
         let Place { batch, kv_head, .. } = self.place;
-        for (key, to) in self.buffers.values.chunks_exact_mut(columns).enumerate().take(count) {
-            let row = inputs.value.row(batch, kv_head, first + key, sizes.value_size);
-            widen(s, row, &mut to[..sizes.value_size]);
-        }
-        self.buffers.values[count * columns..].fill(0.0);
-        transpose_keys(
-            self.buffers.keys,
-            count,
+        let size = sizes.size;
+        let source = crate::rows::always(
             #[inline(always)]
-            |key| inputs.key.row(batch, kv_head, first + key, sizes.size),
+            |key: usize| inputs.key.row(batch, kv_head, first + key, size),
         );
+        let Buffers { queries, scores, wide, .. } = &mut self.buffers;
+        let wide = widen_block(s, wide, count, size, source);
+        let key = crate::rows::always(
+            #[inline(always)]
+            |key: usize| match K::as_f32(source(key)) {
+                Some(row) => row,
+                None => &wide[key * size..][..size],
+            },
+        );
+        let lanes = V * S::LANES;
+        let queries = &queries[..size * lanes];
+        let mut tiles = scores[..count * lanes].chunks_exact_mut(TILE * lanes);
+        let mut at = 0;
+        for tile in &mut tiles {
+            let keys: [&[f32]; TILE] = std::array::from_fn(|index| key(at + index));
+            score_tile::<S, V, TILE>(s, queries, keys, tile);
+            at += TILE;
+        }
+        for tile in tiles.into_remainder().chunks_exact_mut(lanes) {
+            score_tile::<S, V, 1>(s, queries, [key(at)], tile);
+            at += 1;
+        }
     }
 
-    /// Scores, weights and sums of one tile of rows for one block of keys.
+    /// Bends the scores and takes away what may not be seen.
     #[inline(always)]
-    fn tile<S: Simd>(&mut self, s: S, tile: usize, first: usize, states: &mut [Running]) {
-        let Problem { sizes, options, .. } = self.problem;
-        let queries = &self.buffers.queries[tile * ROWS * sizes.size..][..ROWS * sizes.size];
-        let mut scores = [[0.0; KEYS]; ROWS];
-        if S::LANES == 16 {
-            score_tile::<S, 4>(s, queries, self.buffers.keys, &mut scores);
-        } else {
-            score_tile::<S, 2>(s, queries, self.buffers.keys, &mut scores);
+    fn mask<S: Simd>(&mut self, s: S, first: usize, count: usize, lanes: usize, running: &Running) {
+        let options = &self.problem.options;
+        let scores = &mut self.buffers.scores[..count * lanes];
+        if let Some(cap) = options.softcap {
+            let (inverse, cap) = (s.splat(1.0 / cap), s.splat(cap));
+            crate::rows::update(
+                s,
+                scores,
+                #[inline(always)]
+                |x| s.mul(cap, math::tanh(s, s.mul(x, inverse))),
+            );
         }
-        let mut scales = [0.0; ROWS];
-        for (index, state) in states.iter_mut().enumerate() {
-            let place = self.query_of(tile * ROWS + index);
-            let (low, high) = (state.low, state.high);
-            if low < high {
-                options.finish_scores(s, place, first, (low, high), &mut scores[index]);
-                scales[index] = weigh(s, &mut scores[index], state);
-            } else {
-                scores[index].fill(0.0);
+        let rows = ..self.place.count;
+        let all_reach = running.low[rows].iter().all(|&low| low <= first as f32)
+            && running.high[rows].iter().all(|&high| high >= (first + count) as f32);
+        if !all_reach {
+            limit(s, scores, lanes, first, running);
+        }
+        match options.mask {
+            Mask::None => {}
+            Mask::Additive(mask) => {
+                self.apply(mask, first, lanes, count, |score, summand| *score += summand);
+            }
+            Mask::Allowed(mask) => self.apply(mask, first, lanes, count, |score, allowed| {
+                if allowed == 0 {
+                    *score = f32::NEG_INFINITY;
+                }
+            }),
+        }
+    }
+
+    #[inline(always)]
+    fn apply<M: Copy>(
+        &mut self,
+        mask: MaskView<'_, M>,
+        first: usize,
+        lanes: usize,
+        count: usize,
+        f: impl Fn(&mut f32, M),
+    ) {
+        let [_, head_stride, query_stride, key_stride] = mask.strides;
+        let same_for_all = head_stride == 0 && query_stride == 0;
+        for row in 0..if same_for_all { 1 } else { self.place.count } {
+            let (batch, head, query) = self.query_of(row);
+            let cells = &mask.data[mask.start(batch, head, query, first)..];
+            let scores = self.buffers.scores[..count * lanes].chunks_exact_mut(lanes);
+            for (key, scores) in scores.enumerate() {
+                let cell = cells[key * key_stride];
+                if same_for_all {
+                    scores.iter_mut().for_each(|score| f(score, cell));
+                } else {
+                    f(&mut scores[row], cell);
+                }
             }
         }
-        let columns = sizes.value_size.next_multiple_of(COLUMNS);
-        let sums = &mut self.buffers.sums[tile * ROWS * columns..][..ROWS * columns];
-        if S::LANES == 16 {
-            sum_tile::<S, 4>(s, &scores, self.buffers.values, sums, &scales, columns);
-        } else {
-            sum_tile::<S, 2>(s, &scores, self.buffers.values, sums, &scales, columns);
+    }
+
+    /// `sums[column][row] = scale[row] sums[column][row] + weights times values`.
+    #[inline(always)]
+    fn sum<S: Simd, const V: usize>(
+        &mut self,
+        s: S,
+        first: usize,
+        count: usize,
+        scale: &[S::F32; V],
+    ) {
+        let Problem { sizes, inputs, .. } = self.problem;
+        let Place { batch, kv_head, .. } = self.place;
+        let size = sizes.value_size;
+        let source = crate::rows::always(
+            #[inline(always)]
+            |key: usize| inputs.value.row(batch, kv_head, first + key, size),
+        );
+        let Buffers { scores, sums, wide, .. } = &mut self.buffers;
+        let wide = widen_block(s, wide, count, size, source);
+        let value = crate::rows::always(
+            #[inline(always)]
+            |key: usize| match K::as_f32(source(key)) {
+                Some(row) => row,
+                None => &wide[key * size..][..size],
+            },
+        );
+        let lanes = V * S::LANES;
+        let weights = &scores[..count * lanes];
+        let mut tiles = sums[..size * lanes].chunks_exact_mut(TILE * lanes);
+        let mut column = 0;
+        for tile in &mut tiles {
+            sum_tile::<S, V, TILE>(
+                s,
+                weights,
+                scale,
+                tile,
+                #[inline(always)]
+                |key| &value(key)[column..column + TILE],
+            );
+            column += TILE;
+        }
+        let mut pairs = tiles.into_remainder().chunks_exact_mut(2 * lanes);
+        for tile in &mut pairs {
+            sum_tile::<S, V, 2>(
+                s,
+                weights,
+                scale,
+                tile,
+                #[inline(always)]
+                |key| &value(key)[column..column + 2],
+            );
+            column += 2;
+        }
+        for tile in pairs.into_remainder().chunks_exact_mut(lanes) {
+            sum_tile::<S, V, 1>(
+                s,
+                weights,
+                scale,
+                tile,
+                #[inline(always)]
+                |key| &value(key)[column..=column],
+            );
         }
     }
 
     #[inline(always)]
     #[expect(unsafe_code, reason = "each query row belongs to one task")]
-    fn write<S: Simd>(&self, s: S, running: &[Running]) {
-        let value_size = self.problem.sizes.value_size;
-        let columns = value_size.next_multiple_of(COLUMNS);
-        let sums = self.buffers.sums.chunks_exact(columns).zip(running).take(self.place.count);
-        for (row, (sums, state)) in sums.enumerate() {
+    fn write<S: Simd>(&mut self, s: S, lanes: usize, running: &Running) {
+        let size = self.problem.sizes.value_size;
+        let stride = size.next_multiple_of(16);
+        let mut inverse = [0.0; MAX_ROWS];
+        for (inverse, &sum) in inverse.iter_mut().zip(&running.sum) {
+            *inverse = if sum == 0.0 { 0.0 } else { 1.0 / sum };
+        }
+        let Buffers { sums, rows, .. } = &mut self.buffers;
+        for (four, sums) in sums.chunks_exact(4 * lanes).enumerate() {
+            for row in (0..lanes).step_by(S::LANES) {
+                let scale = s.load(&inverse[row..]);
+                let mut columns = [s.zero(); 4];
+                for (index, column) in columns.iter_mut().enumerate() {
+                    *column = s.mul(s.load(&sums[index * lanes + row..]), scale);
+                }
+                s.store_columns(columns, &mut rows[row * stride + 4 * four..], stride);
+            }
+        }
+        for row in 0..self.place.count {
             let (batch, head, query) = self.query_of(row);
             // SAFETY: tasks have different rows, and the row is dropped before the next is taken.
             let out = unsafe { self.out.row(batch, head, query) };
-            let scale =
-                s.splat(if state.sum > 0.0 || state.sum.is_nan() { 1.0 / state.sum } else { 0.0 });
-            for (to, from) in out.chunks_mut(S::LANES).zip(sums.chunks_exact(S::LANES)) {
-                Q::store_partial(s, s.mul(s.load(from), scale), to);
+            let from = &self.buffers.rows[row * stride..][..size];
+            for (to, from) in out.chunks_mut(S::LANES).zip(from.chunks(S::LANES)) {
+                Q::store_partial(s, s.load_partial(from, 0.0), to);
             }
         }
     }
+}
+
+#[inline(always)]
+fn load<S: Simd, T: Element>(s: S, chunk: &[T]) -> S::F32 {
+    if chunk.len() == S::LANES { T::load(s, chunk) } else { T::load_partial(s, chunk, 0.0) }
+}
+
+/// The rows of a block in f32, one after the other, if they are not f32 already.
+#[inline(always)]
+fn widen_block<'a, 'b, S: Simd, T: Element>(
+    s: S,
+    wide: &'b mut [f32],
+    count: usize,
+    size: usize,
+    source: impl Fn(usize) -> &'a [T],
+) -> &'b [f32] {
+    if T::as_f32(&[]).is_none() {
+        for (key, to) in wide.chunks_exact_mut(size).enumerate().take(count) {
+            widen(s, source(key), to);
+        }
+    }
+    wide
 }
 
 #[inline(always)]
 pub(super) fn widen<S: Simd, T: Element>(s: S, src: &[T], dst: &mut [f32]) {
-    let whole = src.len() - src.len() % S::LANES;
-    let (src, src_tail) = src.split_at(whole);
-    let (dst, dst_tail) = dst.split_at_mut(whole);
-    for (from, to) in src.chunks_exact(S::LANES).zip(dst.chunks_exact_mut(S::LANES)) {
-        s.store(T::load(s, from), to);
-    }
-    if !src_tail.is_empty() {
-        s.store_partial(T::load_partial(s, src_tail, 0.0), dst_tail);
+    for (from, to) in src.chunks(S::LANES).zip(dst.chunks_mut(S::LANES)) {
+        s.store_partial(load(s, from), to);
     }
 }
 
-/// Writes `count` rows as columns of a panel of [`KEYS`] columns; the other columns become zero.
+/// Hides the keys that a row does not reach.
 #[inline(always)]
-fn transpose_keys<'a, T: Element>(panel: &mut [f32], count: usize, row: impl Fn(usize) -> &'a [T]) {
-    const SIDE: usize = 8;
-    for first in (0..KEYS).step_by(SIDE) {
-        if first + SIDE > count {
-            for line in panel.chunks_exact_mut(KEYS) {
-                line[first..first + SIDE].fill(0.0);
-            }
-            for key in first..count {
-                for (line, x) in panel.chunks_exact_mut(KEYS).zip(row(key)) {
-                    line[key] = x.to_f32();
-                }
-            }
-            continue;
-        }
-        let rows: [&[T]; SIDE] = std::array::from_fn(|key| row(first + key));
-        for (at, line) in panel.chunks_exact_mut(KEYS).enumerate() {
-            let to = &mut line[first..first + SIDE];
-            for (to, row) in to.iter_mut().zip(rows) {
-                *to = row[at].to_f32();
-            }
+fn limit<S: Simd>(s: S, scores: &mut [f32], lanes: usize, first: usize, running: &Running) {
+    let hidden = s.splat(f32::NEG_INFINITY);
+    for (key, scores) in scores.chunks_exact_mut(lanes).enumerate() {
+        let at = s.splat((first + key) as f32);
+        for (vector, chunk) in scores.chunks_exact_mut(S::LANES).enumerate() {
+            let low = s.load(&running.low[vector * S::LANES..]);
+            let high = s.load(&running.high[vector * S::LANES..]);
+            let seen = s.and_mask(s.ge(at, low), s.lt(at, high));
+            s.store(s.select(seen, s.load(chunk), hidden), chunk);
         }
     }
 }
 
-/// `scores[row][key] = sum over elements of queries[element][row] keys[element][key]`.
+/// `scores[key][row] = sum over elements of keys[key][element] queries[element][row]`.
 #[inline(always)]
-fn score_tile<S: Simd, const VECTORS: usize>(
+fn score_tile<S: Simd, const V: usize, const N: usize>(
     s: S,
     queries: &[f32],
-    keys: &[f32],
-    scores: &mut [[f32; KEYS]; ROWS],
+    keys: [&[f32]; N],
+    scores: &mut [f32],
 ) {
-    for column in (0..KEYS).step_by(VECTORS * S::LANES) {
-        let mut sums = [[s.zero(); VECTORS]; ROWS];
-        for (query, line) in queries.chunks_exact(ROWS).zip(keys.chunks_exact(KEYS)) {
-            let line = &line[column..column + VECTORS * S::LANES];
-            let mut vectors = [s.zero(); VECTORS];
-            for (vector, chunk) in vectors.iter_mut().zip(line.chunks_exact(S::LANES)) {
-                *vector = s.load(chunk);
-            }
-            for (sums, &x) in sums.iter_mut().zip(query) {
-                let x = s.splat(x);
-                for (sum, vector) in sums.iter_mut().zip(vectors) {
-                    *sum = s.mul_add(x, vector, *sum);
-                }
+    let lanes = V * S::LANES;
+    let size = queries.len() / lanes;
+    let keys = keys.map(|key| &key[..size]);
+    let mut sums = [[s.zero(); V]; N];
+    for element in 0..size {
+        let vectors = load_vectors::<S, V>(s, &queries[element * lanes..]);
+        for (sums, key) in sums.iter_mut().zip(keys) {
+            let x = s.splat(key[element]);
+            for (sum, vector) in sums.iter_mut().zip(vectors) {
+                *sum = s.mul_add(x, vector, *sum);
             }
         }
-        for (sums, scores) in sums.into_iter().zip(&mut *scores) {
-            let to = &mut scores[column..column + VECTORS * S::LANES];
-            for (sum, chunk) in sums.into_iter().zip(to.chunks_exact_mut(S::LANES)) {
-                s.store(sum, chunk);
-            }
-        }
+    }
+    for (sums, to) in sums.into_iter().zip(scores.chunks_exact_mut(lanes)) {
+        store_vectors(s, sums, to);
     }
 }
 
-/// Turns scores into weights relative to the greatest score so far, and gives back what the sums so
-/// far are to be scaled with.
 #[inline(always)]
-fn weigh<S: Simd>(s: S, scores: &mut [f32; KEYS], state: &mut Running) -> f32 {
-    let max = crate::rows::max(s, scores).max(state.max);
-    if max == f32::NEG_INFINITY && !scores.iter().any(|score| score.is_nan()) {
-        scores.fill(0.0);
-        return 1.0;
+fn store_vectors<S: Simd, const V: usize>(s: S, vectors: [S::F32; V], row: &mut [f32]) {
+    let row = &mut row[..V * S::LANES];
+    for (index, vector) in vectors.into_iter().enumerate() {
+        s.store(vector, &mut row[index * S::LANES..]);
     }
-    let offset = s.splat(max);
-    let mut sum = s.zero();
-    for chunk in scores.chunks_exact_mut(S::LANES) {
-        let weight = math::exp_non_positive(s, s.sub(s.load(chunk), offset));
-        s.store(weight, chunk);
-        sum = s.add(sum, weight);
+}
+
+#[inline(always)]
+fn load_vectors<S: Simd, const V: usize>(s: S, row: &[f32]) -> [S::F32; V] {
+    // A row of known length: otherwise the loop would be compiled to a call that copies memory.
+    let row = &row[..V * S::LANES];
+    let mut vectors = [s.zero(); V];
+    for (index, vector) in vectors.iter_mut().enumerate() {
+        *vector = s.load(&row[index * S::LANES..]);
     }
-    let scale = (state.max - max).exp();
-    state.sum = state.sum * scale + s.reduce_add(sum);
-    state.max = max;
+    vectors
+}
+
+/// Turns scores into weights relative to the greatest score of their row so far, and gives back what
+/// the sums so far are to be scaled with.
+#[inline(always)]
+fn weigh<S: Simd, const V: usize>(s: S, scores: &mut [f32], running: &mut Running) -> [S::F32; V] {
+    let lanes = V * S::LANES;
+    let before = load_vectors::<S, V>(s, &running.max);
+    let mut max = before;
+    for scores in scores.chunks_exact(lanes) {
+        for (max, score) in max.iter_mut().zip(load_vectors::<S, V>(s, scores)) {
+            *max = s.max(*max, score);
+        }
+    }
+    let mut sums = [s.zero(); V];
+    let mut scale = [s.zero(); V];
+    let mut offsets = [s.zero(); V];
+    for vector in 0..V {
+        let none = s.eq(max[vector], s.splat(f32::NEG_INFINITY));
+        offsets[vector] = s.select(none, s.zero(), max[vector]);
+        scale[vector] = math::exp_non_positive(s, s.sub(before[vector], offsets[vector]));
+    }
+    for scores in scores.chunks_exact_mut(lanes) {
+        let scores = &mut scores[..V * S::LANES];
+        for vector in 0..V {
+            let cell = &mut scores[vector * S::LANES..][..S::LANES];
+            let weight = math::exp_non_positive(s, s.sub(s.load(cell), offsets[vector]));
+            s.store(weight, cell);
+            sums[vector] = s.add(sums[vector], weight);
+        }
+    }
+    for vector in 0..V {
+        let at = vector * S::LANES;
+        let total = s.mul_add(s.load(&running.sum[at..]), scale[vector], sums[vector]);
+        s.store(total, &mut running.sum[at..]);
+        s.store(max[vector], &mut running.max[at..]);
+    }
     scale
 }
 
-/// `sums[row] = scale[row] sums[row] + sum over keys of weights[row][key] values[key]`.
+/// Adds the weighted values of `N` columns to their sums.
 #[inline(always)]
-fn sum_tile<S: Simd, const VECTORS: usize>(
+fn sum_tile<'a, S: Simd, const V: usize, const N: usize>(
     s: S,
-    weights: &[[f32; KEYS]; ROWS],
-    values: &[f32],
+    weights: &[f32],
+    scale: &[S::F32; V],
     sums: &mut [f32],
-    scales: &[f32; ROWS],
-    columns: usize,
+    values: impl Fn(usize) -> &'a [f32],
 ) {
-    let width = VECTORS * S::LANES;
-    for column in (0..columns).step_by(width) {
-        let mut tile = [[s.zero(); VECTORS]; ROWS];
-        for ((tile, row), &scale) in tile.iter_mut().zip(sums.chunks_exact(columns)).zip(scales) {
-            let row = row[column..column + width].chunks_exact(S::LANES);
-            for (sum, chunk) in tile.iter_mut().zip(row) {
-                *sum = s.mul(s.load(chunk), s.splat(scale));
+    let lanes = V * S::LANES;
+    let mut tile = [[s.zero(); V]; N];
+    for (tile, row) in tile.iter_mut().zip(sums.chunks_exact(lanes)) {
+        let held = load_vectors::<S, V>(s, row);
+        for ((sum, held), scale) in tile.iter_mut().zip(held).zip(scale) {
+            *sum = s.mul(held, *scale);
+        }
+    }
+    for (key, weights) in weights.chunks_exact(lanes).enumerate() {
+        let vectors = load_vectors::<S, V>(s, weights);
+        let values = values(key);
+        for (column, tile) in tile.iter_mut().enumerate() {
+            let value = s.splat(values[column]);
+            for (sum, vector) in tile.iter_mut().zip(vectors) {
+                *sum = s.mul_add(value, vector, *sum);
             }
         }
-        for (key, line) in values.chunks_exact(columns).enumerate().take(KEYS) {
-            let line = &line[column..column + width];
-            let mut vectors = [s.zero(); VECTORS];
-            for (vector, chunk) in vectors.iter_mut().zip(line.chunks_exact(S::LANES)) {
-                *vector = s.load(chunk);
-            }
-            for (tile, weights) in tile.iter_mut().zip(weights) {
-                let weight = s.splat(weights[key]);
-                for (sum, vector) in tile.iter_mut().zip(vectors) {
-                    *sum = s.mul_add(weight, vector, *sum);
-                }
-            }
-        }
-        for (tile, row) in tile.into_iter().zip(sums.chunks_exact_mut(columns)) {
-            let row = row[column..column + width].chunks_exact_mut(S::LANES);
-            for (sum, chunk) in tile.into_iter().zip(row) {
-                s.store(sum, chunk);
-            }
-        }
+    }
+    for (tile, row) in tile.into_iter().zip(sums.chunks_exact_mut(lanes)) {
+        store_vectors(s, tile, row);
     }
 }

@@ -42,7 +42,7 @@ impl<'a, M: Copy> MaskView<'a, M> {
         assert!(last < self.data.len(), "expected a mask of more than {last} elements");
     }
 
-    fn start(&self, batch: usize, head: usize, query: usize, key: usize) -> usize {
+    pub(super) fn start(&self, batch: usize, head: usize, query: usize, key: usize) -> usize {
         let [b, h, q, k] = self.strides;
         batch * b + head * h + query * q + key * k
     }

@@ -286,6 +286,33 @@ impl Simd for Avx2 {
         })
     }
     #[inline(always)]
+    fn store_columns(self, rows: [F; 4], dst: &mut [f32], stride: usize) {
+        let [a, b, c, d] = rows;
+        // Within each 128 bits a square of four by four is transposed.
+        let columns = proven!(self, {
+            let (ab_low, ab_high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+            let (cd_low, cd_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+            [
+                _mm256_shuffle_ps::<0b01_00_01_00>(ab_low, cd_low),
+                _mm256_shuffle_ps::<0b11_10_11_10>(ab_low, cd_low),
+                _mm256_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high),
+                _mm256_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high),
+            ]
+        });
+        for (first, column) in columns.into_iter().enumerate() {
+            let squares = proven!(
+                self,
+                [_mm256_extractf128_ps::<0>(column), _mm256_extractf128_ps::<1>(column)]
+            );
+            for (square, four) in squares.into_iter().enumerate() {
+                let to = &mut dst[(4 * square + first) * stride..][..4];
+                // SAFETY: the token proves the instruction and `to` holds four floats.
+                unsafe { _mm_storeu_ps(to.as_mut_ptr(), four) }
+            }
+        }
+    }
+
+    #[inline(always)]
     fn load_f16(self, src: &[f16]) -> F {
         let src = &src[..LANES];
         // SAFETY: the token proves the instructions and the slice holds a whole vector.

@@ -272,6 +272,38 @@ impl Simd for Avx512 {
         proven!(self, _mm512_reduce_min_ps(a))
     }
     #[inline(always)]
+    fn store_columns(self, rows: [F; 4], dst: &mut [f32], stride: usize) {
+        let [a, b, c, d] = rows;
+        // Within each 128 bits a square of four by four is transposed.
+        let columns = proven!(self, {
+            let (ab_low, ab_high) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+            let (cd_low, cd_high) = (_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+            [
+                _mm512_shuffle_ps::<0b01_00_01_00>(ab_low, cd_low),
+                _mm512_shuffle_ps::<0b11_10_11_10>(ab_low, cd_low),
+                _mm512_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high),
+                _mm512_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high),
+            ]
+        });
+        for (first, column) in columns.into_iter().enumerate() {
+            let squares = proven!(
+                self,
+                [
+                    _mm512_extractf32x4_ps::<0>(column),
+                    _mm512_extractf32x4_ps::<1>(column),
+                    _mm512_extractf32x4_ps::<2>(column),
+                    _mm512_extractf32x4_ps::<3>(column)
+                ]
+            );
+            for (square, four) in squares.into_iter().enumerate() {
+                let to = &mut dst[(4 * square + first) * stride..][..4];
+                // SAFETY: the token proves the instruction and `to` holds four floats.
+                unsafe { _mm_storeu_ps(to.as_mut_ptr(), four) }
+            }
+        }
+    }
+
+    #[inline(always)]
     fn load_f16(self, src: &[f16]) -> F {
         let src = &src[..LANES];
         // SAFETY: the token proves the instructions and the slice holds a whole vector.

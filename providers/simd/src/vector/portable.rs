@@ -268,6 +268,13 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn store_columns(self, rows: [F; 4], dst: &mut [f32], stride: usize) {
+        for lane in 0..LANES {
+            dst[lane * stride..][..4].copy_from_slice(&rows.map(|row| row[lane]));
+        }
+    }
+
+    #[inline(always)]
     fn load_f16(self, src: &[f16]) -> F {
         from(src, |x| x.to_f32_const())
     }

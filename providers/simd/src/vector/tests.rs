@@ -379,3 +379,32 @@ fn reductions_cover_every_lane() {
         }
     }
 }
+
+struct Columns;
+
+impl Kernel for Columns {
+    type Output = (usize, Vec<f32>);
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> Self::Output {
+        let row = |row: usize| {
+            let lanes: Lanes = std::array::from_fn(|lane| (row * 100 + lane) as f32);
+            s.load(&lanes)
+        };
+        let mut dst = vec![-1.0; 7 * S::LANES];
+        s.store_columns([row(0), row(1), row(2), row(3)], &mut dst, 7);
+        (S::LANES, dst)
+    }
+}
+
+#[test]
+fn rows_stored_as_columns_are_transposed() {
+    for isa in Isa::available() {
+        let (lanes, dst) = isa.run(Columns);
+        for (at, &got) in dst.iter().enumerate() {
+            let (lane, row) = (at / 7, at % 7);
+            let expected = if row < 4 { (row * 100 + lane) as f32 } else { -1.0 };
+            assert_eq!(got, expected, "{isa}: lane {lane} of {lanes}, row {row}");
+        }
+    }
+}
