@@ -13,6 +13,7 @@ mod asin;
 mod asinh;
 mod atan;
 mod atanh;
+mod attention;
 mod average_pool;
 mod batch_normalization;
 mod bernoulli;
@@ -24,22 +25,27 @@ mod bitwise_or;
 mod bitwise_xor;
 mod cast;
 mod cast_like;
+mod causal_conv_with_state;
 mod ceil;
 mod celu;
 mod clip;
 mod concat_from_sequence;
 mod conv;
+mod conv_integer;
 mod conv_transpose;
 mod cos;
 mod cosh;
 mod cum_prod;
 mod cum_sum;
+mod dequantize_linear;
 mod div;
 mod dropout;
+mod dynamic_quantize_linear;
 mod elu;
 mod equal;
 mod erf;
 mod exp;
+mod flex_attention;
 mod floor;
 mod gelu;
 mod gemm;
@@ -61,6 +67,7 @@ mod layer_normalization;
 mod leaky_relu;
 mod less;
 mod less_or_equal;
+mod linear_attention;
 mod log;
 mod log_softmax;
 mod r#loop;
@@ -68,11 +75,14 @@ mod lp_normalization;
 mod lp_pool;
 mod lrn;
 mod mat_mul;
+mod mat_mul_integer;
 mod max;
 mod max_pool;
 mod max_unpool;
 mod mean;
 mod mean_variance_normalization;
+mod microsoft_dequantize_linear;
+mod microsoft_quantize_linear;
 mod min;
 mod mish;
 mod modulo;
@@ -86,6 +96,9 @@ mod optional_has_element;
 mod or;
 mod pow;
 mod prelu;
+mod qlinear_conv;
+mod qlinear_mat_mul;
+mod quantize_linear;
 mod random_normal;
 mod random_normal_like;
 mod random_uniform;
@@ -105,6 +118,7 @@ mod relu;
 mod reshape;
 mod resize;
 mod rms_normalization;
+mod rotary_embedding;
 mod round;
 mod scan;
 mod selu;
@@ -132,6 +146,7 @@ mod swiglu;
 mod swish;
 mod tan;
 mod tanh;
+mod tensor_scatter;
 mod thresholded_relu;
 mod trilu;
 mod upsample;
@@ -152,6 +167,7 @@ pub static TABLE: &[&OpDef] = &[
     &asinh::OP,
     &atan::OP,
     &atanh::OP,
+    &attention::OP,
     &average_pool::OP,
     &batch_normalization::OP,
     &bernoulli::OP,
@@ -163,18 +179,22 @@ pub static TABLE: &[&OpDef] = &[
     &bitwise_xor::OP,
     &cast::OP,
     &cast_like::OP,
+    &causal_conv_with_state::OP,
     &ceil::OP,
     &celu::OP,
     &clip::OP,
     &concat_from_sequence::OP,
     &conv::OP,
+    &conv_integer::OP,
     &conv_transpose::OP,
     &cos::OP,
     &cosh::OP,
     &cum_prod::OP,
     &cum_sum::OP,
+    &dequantize_linear::OP,
     &div::OP,
     &dropout::OP,
+    &dynamic_quantize_linear::OP,
     &elu::OP,
     &equal::OP,
     &erf::OP,
@@ -201,12 +221,14 @@ pub static TABLE: &[&OpDef] = &[
     &leaky_relu::OP,
     &less::OP,
     &less_or_equal::OP,
+    &linear_attention::OP,
     &log::OP,
     &log_softmax::OP,
     &r#loop::OP,
     &lp_normalization::OP,
     &lp_pool::OP,
     &mat_mul::OP,
+    &mat_mul_integer::OP,
     &max::OP,
     &max_pool::OP,
     &max_unpool::OP,
@@ -225,6 +247,9 @@ pub static TABLE: &[&OpDef] = &[
     &or::OP,
     &prelu::OP,
     &pow::OP,
+    &qlinear_conv::OP,
+    &qlinear_mat_mul::OP,
+    &quantize_linear::OP,
     &rms_normalization::OP,
     &random_normal::OP,
     &random_normal_like::OP,
@@ -244,6 +269,7 @@ pub static TABLE: &[&OpDef] = &[
     &relu::OP,
     &reshape::OP,
     &resize::OP,
+    &rotary_embedding::OP,
     &round::OP,
     &scan::OP,
     &selu::OP,
@@ -271,10 +297,14 @@ pub static TABLE: &[&OpDef] = &[
     &swish::OP,
     &tan::OP,
     &tanh::OP,
+    &tensor_scatter::OP,
     &thresholded_relu::OP,
     &trilu::OP,
     &r#where::OP,
     &xor::OP,
+    &flex_attention::OP,
+    &microsoft_dequantize_linear::OP,
+    &microsoft_quantize_linear::OP,
 ];
 
 /// Operators that newer opsets no longer have.

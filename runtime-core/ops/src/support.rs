@@ -2,6 +2,7 @@
 
 pub(crate) mod activations;
 pub(crate) mod array;
+pub(crate) mod attention;
 pub(crate) mod axes;
 pub(crate) mod bodies;
 pub(crate) mod contents;
@@ -16,8 +17,11 @@ pub(crate) mod matmul;
 pub(crate) mod norm;
 pub(crate) mod normalize;
 pub(crate) mod pool;
+pub(crate) mod quantize;
+pub(crate) mod quantize_linear;
 pub(crate) mod random;
 pub(crate) mod reduce;
+pub(crate) mod rotary;
 pub(crate) mod sequences;
 pub(crate) mod types;
 pub(crate) mod upgrades;

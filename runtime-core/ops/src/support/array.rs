@@ -68,7 +68,7 @@ impl Array {
     }
 
     /// The dimensions, if there are `N`.
-    pub(crate) fn shape<const N: usize>(&self, what: &str) -> Result<[usize; N], OpError> {
+    pub(crate) fn with_rank<const N: usize>(&self, what: &str) -> Result<[usize; N], OpError> {
         with_rank(&self.dims, what)
     }
 }

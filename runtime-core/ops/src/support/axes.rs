@@ -115,3 +115,20 @@ pub(crate) fn gather_flat(
         source.flat_map(|at| bytes[at * width..(at + 1) * width].iter().copied()).collect();
     Ok(Tensor::from_bytes(tensor.dtype(), dims, &picked)?)
 }
+
+/// The elements of two tensors of one dtype behind each other, in one dimension.
+pub(crate) fn joined(a: &Tensor, b: &Tensor) -> Result<Tensor, OpError> {
+    let dims = vec![a.len() + b.len()];
+    if a.dtype() == DType::String {
+        let texts = a.texts().into_iter().chain(b.texts()).map(str::to_owned).collect();
+        return Ok(Tensor::from_strings(dims, texts)?);
+    }
+    let mut bytes = a.to_le_bytes();
+    if a.dtype().is_packed() {
+        let mut values = packed::unpack(a.dtype(), &bytes, a.len());
+        values.extend(packed::unpack(b.dtype(), &b.to_le_bytes(), b.len()));
+        return Ok(Tensor::from_bytes(a.dtype(), dims, &packed::pack(a.dtype(), &values))?);
+    }
+    bytes.extend(b.to_le_bytes());
+    Ok(Tensor::from_bytes(a.dtype(), dims, &bytes)?)
+}

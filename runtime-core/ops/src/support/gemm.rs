@@ -10,7 +10,7 @@ use super::matmul::{matmul, matmul_dims, transposed};
 /// A matrix input, its axes exchanged if the attribute says so.
 fn side(ctx: &KernelCtx<'_>, at: usize, attr: &str) -> Result<Array, OpError> {
     let array = Array::of(ctx.tensor(at)?)?;
-    array.shape::<2>(if at == 0 { "a" } else { "b" })?;
+    array.with_rank::<2>(if at == 0 { "a" } else { "b" })?;
     if ctx.attrs().bool_or(attr, false)? { transposed(&array) } else { Ok(array) }
 }
 
