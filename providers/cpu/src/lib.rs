@@ -10,6 +10,7 @@ pub mod conv;
 mod convert;
 pub mod elementwise;
 pub mod gemm;
+pub mod int4;
 pub mod int8;
 pub mod layout;
 pub mod norm;

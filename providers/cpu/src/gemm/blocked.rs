@@ -13,7 +13,7 @@ use super::epilogue::Epilogue;
 use super::matrix::Matrix;
 use super::shapes::Shapes;
 use super::source::{PanelSource, STRIP};
-use super::tile::{Finish, Tile};
+use super::tile::{Finish, Tile, finish_row};
 use super::{PackedB, Rhs};
 use crate::pool::{Schedule, Shared, ThreadPool};
 use crate::scratch::with_scratch;
@@ -118,6 +118,13 @@ impl Job<'_> {
     }
 
     unsafe fn run_unit(&self, shapes: &Shapes, unit: &Unit) {
+        if let Rhs::Source(source) = self.rhs
+            && self.rows <= source.direct_rows()
+            && self.depth > 0
+        {
+            // SAFETY: passed on.
+            return unsafe { self.run_direct(shapes, source, unit) };
+        }
         let blocks = self.depth.div_ceil(DEPTH).max(1);
         for block in 0..blocks {
             let depth = part(self.depth, blocks, block);
@@ -128,6 +135,33 @@ impl Job<'_> {
                 unsafe { slab.run(unit.strips.clone()) };
             }
         }
+    }
+
+    /// A unit of few rows whose source multiplies without writing strips.
+    unsafe fn run_direct(&self, shapes: &Shapes, source: &dyn PanelSource, unit: &Unit) {
+        let (rows, width) = (unit.rows.len(), unit.strips.len() * STRIP);
+        let column = unit.strips.start * STRIP;
+        let slab = Slab {
+            job: self,
+            shapes,
+            item: unit.item,
+            depth: 0..self.depth,
+            rows: unit.rows.clone(),
+        };
+        with_scratch(rows * (self.depth + width), |scratch| {
+            let (lhs, sums) = scratch.split_at_mut(rows * self.depth);
+            // SAFETY: the rows of this unit lie within the left-hand slice.
+            unsafe { copy_rows(slab.left(), self.depth, lhs) };
+            source.multiply(unit.item.rhs, lhs, unit.strips.clone(), sums);
+            let columns = width.min(self.columns - column);
+            let tile = slab.tile([unit.rows.start, column], columns);
+            for (r, sums) in sums.chunks_exact(width).enumerate() {
+                // SAFETY: the row and its columns belong to this unit.
+                unsafe { finish_row(&tile, r, &sums[..columns]) };
+            }
+            // SAFETY: the rows were just written and belong to this unit.
+            unsafe { slab.activate_tile(&tile, rows, [unit.rows.start, column]) };
+        });
     }
 
     /// What a tile whose first element is at (row, column) does with its sums.
@@ -188,12 +222,35 @@ struct Right {
 }
 
 impl Slab<'_> {
-    unsafe fn run(&self, strips: Range<usize>) {
+    /// The rows where they lie.
+    fn left(&self) -> Left {
         let lhs = &self.job.lhs;
         let start = self.item.lhs + self.rows.start * lhs.row_stride;
         let first = lhs.data.as_ptr().wrapping_add(start + self.depth.start * lhs.column_stride);
-        let left = Left { first, row: lhs.row_stride, step: lhs.column_stride };
-        if lhs.column_stride == 1 || strips.len() <= self.shapes.strips(1) {
+        Left { first, row: lhs.row_stride, step: lhs.column_stride }
+    }
+
+    /// A tile without its operands: where it is written and what is done with its sums.
+    fn tile(&self, [row, column]: [usize; 2], columns: usize) -> Tile {
+        let job = self.job;
+        Tile {
+            depth: self.depth.len(),
+            lhs: std::ptr::null(),
+            lhs_row: 0,
+            lhs_step: 0,
+            rhs: std::ptr::null(),
+            rhs_strip: 0,
+            rhs_step: 0,
+            out: job.out.pointer().wrapping_add(self.item.out + row * job.out_row + column),
+            out_row: job.out_row,
+            columns,
+            finish: job.finish(&self.depth, self.item, [row, column]),
+        }
+    }
+
+    unsafe fn run(&self, strips: Range<usize>) {
+        let left = self.left();
+        if left.step == 1 || strips.len() <= self.shapes.strips(1) {
             // SAFETY: passed on.
             return unsafe { self.run_groups(left, strips) };
         }
@@ -273,17 +330,13 @@ impl Slab<'_> {
         for row in self.rows.clone().step_by(step) {
             let rows = step.min(self.rows.end - row);
             let tile = Tile {
-                depth: self.depth.len(),
                 lhs: left.first.wrapping_add((row - self.rows.start) * left.row),
                 lhs_row: left.row,
                 lhs_step: left.step,
                 rhs: right.first,
                 rhs_strip: right.strip,
                 rhs_step: right.step,
-                out: job.out.pointer().wrapping_add(self.item.out + row * job.out_row + column),
-                out_row: job.out_row,
-                columns,
-                finish: job.finish(&self.depth, self.item, [row, column]),
+                ..self.tile([row, column], columns)
             };
             // SAFETY: the operands of the tile lie within those of the job.
             unsafe { self.shapes.kernel(rows, group.len())(job.isa, &tile) };

@@ -24,6 +24,17 @@ pub trait PanelSource: Sync {
     /// `start` is where the item of a batch begins, [`Offsets::rhs`](super::Offsets::rhs). Columns
     /// past the last may hold anything. `out` is exactly as long as that takes.
     fn pack(&self, start: usize, rows: Range<usize>, strips: Range<usize>, out: &mut [f32]);
+
+    /// The most rows for which [`Self::multiply`] is faster than writing strips.
+    fn direct_rows(&self) -> usize {
+        0
+    }
+
+    /// Multiplies rows of the whole depth, one after the other in `lhs`, with `strips`, and writes
+    /// `[rows][strips][STRIP]`. Called only for up to [`Self::direct_rows`] rows.
+    fn multiply(&self, start: usize, lhs: &[f32], strips: Range<usize>, out: &mut [f32]) {
+        let _ = (start, lhs, strips, out);
+    }
 }
 
 impl PanelSource for Matrix<'_> {

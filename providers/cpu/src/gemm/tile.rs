@@ -200,33 +200,37 @@ fn finish_ragged<I: Simd, const R: usize, const S: usize>(
         }
     }
     for (r, sums) in buffer.chunks_exact(width).take(R).enumerate() {
-        finish_row(tile, r, &sums[..tile.columns]);
+        // SAFETY: row `r` of the tile, as promised to `TileKernel::new`.
+        unsafe { finish_row(tile, r, &sums[..tile.columns]) };
     }
 }
 
-/// One row of [`finish_ragged`], element by element.
-fn finish_row(tile: &Tile, r: usize, sums: &[f32]) {
+/// Finishes one row of sums element by element.
+///
+/// # Safety
+/// As for [`TileKernel::new`], for as many columns as there are sums.
+pub(super) unsafe fn finish_row(tile: &Tile, r: usize, sums: &[f32]) {
     let finish = &tile.finish;
     for (column, &sum) in sums.iter().enumerate() {
         let offset = r * tile.out_row + column;
         let out = tile.out.wrapping_add(offset);
         let mut value = sum * finish.alpha;
         if finish.beta != 0.0 {
-            // SAFETY: within the output, as promised to `TileKernel::new`.
+            // SAFETY: within the output, as the caller promises.
             value += finish.beta * unsafe { *out };
         }
         let addends =
             [(finish.column_bias, column), (finish.row_bias, r), (finish.residual, offset)];
         for (pointer, index) in addends {
             if !pointer.is_null() {
-                // SAFETY: within what `finish` points to, as promised to `TileKernel::new`.
+                // SAFETY: within what `finish` points to, as the caller promises.
                 value += unsafe { *pointer.wrapping_add(index) };
             }
         }
         if let Some([low, high]) = finish.bounds {
             value = if value.is_nan() { value } else { value.max(low).min(high) };
         }
-        // SAFETY: within the output, as promised to `TileKernel::new`.
+        // SAFETY: within the output, as the caller promises.
         unsafe { *out = value };
     }
 }
