@@ -56,6 +56,18 @@ impl Graph {
         Ok(Self { preds, succs, topo })
     }
 
+    /// The graph of these vertices alone, numbered in the order of their keys.
+    pub(crate) fn restricted<T>(&self, kept: &remuda_base::Map<u32, T>) -> Self {
+        let place: remuda_base::Map<u32, u32> = kept.keys().copied().zip(0..).collect();
+        let edges = place.iter().flat_map(|(&from, &at)| {
+            let place = &place;
+            let next = self.succs.of(from as usize).iter();
+            next.filter_map(move |to| place.get(to).map(|&to| (at, to)))
+        });
+        // A part of an acyclic graph is acyclic.
+        Self::new(place.len(), edges.collect()).unwrap_or_else(|_| self.clone())
+    }
+
     /// How many vertices there are.
     pub(crate) fn len(&self) -> usize {
         self.topo.len()

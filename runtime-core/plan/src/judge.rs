@@ -1,6 +1,6 @@
 //! The whole cost of an assignment, and whether it fits the budgets.
 
-use crate::memory::{ALIGN_BYTES, Order, lives};
+use crate::memory::{Order, lives};
 use crate::model::Model;
 use crate::state::State;
 use crate::waves::{Effort, Waves, cheapest};
@@ -48,7 +48,7 @@ pub(crate) fn judge(state: &State<'_>, effort: Effort) -> Judged {
         .collect();
     let launch: i64 = waves.iter().map(|waves| waves.launch).sum();
     let score = Score { cost: state.base() + launch, rank: rank(state) };
-    let over = over_budget(state, &waves);
+    let over = over_budget(state, &waves, effort);
     Judged { score, waves, over }
 }
 
@@ -81,7 +81,7 @@ fn worst(overs: impl Iterator<Item = Over>) -> Option<Over> {
 }
 
 /// The budget that is missed by most, activations included.
-fn over_budget(state: &State<'_>, waves: &[Waves]) -> Option<Over> {
+fn over_budget(state: &State<'_>, waves: &[Waves], effort: Effort) -> Option<Over> {
     if let Some(over) = over_by_weights(state) {
         return Some(over);
     }
@@ -96,7 +96,7 @@ fn over_budget(state: &State<'_>, waves: &[Waves]) -> Option<Over> {
             part_of: waves.wave_of.clone(),
             parts: waves.sequence.len(),
         };
-        overs.extend(over_in_order(state, class, &order, &tight));
+        overs.extend(over_in_order(state, class, &order, &tight, effort));
     }
     worst(overs.into_iter())
 }
@@ -107,13 +107,14 @@ pub(crate) fn over_in_order(
     class: usize,
     order: &Order,
     tight: &[usize],
+    effort: Effort,
 ) -> Vec<Over> {
     let model = state.model;
     let lives = lives(model, class, order);
     let overs = tight.iter().filter_map(|&provider| {
         let budget = model.budgets[provider]?;
         let fixed = fixed_need(state, provider);
-        let arena = lives.fit(provider, budget.saturating_sub(fixed)).err()?;
+        let arena = lives.fit(provider, budget.saturating_sub(fixed), effort).err()?;
         Some(Over { provider, needed: fixed.saturating_add(arena), budget })
     });
     overs.collect()
@@ -123,20 +124,18 @@ pub(crate) fn over_in_order(
 pub(crate) fn may_bind(state: &State<'_>, provider: usize) -> bool {
     let model = state.model;
     model.budgets[provider].is_some_and(|budget| {
-        let most = model.prices.bytes.iter().map(|bytes| all_bytes(bytes)).max().unwrap_or(0);
+        let most = model.all_bytes.iter().copied().max().unwrap_or(0);
         fixed_need(state, provider).saturating_add(most) > budget
     })
 }
 
-fn all_bytes(bytes: &[u64]) -> u64 {
-    let rounded = bytes.iter().map(|&bytes| bytes.div_ceil(ALIGN_BYTES) * ALIGN_BYTES);
-    rounded.fold(0, u64::saturating_add)
-}
+/// What working out lifetimes costs, in passes over the graph.
+const MEMORY_WORK: u64 = 4;
 
 impl Model {
     /// What one judgement visits.
     pub(crate) fn judge_work(&self) -> u64 {
-        let memory = if self.budgets.iter().any(Option::is_some) { 2 } else { 1 };
-        self.graph.size() * self.classes() as u64 * memory
+        let memory = if self.budgets.iter().any(Option::is_some) { MEMORY_WORK } else { 0 };
+        self.graph.size() * self.classes() as u64 * (1 + memory)
     }
 }

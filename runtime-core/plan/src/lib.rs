@@ -68,6 +68,8 @@
 
 mod assemble;
 mod blocks;
+mod chain;
+mod cut;
 mod error;
 mod exhaustive;
 mod explain;

@@ -6,7 +6,8 @@
 //! reader. Every tensor appears at most once per memory.
 
 use crate::model::Model;
-use crate::pack::{Interval, peak_alive};
+use crate::pack::{Interval, pack, peak_alive};
+use crate::waves::Effort;
 
 /// Buffers start at multiples of this.
 pub(crate) const ALIGN_BYTES: u64 = 64;
@@ -174,18 +175,28 @@ impl Lives {
         mine.map(|alive| alive.interval).collect()
     }
 
-    /// Whether the buffers of `provider` fit into `room` bytes, and how many they need.
-    pub(crate) fn fit(&self, provider: usize, room: u64) -> Result<(), u64> {
+    /// Whether the buffers of `provider` fit into `room` bytes, and if not how many they need. In
+    /// haste buffers are not placed: a share of what is alive is set aside for gaps.
+    pub(crate) fn fit(&self, provider: usize, room: u64, effort: Effort) -> Result<(), u64> {
         let intervals = self.of(provider);
-        let total = intervals.iter().map(|i| i.bytes.div_ceil(ALIGN_BYTES) * ALIGN_BYTES);
+        let total = intervals.iter().map(|interval| aligned(interval.bytes));
         if total.fold(0, u64::saturating_add) <= room {
             return Ok(());
         }
         let least = peak_alive(&intervals, ALIGN_BYTES);
-        if least > room {
-            return Err(least);
-        }
-        let packed = crate::pack::pack(&intervals, ALIGN_BYTES).peak_bytes;
-        if packed <= room { Ok(()) } else { Err(packed) }
+        let needed = match effort {
+            _ if least > room => least,
+            Effort::Quick => least.saturating_add(least / GAPS),
+            Effort::Thorough => pack(&intervals, ALIGN_BYTES).peak_bytes,
+        };
+        if needed <= room { Ok(()) } else { Err(needed) }
     }
+}
+
+/// One part in so many is lost to gaps between buffers, as a rule of thumb.
+const GAPS: u64 = 16;
+
+/// The bytes a buffer takes.
+pub(crate) fn aligned(bytes: u64) -> u64 {
+    bytes.div_ceil(ALIGN_BYTES) * ALIGN_BYTES
 }

@@ -36,6 +36,8 @@ pub(crate) struct Model {
     pub(crate) chains: Vec<Vec<Vec<u32>>>,
     pub(crate) budgets: Vec<Option<u64>>,
     pub(crate) tensors: Vec<Lifetime>,
+    /// Per class: what all tensors would take if they were alive at once.
+    pub(crate) all_bytes: Vec<u64>,
     pub(crate) prices: Prices,
 }
 
@@ -78,6 +80,7 @@ pub(crate) enum From {
 /// A tensor in one class that passes between units or to or from home.
 #[derive(Debug, Clone)]
 pub(crate) struct Flow {
+    pub(crate) class: u32,
     pub(crate) from: From,
     /// Reading units other than the maker, sorted.
     pub(crate) to: Vec<u32>,

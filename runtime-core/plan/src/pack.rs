@@ -56,21 +56,43 @@ const MANY: usize = 4_096;
 /// The most bytes alive at one step: no packing is smaller.
 #[must_use]
 pub fn peak_alive(intervals: &[Interval], align: u64) -> u64 {
-    let mut events: Vec<(u32, bool, u64)> = Vec::with_capacity(2 * intervals.len());
-    for interval in intervals {
-        let bytes = round_up(interval.bytes, align.max(1));
-        events.push((interval.first, true, bytes));
-        events.push((interval.last.max(interval.first), false, bytes));
+    let align = align.max(1);
+    let last = |interval: &Interval| interval.last.max(interval.first) as usize;
+    let steps = intervals.iter().map(last).max().map_or(0, |last| last + 1);
+    if steps > DENSE * intervals.len() {
+        return peak_sparse(intervals, align);
     }
-    events.sort_unstable_by_key(|&(step, starts, _)| (step, !starts));
+    let mut changes = vec![(0u64, 0u64); steps + 1];
+    for interval in intervals {
+        let bytes = round_up(interval.bytes, align);
+        let (starts, ends) = (interval.first as usize, last(interval) + 1);
+        changes[starts].0 = changes[starts].0.saturating_add(bytes);
+        changes[ends].1 = changes[ends].1.saturating_add(bytes);
+    }
+    peak(changes.into_iter())
+}
+
+/// With more steps than this per buffer, steps at which nothing happens are left out.
+const DENSE: usize = 64;
+
+fn peak_sparse(intervals: &[Interval], align: u64) -> u64 {
+    let mut changes: remuda_base::Map<u64, (u64, u64)> = remuda_base::Map::new();
+    for interval in intervals {
+        let bytes = round_up(interval.bytes, align);
+        let starts = changes.entry(interval.first.into()).or_default();
+        starts.0 = starts.0.saturating_add(bytes);
+        let ends = changes.entry(u64::from(interval.last.max(interval.first)) + 1).or_default();
+        ends.1 = ends.1.saturating_add(bytes);
+    }
+    peak(changes.into_values())
+}
+
+/// The highest level that bytes coming alive and dying, step by step, lead to.
+fn peak(changes: impl Iterator<Item = (u64, u64)>) -> u64 {
     let (mut alive, mut peak) = (0u64, 0);
-    for (_, starts, bytes) in events {
-        if starts {
-            alive = alive.saturating_add(bytes);
-            peak = peak.max(alive);
-        } else {
-            alive = alive.saturating_sub(bytes);
-        }
+    for (born, dead) in changes {
+        alive = alive.saturating_sub(dead).saturating_add(born);
+        peak = peak.max(alive);
     }
     peak
 }
@@ -137,6 +159,10 @@ mod tests {
                     prop_assert!(!together || apart || a.bytes == 0 || b.bytes == 0);
                 }
             }
+            let at = |step: u32| list.iter().filter(move |i| i.first <= step && step <= i.last);
+            let alive = |step| at(step).map(|i| i.bytes.div_ceil(align) * align).sum::<u64>();
+            prop_assert_eq!(peak_alive(&list, align), (0..52).map(alive).max().unwrap());
+            prop_assert_eq!(super::peak_sparse(&list, align), peak_alive(&list, align));
             prop_assert!(packing.peak_bytes >= peak_alive(&list, align));
         }
     }

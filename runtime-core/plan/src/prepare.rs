@@ -8,6 +8,7 @@ use crate::blocks;
 use crate::error::PlanError;
 use crate::graph::{Graph, Joined, renumber, strong_components};
 use crate::ids::NodeId;
+use crate::memory::aligned;
 use crate::model::{Flow, From, Lifetime, Model, Unit};
 use crate::notice::{Doubt, Notices};
 use crate::permit::Permits;
@@ -56,6 +57,7 @@ pub(crate) fn prepare(
         chains: Vec::new(),
         budgets: budgets(problem),
         tensors: lifetimes(problem),
+        all_bytes: prices.bytes.iter().map(|bytes| all_bytes(bytes)).collect(),
         prices,
     };
     make_units(problem, permits, &mut model)?;
@@ -125,6 +127,10 @@ fn lifetimes(problem: &Problem) -> Vec<Lifetime> {
         output: tensor.output,
     });
     all.collect()
+}
+
+fn all_bytes(bytes: &[u64]) -> u64 {
+    bytes.iter().map(|&bytes| aligned(bytes)).fold(0, u64::saturating_add)
 }
 
 /// Prices are capped far below the sign bit.
@@ -237,5 +243,5 @@ fn flow(model: &Model, class: usize, at: usize) -> Option<Flow> {
             copy[provider * model.domains + domain] = signed(price.ns * runs);
         }
     }
-    Some(Flow { from, to, home, copy })
+    Some(Flow { class: class as u32, from, to, home, copy })
 }

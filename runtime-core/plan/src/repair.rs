@@ -5,35 +5,63 @@ use std::cmp::Ordering;
 use remuda_base::Set;
 
 use crate::judge::{Judged, Over, fixed_need, judge};
+use crate::search::{Allowance, effort};
 use crate::state::State;
 use crate::waves::Effort;
 
-/// Moves units off over-full providers until everything fits. None if it does not get there: a unit
-/// that left a provider does not come back, so the attempt ends.
-pub(crate) fn repair(state: &mut State<'_>, effort: Effort) -> Result<Judged, Over> {
+/// Rounds in which only what is missing is moved; later ones move more and more, so that a plan with
+/// many small misses is not judged hundreds of times.
+const EXACT_ROUNDS: u32 = 4;
+
+/// Moves units off over-full providers until everything fits; the budget that is still missed if it
+/// does not get there, or if it would have to move something and `may_move` is false. A unit that
+/// left a provider does not come back, so the attempt ends.
+pub(crate) fn repair(
+    state: &mut State<'_>,
+    may_move: bool,
+    allowance: &mut Allowance,
+) -> Result<Judged, Over> {
     let mut left: Set<(usize, usize)> = Set::new();
+    let mut effort = effort(state.model);
+    let mut round = 0u32;
     loop {
+        round = round.saturating_add(1);
         let judged = judge(state, effort);
-        let Some(over) = judged.over else { return Ok(judged) };
-        let mut missing = over.excess();
-        let mut moved = false;
-        for (unit, to) in exits(state, over.provider, &left) {
-            if missing == 0 {
-                break;
+        allowance.spend(2 * state.model.judge_work());
+        match judged.over {
+            Some(over) if !may_move => return Err(over),
+            Some(over) => {
+                let doublings = round.saturating_sub(EXACT_ROUNDS).min(16);
+                relieve(state, over, over.excess().saturating_mul(1 << doublings), &mut left)?;
             }
-            if state.owner_of(unit) != over.provider || !has_room(state, unit, to) {
-                continue;
-            }
-            let freed = freed(state, unit, to);
-            state.shift(unit, to);
-            left.insert((unit, over.provider));
-            missing = missing.saturating_sub(freed);
-            moved = true;
-        }
-        if !moved {
-            return Err(over);
+            None if effort == Effort::Thorough => return Ok(judged),
+            None => effort = Effort::Thorough,
         }
     }
+}
+
+/// Moves units off the over-full provider until about `missing` bytes are free there.
+fn relieve(
+    state: &mut State<'_>,
+    over: Over,
+    mut missing: u64,
+    left: &mut Set<(usize, usize)>,
+) -> Result<(), Over> {
+    let mut moved = false;
+    for (unit, to) in exits(state, over.provider, left) {
+        if missing == 0 {
+            break;
+        }
+        if state.owner_of(unit) != over.provider || !has_room(state, unit, to) {
+            continue;
+        }
+        let freed = freed(state, unit, to);
+        state.shift(unit, to);
+        left.insert((unit, over.provider));
+        missing = missing.saturating_sub(freed);
+        moved = true;
+    }
+    if moved { Ok(()) } else { Err(over) }
 }
 
 /// Ways off `provider`, cheapest per byte first.

@@ -14,7 +14,7 @@ use crate::waves::Effort;
 
 /// Up to this many units every move is judged that the bounds do not rule out, and parts are
 /// counted exactly.
-const FEW_UNITS: usize = 48;
+pub(crate) const FEW_UNITS: usize = 48;
 
 /// What the search may still spend.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +24,7 @@ pub(crate) struct Allowance {
 }
 
 impl Allowance {
-    fn spend(&mut self, work: u64) {
+    pub(crate) fn spend(&mut self, work: u64) {
         self.work = self.work.saturating_sub(work);
     }
 
@@ -67,15 +67,28 @@ impl Search<'_, '_> {
     fn descend(&mut self) {
         let mut better = true;
         while better && !self.allowance.is_empty() {
-            better = self.roles() || self.singles() || self.parts() || self.neighbours();
+            better =
+                self.roles() || self.singles() || self.parts() || self.cuts() || self.neighbours();
             if !better && self.model.units.len() <= FEW_UNITS {
                 better = self.exchanges();
             }
         }
     }
 
-    /// Makes the moves if together they improve the score; otherwise changes nothing.
+    /// Makes the moves if together they improve the score; otherwise changes nothing. What adds more
+    /// to nodes and copies than launches can be expected to give back is not judged.
     fn attempt(&mut self, moves: &[(usize, usize)]) -> bool {
+        let few = self.model.units.len() <= FEW_UNITS;
+        let slack = if few { i64::MAX } else { self.slack(moves) };
+        self.attempt_within(moves, slack)
+    }
+
+    /// The same, judged whatever it adds: for moves that change many parts at once.
+    fn attempt_all(&mut self, moves: &[(usize, usize)]) -> bool {
+        self.attempt_within(moves, i64::MAX)
+    }
+
+    fn attempt_within(&mut self, moves: &[(usize, usize)], slack: i64) -> bool {
         if self.allowance.is_empty() {
             return false;
         }
@@ -92,7 +105,7 @@ impl Search<'_, '_> {
             }
         }
         self.allowance.spend(touched as u64);
-        if !self.undo.is_empty() && self.hopeful(before) && self.judge_and_keep() {
+        if !self.undo.is_empty() && self.hopeful(before, slack) && self.judge_and_keep() {
             return true;
         }
         for &(unit, old) in self.undo.iter().rev() {
@@ -102,21 +115,25 @@ impl Search<'_, '_> {
     }
 
     /// Whether the parts are worth counting.
-    fn hopeful(&self, before: i64) -> bool {
+    fn hopeful(&self, before: i64, slack: i64) -> bool {
         let base = self.state.base();
         let floor = Score { cost: base + self.state.least_launch(), rank: rank(&self.state) };
         if floor >= self.judged.score || over_by_weights(&self.state).is_some() {
             return false;
         }
-        self.model.units.len() <= FEW_UNITS || base - before < self.slack()
+        base - before < slack
     }
 
-    /// More than a move can be expected to save in launches: two parts less on either side, in
-    /// every class.
-    fn slack(&self) -> i64 {
-        let dearest = |class: &Vec<i64>| class.iter().copied().max().unwrap_or(0);
-        let launch: i64 = self.model.launch.iter().map(dearest).sum();
-        2 * launch + i64::from(launch == 0)
+    /// More than the moves can be expected to save in launches: two of each provider that gains or
+    /// loses a unit, in every class.
+    fn slack(&self, moves: &[(usize, usize)]) -> i64 {
+        let mut concerned = 0u64;
+        for &(unit, provider) in moves {
+            concerned |= 1 << provider | 1 << self.state.owner_of(unit);
+        }
+        let concerned = (0..self.model.providers).filter(|&p| concerned >> p & 1 == 1);
+        let launches = concerned.map(|p| self.model.launch.iter().map(|c| c[p]).sum::<i64>());
+        2 * launches.sum::<i64>() + 1
     }
 
     fn judge_and_keep(&mut self) -> bool {

@@ -1,15 +1,19 @@
 //! Gathers seeds, improves them, and picks one.
 
+use crate::chain;
 use crate::exhaustive;
 use crate::judge::{Judged, Over, Score, judge};
 use crate::model::Model;
 use crate::options::{Options, Policy};
 use crate::plan::Origin;
 use crate::repair::repair;
-use crate::search::{Allowance, effort, improve};
+use crate::search::{Allowance, FEW_UNITS, effort, improve};
 use crate::seeds;
 use crate::state::State;
 use crate::waves::Effort;
+
+/// How often a chain is divided again with more room left for activations.
+const CHAIN_ROUNDS: usize = 6;
 
 /// A feasible assignment.
 #[derive(Debug, Clone)]
@@ -26,22 +30,28 @@ impl Candidate {
 }
 
 /// The candidates for one model.
+#[derive(Debug)]
 pub(super) struct Candidates<'m> {
     model: &'m Model,
     options: &'m Options,
     found: Vec<Candidate>,
     nearest: Option<Over>,
+    allowance: Allowance,
 }
 
 impl<'m> Candidates<'m> {
     pub(super) fn new(model: &'m Model, options: &'m Options) -> Self {
-        Self { model, options, found: Vec::new(), nearest: None }
+        let allowance = Allowance {
+            moves: options.moves_per_node.saturating_mul(model.units.len() as u64),
+            work: options.work_limit,
+        };
+        Self { model, options, found: Vec::new(), nearest: None, allowance }
     }
 
     /// The best candidate; if none fits the budgets, the budget that was missed by least.
     pub(super) fn best(&mut self, cached: Option<Vec<u8>>) -> Result<Candidate, Over> {
         if self.options.policy == Policy::Priority {
-            self.seed(Origin::Priority, seeds::by_priority(self.model));
+            self.seed(Origin::Priority, seeds::by_priority(self.model), None);
             if self.found.is_empty() {
                 self.seeds();
             }
@@ -51,7 +61,9 @@ impl<'m> Candidates<'m> {
             self.cached(owner);
         }
         self.seeds();
+        self.chains();
         self.search();
+        self.chains();
         self.exhaust();
         let best = self.pick()?;
         Ok(self.keep_cached(best))
@@ -79,20 +91,42 @@ impl<'m> Candidates<'m> {
         }
     }
 
+    /// All seeds, the cheapest first, so that repairs that cannot pay are not begun.
     fn seeds(&mut self) {
-        for (origin, owner) in seeds::simple(self.model) {
-            self.seed(origin, owner);
+        let mut seeds = seeds::simple(self.model);
+        seeds.push((Origin::Priority, seeds::by_priority(self.model)));
+        for surcharge in [true, false] {
+            let owner = seeds::by_cuts(self.model, surcharge, &mut self.allowance);
+            seeds.push((Origin::Cut, owner));
         }
-        self.seed(Origin::Priority, seeds::by_priority(self.model));
+        if self.model.budgets.iter().any(Option::is_some) {
+            seeds.push((Origin::PerNode, seeds::by_price(self.model)));
+        }
+        let mut judged: Vec<_> = seeds
+            .into_iter()
+            .map(|(origin, owner)| {
+                self.allowance.spend(self.model.judge_work());
+                let score = judge(&State::new(self.model, owner.clone()), effort(self.model)).score;
+                (score, origin, owner)
+            })
+            .collect();
+        judged.sort();
+        judged.dedup_by(|a, b| a.2 == b.2);
+        for (score, origin, owner) in judged {
+            self.seed(origin, owner, Some(score));
+        }
     }
 
-    /// Adds a seed, made to fit; not if it is there already.
-    fn seed(&mut self, origin: Origin, owner: Vec<u8>) {
+    /// Adds an assignment, made to fit; not if that would take work for nothing: `score` is what it
+    /// has as it is.
+    fn seed(&mut self, origin: Origin, owner: Vec<u8>, score: Option<Score>) {
         if self.found.iter().any(|known| known.owner == owner && known.origin != Origin::Cached) {
             return;
         }
         let mut state = State::new(self.model, owner);
-        match repair(&mut state, Effort::Thorough) {
+        let hopeless = |best: &Candidate| score.is_some_and(|score| score > best.score());
+        let repairs = self.model.units.len() <= FEW_UNITS || !self.found.iter().any(hopeless);
+        match repair(&mut state, repairs, &mut self.allowance) {
             Ok(judged) => {
                 let owner = state.owner().to_vec();
                 self.found.push(Candidate { origin, owner, judged });
@@ -104,17 +138,36 @@ impl<'m> Candidates<'m> {
         }
     }
 
+    /// Divides every chain of equal blocks in the best candidate anew.
+    fn chains(&mut self) {
+        let Ok(best) = self.pick() else { return };
+        let mut state = State::new(self.model, best.owner);
+        for chain in &self.model.chains {
+            let mut reserve = vec![0; self.model.providers];
+            for _ in 0..CHAIN_ROUNDS {
+                let seen: Vec<&[u8]> = self.found.iter().map(|c| c.owner.as_slice()).collect();
+                let Some(owner) = chain::divide(&state, chain, &seen, &reserve) else { break };
+                let divided = State::new(self.model, owner);
+                self.allowance.spend(self.model.judge_work());
+                match judge(&divided, effort(self.model)).over {
+                    Some(over) => reserve[over.provider] += over.excess(),
+                    None => {
+                        state = divided;
+                        break;
+                    }
+                }
+            }
+        }
+        self.seed(Origin::Chain, state.owner().to_vec(), None);
+    }
+
     /// Improves the seeds by local search; the most promising first, since the work is bounded.
     fn search(&mut self) {
         let mut starts: Vec<Candidate> = self.found.clone();
         starts.sort_by_key(|candidate| (candidate.score(), candidate.origin));
         starts.dedup_by(|a, b| a.owner == b.owner);
-        let mut allowance = Allowance {
-            moves: self.options.moves_per_node.saturating_mul(self.model.units.len() as u64),
-            work: self.options.work_limit,
-        };
         for start in starts {
-            if allowance.is_empty() {
+            if self.allowance.is_empty() {
                 break;
             }
             let state = State::new(self.model, start.owner);
@@ -125,12 +178,12 @@ impl<'m> Candidates<'m> {
             if judged.over.is_some() {
                 continue;
             }
-            let (state, judged) = improve(state, judged, &mut allowance);
+            let (mut state, judged) = improve(state, judged, &mut self.allowance);
             let judged = match effort(self.model) {
-                Effort::Thorough => judged,
-                Effort::Quick => judge(&state, Effort::Thorough),
+                Effort::Thorough => Ok(judged),
+                Effort::Quick => repair(&mut state, true, &mut self.allowance),
             };
-            if judged.over.is_none() {
+            if let Ok(judged) = judged {
                 let owner = state.owner().to_vec();
                 self.found.push(Candidate { origin: Origin::Search, owner, judged });
             }

@@ -1,7 +1,8 @@
 //! The moves, from large to small: a role in all equal blocks, one unit, a whole part or a connected
-//! piece of it, the two ends of a flow, two units that change places.
+//! piece of it, a new division between two providers, the two ends of a flow, two units that change places.
 
 use super::Search;
+use crate::cut::divide;
 use crate::graph::Joined;
 use crate::model::From;
 
@@ -30,7 +31,6 @@ impl Search<'_, '_> {
     /// One unit, those first that gain most.
     pub(super) fn singles(&mut self) -> bool {
         let model = self.model;
-        let slack = self.slack();
         let small = model.units.len() <= super::FEW_UNITS;
         let mut ways = Vec::new();
         for (unit, entry) in model.units.iter().enumerate() {
@@ -38,7 +38,9 @@ impl Search<'_, '_> {
             for provider in entry.options() {
                 let (compute, transfer) = self.state.delta(unit, provider);
                 let change = compute + transfer;
-                let near = small || change < 0 || (change < slack && self.touches(unit, provider));
+                let near = small
+                    || change < 0
+                    || (change < self.slack(&[(unit, provider)]) && self.touches(unit, provider));
                 if provider != self.state.owner_of(unit) && near {
                     ways.push((change, provider, unit));
                 }
@@ -108,6 +110,25 @@ impl Search<'_, '_> {
         let keep = |at: usize, part: &Vec<u32>| at < whole || part.len() > 1;
         let all = parts.into_iter().enumerate().filter(|(at, part)| keep(*at, part));
         all.map(|(_, part)| part).filter(|part| seen.insert(part.clone())).collect()
+    }
+
+    /// A new division of the units of two providers.
+    pub(super) fn cuts(&mut self) -> bool {
+        let providers = self.model.providers;
+        let mut better = false;
+        for a in 0..providers {
+            for b in a + 1..providers {
+                for surcharge in [true, false] {
+                    let limit = self.allowance.work;
+                    let Some(division) = divide(&self.state, (a, b), surcharge, limit) else {
+                        return better;
+                    };
+                    self.allowance.spend(division.work);
+                    better |= self.attempt_all(&division.moves);
+                }
+            }
+        }
+        better
     }
 
     /// The two ends of a flow.
