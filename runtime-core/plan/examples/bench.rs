@@ -1,6 +1,7 @@
 //! Prints how long planning takes on large graphs: `cargo run --release -p remuda-plan --example
 //! bench [nodes]`. Not a test: times depend on the machine.
 #![expect(clippy::print_stdout, reason = "the point of the program")]
+#![expect(clippy::cast_possible_truncation, reason = "small numbers")]
 
 use std::time::Instant;
 

@@ -21,7 +21,7 @@ pub(crate) fn class_plan(
 ) -> (ClassPlan, Vec<u64>) {
     let order = schedule.order();
     let mut lives = lives(model, class, &order);
-    schedule.without_repeated(&mut lives);
+    schedule.without_repeated(&mut lives, &model.domain);
     let (buffers, arenas) = buffers(model, &lives);
     let transfers = transfers(model, class, &lives);
     let mut parts = parts(problem, model, class, schedule);

@@ -101,8 +101,8 @@ impl<'s, 'm> Cut<'s, 'm> {
             fixed[self.model.domain[self.model.home]] = true;
         }
         match maker {
-            End::Fixed(provider) => self.from_fixed(flow, provider, &free, &fixed),
-            End::Free(vertex) => self.from_free(flow, vertex, &free, &fixed),
+            End::Fixed(provider) => self.made_outside(flow, provider, &free, &fixed),
+            End::Free(vertex) => self.made_inside(flow, vertex, &free, &fixed),
         }
     }
 
@@ -113,7 +113,7 @@ impl<'s, 'm> Cut<'s, 'm> {
         copy + launch
     }
 
-    fn from_fixed(&mut self, flow: &Flow, maker: usize, free: &[u32], fixed: &[bool]) {
+    fn made_outside(&mut self, flow: &Flow, maker: usize, free: &[u32], fixed: &[bool]) {
         let (a, b) = (self.a, self.b);
         let (here, there) = (self.model.domain[a], self.model.domain[b]);
         if free.is_empty() || here == there {
@@ -130,7 +130,7 @@ impl<'s, 'm> Cut<'s, 'm> {
         }
     }
 
-    fn from_free(&mut self, flow: &Flow, maker: u32, free: &[u32], fixed: &[bool]) {
+    fn made_inside(&mut self, flow: &Flow, maker: u32, free: &[u32], fixed: &[bool]) {
         let (a, b) = (self.a, self.b);
         let (here, there) = (self.model.domain[a], self.model.domain[b]);
         let outside = |from: usize| -> i64 {

@@ -18,7 +18,7 @@ use crate::plan::{Plan, PlanId};
 use crate::prepare::prepare;
 use crate::problem::Problem;
 use crate::reason::Code;
-use crate::schedule::Schedule;
+use crate::schedule::{Site, schedule};
 use crate::state::State;
 use crate::validate::validate;
 use crate::verify::verify;
@@ -88,7 +88,13 @@ impl Planner {
             needed: over.needed,
             budget: over.budget,
         })?;
-        let plan = self.write(chosen, question);
+        let mut plan = self.write(chosen, question);
+        if let Some(kept) = candidates.kept() {
+            let old = self.write(kept, question);
+            if !self.clearly_better(plan.cost_ns, old.cost_ns) {
+                plan = old;
+            }
+        }
         verify(&self.problem, &self.permits, &plan)?;
         Ok(plan)
     }
@@ -137,6 +143,12 @@ impl Planner {
         Ok(())
     }
 
+    /// Whether a new cost is below an old one by more than measurements waver.
+    fn clearly_better(&self, new_ns: u64, old_ns: u64) -> bool {
+        let keep = 100u64.saturating_sub(self.options.replace_percent);
+        u128::from(new_ns) * 100 < u128::from(old_ns) * u128::from(keep)
+    }
+
     fn may_have(&self, node: NodeId, provider: ProviderId) -> bool {
         let classes = 0..self.problem.classes.len().max(1);
         node.index() < self.problem.nodes.len()
@@ -182,7 +194,9 @@ impl Planner {
         let mut classes = Vec::new();
         let mut arenas = Vec::new();
         for (class, reasons) in reasons.into_iter().enumerate() {
-            let schedule = Schedule::of(&chosen.judged.waves[class]);
+            let site =
+                Site { problem: &self.problem, permits: &self.permits, state: &state, class };
+            let schedule = schedule(site, &chosen.judged.waves[class]);
             let (plan, arena) = class_plan(&self.problem, model, class, &schedule, reasons);
             classes.push(plan);
             arenas.push(arena);

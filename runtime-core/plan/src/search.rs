@@ -14,7 +14,7 @@ use crate::waves::Effort;
 
 /// Up to this many units every move is judged that the bounds do not rule out, and parts are
 /// counted exactly.
-pub(crate) const FEW_UNITS: usize = 48;
+pub(crate) const FEW_UNITS: usize = 24;
 
 /// What the search may still spend.
 #[derive(Debug, Clone, Copy)]

@@ -131,7 +131,7 @@ fn at_prices(model: &Model, prices: &[u64]) -> Vec<u8> {
     let choice = |unit: &Unit| {
         let bytes: u64 = unit.weights.iter().map(|&w| model.prices.weights[w as usize]).sum();
         let priced = |provider: usize| {
-            let rent = u128::from(prices[provider]) * u128::from(bytes) >> 20;
+            let rent = (u128::from(prices[provider]) * u128::from(bytes)) >> 20;
             i128::from(unit.cost[provider]) + i128::try_from(rent).unwrap_or(i128::MAX >> 1)
         };
         unit.options().min_by_key(|&provider| (priced(provider), provider)).unwrap_or(0) as u8

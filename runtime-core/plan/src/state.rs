@@ -69,6 +69,11 @@ impl<'m> State<'m> {
         self.resident[provider]
     }
 
+    /// Whether `weight` is resident on `provider`.
+    pub(crate) fn holds(&self, weight: usize, provider: usize) -> bool {
+        self.holders[weight * self.model.providers + provider] > 0
+    }
+
     /// How many vertices of `class` `provider` has.
     pub(crate) fn population(&self, class: usize, provider: usize) -> u32 {
         self.population[class * self.model.providers + provider]

@@ -128,6 +128,15 @@ fn copies(problem: &Problem, class: &ClassPlan) -> Result<(), PlanError> {
                 arrived.get(&(at.into(), there)).is_some_and(|&needed| needed <= placement.part);
             check(here == there || repeated || copied, "what is read has arrived", place)?;
         }
+        for (part, step) in class.parts.iter().enumerate() {
+            let reads = step.repeats.iter().any(|node| tensor.consumers.contains(node));
+            let before = made.is_none_or(|placement| (placement.part as usize) < part);
+            let copied = arrived
+                .get(&(at.into(), memory(step.provider)))
+                .is_some_and(|&needed| needed as usize <= part);
+            let there = copied || (here == memory(step.provider) && before);
+            check(!reads || there, "what a repeat reads has arrived", place)?;
+        }
         let home = memory(problem.home);
         let out = !tensor.output || here == home || arrived.contains_key(&(at.into(), home));
         check(out, "outputs arrive at home", place)?;

@@ -65,23 +65,17 @@ impl<'m> Candidates<'m> {
         self.search();
         self.chains();
         self.exhaust();
-        let best = self.pick()?;
-        Ok(self.keep_cached(best))
+        self.pick()
+    }
+
+    /// The cached plan's assignment, if it still fits.
+    pub(super) fn kept(&self) -> Option<Candidate> {
+        self.found.iter().find(|candidate| candidate.origin == Origin::Cached).cloned()
     }
 
     fn pick(&self) -> Result<Candidate, Over> {
         let best = self.found.iter().min_by_key(|candidate| (candidate.score(), candidate.origin));
         best.cloned().ok_or(self.nearest.unwrap_or(Over { provider: 0, needed: 0, budget: 0 }))
-    }
-
-    /// The cached plan, unless `best` is better by the threshold.
-    fn keep_cached(&self, best: Candidate) -> Candidate {
-        let cached = self.found.iter().find(|candidate| candidate.origin == Origin::Cached);
-        let Some(cached) = cached else { return best };
-        let keep = 100u64.saturating_sub(self.options.replace_percent);
-        let threshold = i128::from(cached.score().cost) * i128::from(keep);
-        let clearly = i128::from(best.score().cost) * 100 < threshold;
-        if clearly { best } else { cached.clone() }
     }
 
     fn cached(&mut self, owner: Vec<u8>) {
