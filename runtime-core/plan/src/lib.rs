@@ -70,6 +70,7 @@ mod assemble;
 mod blocks;
 mod chain;
 mod cut;
+mod diff;
 mod error;
 mod exhaustive;
 mod explain;
@@ -101,6 +102,7 @@ mod validate;
 mod verify;
 mod waves;
 
+pub use diff::{ClassChange, Diff, Moved};
 pub use error::PlanError;
 pub use ids::{NodeId, ProviderId, TensorId, WeightId};
 pub use notice::{Doubt, Notice};

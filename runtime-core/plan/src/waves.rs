@@ -188,23 +188,4 @@ fn replay(graph: &Graph, owner: &[u8], launch: &[i64], sequence: &[u8]) -> Waves
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Effort, cheapest};
-    use crate::graph::Graph;
-
-    /// Two nodes on each of two providers, each pair crossed by the other: the parts {0, 1} and
-    /// {2, 3} are convex one by one, and together they wait for each other.
-    #[test]
-    fn the_cross_diamond_takes_three_parts() {
-        let graph = Graph::new(4, vec![(0, 1), (2, 3), (0, 3), (2, 1)]).unwrap();
-        let waves = cheapest(&graph, &[0, 0, 1, 1], &[10, 10], Effort::Thorough);
-        assert_eq!(waves.sequence.len(), 3);
-    }
-
-    #[test]
-    fn cheap_launches_are_the_ones_repeated() {
-        let graph = Graph::new(4, vec![(0, 1), (2, 3), (0, 3), (2, 1)]).unwrap();
-        let waves = cheapest(&graph, &[0, 0, 1, 1], &[10, 3], Effort::Thorough);
-        assert_eq!((waves.launch, waves.sequence), (16, vec![1, 0, 1]));
-    }
-}
+mod tests;

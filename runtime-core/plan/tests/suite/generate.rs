@@ -79,6 +79,7 @@ pub(crate) struct Recipe {
     pub(crate) pins: bool,
     pub(crate) groups: bool,
     pub(crate) classes: bool,
+    pub(crate) repeats: bool,
 }
 
 impl Recipe {
@@ -94,6 +95,7 @@ impl Recipe {
             pins: dice.chance(20),
             groups: false,
             classes: false,
+            repeats: false,
         }
     }
 }
@@ -258,6 +260,7 @@ fn node(recipe: &Recipe, problem: &mut Problem, at: usize, scale: &Scale, dice: 
         weights,
         group: (sandwich || recipe.groups).then_some((at / 3) as u32),
         tied: recipe.classes && dice.chance(20),
+        repeatable: recipe.repeats && dice.chance(40),
         ..Default::default()
     }
 }

@@ -12,9 +12,9 @@ use crate::generate::{Recipe, SHAPES, problem};
 
 fn recipes() -> impl Strategy<Value = Recipe> {
     let size = (any::<u64>(), select(&SHAPES[..]), 1usize..40, 2usize..6);
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
-    (size, flags).prop_map(|((seed, shape, nodes, providers), (budgets, pins, groups, classes))| {
-        Recipe { seed, shape, nodes, providers, budgets, pins, groups, classes }
+    (size, any::<[bool; 5]>()).prop_map(|((seed, shape, nodes, providers), flags)| {
+        let [budgets, pins, groups, classes, repeats] = flags;
+        Recipe { seed, shape, nodes, providers, budgets, pins, groups, classes, repeats }
     })
 }
 
