@@ -153,7 +153,7 @@ impl Program {
             }
             let start = profile.map(|profile| profile.started.elapsed());
             step.run(&mut run, &mut values)
-                .map_err(|error| error.at(&format!("node `{}`", step.node.label())))?;
+                .map_err(|error| error.at(&format!("node {}", step.node.label())))?;
             if let (Some(profile), Some(start)) = (profile, start) {
                 let time = profile.started.elapsed().saturating_sub(start);
                 (profile.report)(&step.times(&values, start, time));

@@ -110,13 +110,13 @@ impl Node {
         }
     }
 
-    /// How messages name the node: its name, or its operator where it has none.
+    /// How messages name the node: `` `blk.3/attn` (Softmax) ``, or `` `Softmax` `` without a name.
     #[must_use]
     pub fn label(&self) -> String {
         if self.name.is_empty() {
-            self.op.to_string()
+            format!("`{}`", self.op)
         } else {
-            format!("{} ({})", self.name, self.op)
+            format!("`{}` ({})", self.name, self.op)
         }
     }
 }
@@ -201,7 +201,8 @@ impl Graph {
             if !self.names.contains_key(&name) {
                 return name;
             }
-            number += 1;
+            // Visits every number; names that were chosen to collide cannot make it long.
+            number = number.wrapping_mul(5).wrapping_add(1);
         }
     }
 

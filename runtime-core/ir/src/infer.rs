@@ -63,7 +63,7 @@ impl Scope<'_> {
 
 fn label(graph: &Graph, id: NodeId, error: OpError) -> OpError {
     let label = graph.node(id).map_or_else(String::new, Node::label);
-    error.at(&format!("node `{label}`"))
+    error.at(&format!("node {label}"))
 }
 
 /// How many nodes there are in the bodies of a node.
@@ -202,14 +202,32 @@ fn infer_known(
         let content = contents.get(&id).map(Vec::as_slice);
         inputs.push(Some(InferInput { ty, constant: value.constant(), content }));
     }
+    let untyped = Cell::new(false);
     let bodies = |attr: &str, types: &[Option<ValueType>]| {
         let body = node.attrs.body(attr)?;
         let body =
             body.ok_or_else(|| OpError::Invalid(format!("attribute `{attr}` is missing")))?;
-        typed_outputs(body, types)
-            .map_or_else(|| infer_body_at(graph, body, types, scope.inner(), contents), Ok)
+        if let Some(known) = typed_outputs(body, types) {
+            return Ok(known);
+        }
+        let found = infer_body_at(graph, body, types, scope.inner(), contents)?;
+        untyped.set(untyped.get() || found.iter().any(Option::is_none));
+        all_known(body, found)
     };
-    (def.infer)(&InferCtx { node, inputs, bodies: &bodies })
+    let inferred = (def.infer)(&InferCtx { node, inputs, bodies: &bodies });
+    // A stranger's operator in a body ends inference as one in front of the node does.
+    if untyped.get() { Ok(Vec::new()) } else { inferred }
+}
+
+fn all_known(body: &Body, types: Vec<Option<ValueType>>) -> Result<Vec<ValueType>, OpError> {
+    let named = body.graph.outputs.iter().zip(types);
+    let known = named.map(|(&output, ty)| {
+        ty.ok_or_else(|| {
+            let name = &body.graph.value(output).name;
+            OpError::Unsupported(format!("the type of body output `{name}` cannot be inferred"))
+        })
+    });
+    known.collect()
 }
 
 /// The types of a typed body's outputs, if the asked input types are those it was typed with.
@@ -292,7 +310,7 @@ pub fn infer_body_types(
     let nodes: usize = body.graph.nodes().map(|(_, node)| 1 + nodes_below(node)).sum();
     let visits = Cell::new(nodes.saturating_mul(MAX_VISITS));
     let scope = Scope { ops, visits: &visits, depth: 1 };
-    infer_body_at(outer, body, inputs, scope, &Contents::new())
+    all_known(body, infer_body_at(outer, body, inputs, scope, &Contents::new())?)
 }
 
 fn infer_body_at(
@@ -301,7 +319,7 @@ fn infer_body_at(
     inputs: &[Option<ValueType>],
     scope: Scope<'_>,
     contents: &Contents,
-) -> Result<Vec<ValueType>, OpError> {
+) -> Result<Vec<Option<ValueType>>, OpError> {
     let mut body = body.clone();
     // What was inferred for other input types does not hold for these.
     let made: Vec<ValueId> = body
@@ -323,16 +341,10 @@ fn infer_body_at(
     adopt_captures(outer, &mut body);
     let mut contents = captured_contents(outer, &body, contents);
     infer_within(&mut body.graph, scope, &mut contents)?;
-    let outputs = body.graph.outputs.iter().zip(declared).map(|(&output, declared)| {
-        let value = body.graph.value(output);
-        value.ty.clone().or(declared).ok_or_else(|| {
-            OpError::Unsupported(format!(
-                "the type of body output `{}` cannot be inferred",
-                value.name
-            ))
-        })
-    });
-    outputs.collect()
+    let outputs = body.graph.outputs.iter().zip(declared);
+    Ok(outputs
+        .map(|(&output, declared)| body.graph.value(output).ty.clone().or(declared))
+        .collect())
 }
 
 /// The more precise of two types, or `None` if they contradict each other.

@@ -13,7 +13,7 @@
 
 use std::fmt;
 
-use remuda_base::{BitSet, Map, nearest};
+use remuda_base::{BitSet, Map, Set, nearest};
 use remuda_tensor::DType;
 
 use crate::{Def, Graph, Node, OpDef, OpTable, Presence, ValueId, ValueType};
@@ -55,7 +55,7 @@ impl Verifier<'_> {
     fn run(&mut self) -> Result<(), VerifyError> {
         self.values()?;
         for (id, node) in self.graph.nodes() {
-            let place = format!("node `{}`", node.label());
+            let place = format!("node {}", node.label());
             for used in node.uses() {
                 self.expect_made(used, &place)?;
             }
@@ -93,10 +93,12 @@ impl Verifier<'_> {
     }
 
     fn values(&mut self) -> Result<(), VerifyError> {
+        let inputs: Set<ValueId> = self.graph.inputs.iter().copied().collect();
+        let captures: Set<ValueId> = self.graph.captures.iter().copied().collect();
         for (id, value) in self.graph.values() {
             let listed = match &value.def {
-                Def::Input => self.graph.inputs.contains(&id),
-                Def::Capture => self.graph.captures.contains(&id),
+                Def::Input => inputs.contains(&id),
+                Def::Capture => captures.contains(&id),
                 Def::Const(tensor) => {
                     let declared = value.ty.as_ref().and_then(ValueType::as_tensor);
                     let fits = declared.is_none_or(|ty| {

@@ -13,9 +13,31 @@ fn text(bytes: &[u8]) -> Result<String> {
         .map_err(|error| ImportError::invalid(format!("the text is not UTF-8: {error}")))
 }
 
+/// What a node of a graph takes, roughly, beside its lists.
+pub(crate) const NODE_BYTES: usize = 1024;
+
+/// Roughly the memory that a copy of an attribute takes; elements of tensors are shared.
+pub(crate) fn weight(attr: &Attr) -> usize {
+    match attr {
+        Attr::Int(_) | Attr::Float(_) | Attr::Tensor(_) | Attr::Type(_) => 64,
+        Attr::Text(text) => text.len().saturating_add(64),
+        Attr::Ints(values) => size_of_val(&values[..]).saturating_add(64),
+        Attr::Floats(values) => size_of_val(&values[..]).saturating_add(64),
+        Attr::Texts(texts) => texts
+            .iter()
+            .fold(64, |sum: usize, text| sum.saturating_add(64).saturating_add(text.len())),
+        Attr::Graph(body) => {
+            let attrs = body.graph.nodes().flat_map(|(_, node)| node.attrs.0.values().map(weight));
+            let lists = attrs.fold(0, usize::saturating_add);
+            let values = body.graph.value_count().max(1);
+            values.saturating_mul(NODE_BYTES).saturating_add(lists)
+        }
+    }
+}
+
 /// The attribute that a value is, unless it is a body or a reference to an attribute of a function.
 pub(crate) fn plain(value: &AttributeValue<'_>, loader: &Loader<'_>) -> Result<Option<Attr>> {
-    Ok(Some(match value {
+    let attr = match value {
         AttributeValue::Int(value) => Attr::Int(*value),
         AttributeValue::Float(value) => Attr::Float(*value),
         AttributeValue::Text(bytes) => Attr::Text(text(bytes)?),
@@ -34,5 +56,8 @@ pub(crate) fn plain(value: &AttributeValue<'_>, loader: &Loader<'_>) -> Result<O
             return Err(ImportError::unsupported(format!("a list of {what}")));
         }
         AttributeValue::Graph(_) | AttributeValue::Reference(_) => return Ok(None),
-    }))
+    };
+    // Attributes of a function are made anew for each of its calls.
+    loader.budget.charge(weight(&attr))?;
+    Ok(Some(attr))
 }

@@ -91,7 +91,7 @@ impl<'a> Builder<'a> {
         Ok(Self {
             options,
             budget,
-            loader: Loader::new(file, options),
+            loader: Loader::new(file, options, budget),
             functions,
             opsets,
             levels: Vec::new(),

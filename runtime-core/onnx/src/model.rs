@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use remuda_base::Map;
+use remuda_base::{Map, Set};
 use remuda_ir::{Graph, ValueType, verify};
 use remuda_ops::Ops;
 use remuda_tensor::{Memory, Tensor};
@@ -86,11 +86,8 @@ pub fn import(bytes: Arc<dyn Memory>, options: &ImportOptions) -> Result<Model> 
     if proto.has_training {
         warnings.push("the model's training graphs are ignored".to_owned());
     }
-    let inputs = declarations(
-        main.inputs
-            .iter()
-            .filter(|info| graph.inputs.iter().any(|&id| graph.value(id).name == info.name)),
-    )?;
+    let given: Set<&str> = graph.inputs.iter().map(|&id| graph.value(id).name.as_str()).collect();
+    let inputs = declarations(main.inputs.iter().filter(|info| given.contains(info.name)))?;
     let outputs = declarations(main.outputs.iter())?;
     Ok(Model { inputs, outputs, metadata: metadata(&proto, main), graph, defaults, warnings })
 }

@@ -249,8 +249,8 @@ impl<'a> NodeProto<'a> {
     pub(crate) fn label(&self) -> String {
         let op = if self.op_type.is_empty() { "?" } else { self.op_type };
         match (self.name, self.outputs.first()) {
-            ("", Some(output)) => format!("node {op} that makes `{output}`"),
-            ("", None) => format!("node {op}"),
+            ("", Some(output)) => format!("node `{op}` that makes `{output}`"),
+            ("", None) => format!("node `{op}`"),
             (name, _) => format!("node `{name}` ({op})"),
         }
     }

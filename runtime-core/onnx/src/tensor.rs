@@ -15,6 +15,7 @@ use crate::ImportOptions;
 use crate::error::{At, ImportError, Result};
 use crate::proto::{DataLocation, SparseProto, TensorProto};
 use crate::types::dtype;
+use crate::wire::Budget;
 
 /// Makes tensors of one model.
 pub(crate) struct Loader<'a> {
@@ -22,6 +23,7 @@ pub(crate) struct Loader<'a> {
     options: &'a ImportOptions,
     /// External files by location, so that each is mapped once.
     opened: RefCell<Map<String, Arc<dyn Memory>>>,
+    pub(crate) budget: &'a Budget,
     copies_left: Cell<usize>,
 }
 
@@ -54,8 +56,15 @@ pub(crate) struct Extent {
     pub(crate) elements: usize,
 }
 
+/// More dimensions than any operator makes sense of.
+const MAX_RANK: usize = 64;
+
 impl Extent {
     fn new(dtype: DType, dims: &[i64]) -> Result<Self> {
+        if dims.len() > MAX_RANK {
+            let text = format!("{} dimensions, expected at most {MAX_RANK}", dims.len());
+            return Err(ImportError::unsupported(text));
+        }
         let sizes: Result<Vec<usize>> = dims
             .iter()
             .map(|&dim| {
@@ -89,10 +98,15 @@ impl Extent {
 }
 
 impl<'a> Loader<'a> {
-    pub(crate) fn new(file: &'a Arc<dyn Memory>, options: &'a ImportOptions) -> Self {
+    pub(crate) fn new(
+        file: &'a Arc<dyn Memory>,
+        options: &'a ImportOptions,
+        budget: &'a Budget,
+    ) -> Self {
         Self {
             file,
             options,
+            budget,
             opened: RefCell::default(),
             copies_left: Cell::new(options.max_copied_bytes),
         }
@@ -183,6 +197,16 @@ impl<'a> Loader<'a> {
             target.copy_from_slice(bytes);
         }
         Ok(tensor)
+    }
+
+    /// Zeroed bytes for elements that cannot stay where they are.
+    fn buffer(&self, bytes: usize) -> Result<Vec<u8>> {
+        self.charge_copy(bytes)?;
+        let mut buffer = Vec::new();
+        let reserved = buffer.try_reserve_exact(bytes);
+        reserved.map_err(|_| ImportError::resource(format!("{bytes} bytes cannot be had")))?;
+        buffer.resize(bytes, 0);
+        Ok(buffer)
     }
 
     /// Charges memory for elements that cannot stay where they are.

@@ -9,6 +9,9 @@ use crate::wire::Message;
 /// Sequences of optionals of sequences, deeper than anybody writes them.
 const MAX_DEPTH: usize = 8;
 
+/// What a symbolic dimension takes, roughly.
+const SYMBOL_BYTES: usize = 512;
+
 /// The dtype of an ONNX element type number.
 pub(crate) fn dtype(number: i32) -> Result<DType> {
     Ok(match number {
@@ -119,7 +122,10 @@ fn dimension(message: Message<'_>) -> Result<Dim> {
         dim = match field.number {
             // Negative numbers stand for "not known" in files of several exporters.
             1 => Some(field.int()?).filter(|size| *size >= 0).map_or(Dim::Unknown, Dim::Known),
-            2 => symbol(field.text()?),
+            2 => {
+                message.budget.charge(SYMBOL_BYTES)?;
+                symbol(field.text()?)
+            }
             _ => continue,
         };
     }

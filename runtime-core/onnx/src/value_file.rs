@@ -21,7 +21,7 @@ const MAX_DEPTH: usize = 8;
 /// When the bytes are no such message.
 pub fn read_value(bytes: Arc<dyn Memory>, ty: &ValueType, options: &ImportOptions) -> Result<Val> {
     let budget = Budget::new(bytes.bytes(), options.max_fields, options.max_structure_bytes);
-    let loader = Loader::new(&bytes, options);
+    let loader = Loader::new(&bytes, options, &budget);
     let message = Message::of_file(bytes.bytes(), kind(ty), &budget);
     read(message, ty, &loader, 0)
 }

@@ -72,7 +72,7 @@ fn run_graph(graph: &Graph, inputs: Vec<Val>, captured: Vec<Val>) -> Result<Vec<
         let inputs = node.inputs.iter().map(|id| id.map(|id| take(&values, id)).transpose());
         let inputs: Vec<Option<Val>> = inputs.collect::<Result<_, _>>()?;
         let made = run_node(node, &inputs, &Bodies { node, values: &values })
-            .map_err(|error| error.at(&format!("node `{}`", node.label())))?;
+            .map_err(|error| error.at(&format!("node {}", node.label())))?;
         for (output, val) in node.outputs.iter().zip(made) {
             if let Some(id) = output {
                 values[id.index()] = Some(val);

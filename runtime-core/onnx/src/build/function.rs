@@ -6,7 +6,7 @@ use remuda_ops::find;
 
 use super::scope::Frame;
 use super::{Builder, opset_map, plain_domain};
-use crate::attributes::plain;
+use crate::attributes::{plain, weight};
 use crate::error::{At, ImportError, Result};
 use crate::order;
 use crate::proto::{FunctionProto, NodeProto};
@@ -118,7 +118,9 @@ impl<'a> Builder<'a> {
                 "it refers to attribute `{name}` of a function, but is in none"
             )));
         };
-        let Some(mut attr) = attrs.get(name).cloned() else { return Ok(None) };
+        let Some(attr) = attrs.get(name) else { return Ok(None) };
+        self.budget.charge(weight(attr))?;
+        let mut attr = attr.clone();
         if let Attr::Graph(body) = &mut attr {
             for outer in &mut body.captures {
                 *outer = self.capture(*outer, level)?;

@@ -5,18 +5,15 @@ use remuda_ops::Ops;
 use remuda_tensor::Tensor;
 
 use super::{Builder, plain_domain};
-use crate::attributes::plain;
+use crate::attributes::{NODE_BYTES, plain};
 use crate::error::{At, ImportError, Result};
 use crate::proto::{AttributeValue, NodeProto};
 use crate::types::value_type;
 use crate::upgrade::upgrade;
 
-/// What a node of the graph takes, roughly; its lists are charged with the file.
-const NODE_BYTES: usize = 512;
-
 impl<'a> Builder<'a> {
     pub(super) fn node(&mut self, proto: &'a NodeProto<'a>) -> Result<()> {
-        self.budget.charge(NODE_BYTES)?;
+        self.charge_node(proto)?;
         let op = OpName::new(plain_domain(proto.domain), proto.op_type);
         let mut inputs =
             proto.inputs.iter().map(|name| self.resolve(name)).collect::<Result<Vec<_>>>()?;
@@ -33,10 +30,21 @@ impl<'a> Builder<'a> {
         let opset = self.opset(&op.domain)?;
         let outputs = self.declare_outputs(proto)?;
         let mut node = Node::new(op, inputs, outputs);
-        node.name = format!("{}{}", self.frame()?.prefix, proto.name);
+        let prefix = &self.frame()?.prefix;
+        let is_nameless = proto.name.is_empty() && !prefix.is_empty();
+        node.name = format!("{prefix}{}", if is_nameless { proto.op_type } else { proto.name });
         node.attrs = attrs;
         self.place(node, opset)?;
         self.adopt_declared(proto)
+    }
+
+    /// Nodes of functions are made anew for each call, under longer names.
+    fn charge_node(&mut self, proto: &NodeProto<'_>) -> Result<()> {
+        let names = [proto.name].into_iter().chain(proto.outputs.iter().copied());
+        let prefix = self.frame()?.prefix.len();
+        let bytes = names
+            .fold(NODE_BYTES, |sum, name| sum.saturating_add(prefix).saturating_add(name.len()));
+        self.budget.charge(bytes)
     }
 
     /// The operator set of a domain where the innermost nodes are written.

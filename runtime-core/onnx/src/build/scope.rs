@@ -4,6 +4,7 @@ use remuda_base::Map;
 use remuda_ir::{Attr, Graph, Inference, ValueId};
 
 use super::{Builder, Opsets, no_level};
+use crate::attributes::NODE_BYTES;
 use crate::error::{ImportError, Result};
 use crate::wire::Message;
 
@@ -133,6 +134,7 @@ impl<'a> Builder<'a> {
                 continue;
             }
             let value = outer.graph.value(id);
+            self.budget.charge(value.name.len().saturating_add(NODE_BYTES))?;
             let copy = inner.graph.add_capture(&value.name, value.ty.clone());
             if let Some(content) = outer.inference.content(&outer.graph, id) {
                 inner.inference.set_content(copy, content);

@@ -1,8 +1,10 @@
 //! Sparse tensors, made dense.
 
+use std::sync::Arc;
+
 use remuda_tensor::Tensor;
 
-use super::{Extent, Loader};
+use super::{Bytes, Extent, Loader};
 use crate::error::{ImportError, Result};
 use crate::proto::SparseProto;
 
@@ -18,8 +20,7 @@ pub(super) fn expand(loader: &Loader<'_>, proto: &SparseProto<'_>) -> Result<Ten
         )));
     };
     let places = places(&indices, values.len(), &extent)?;
-    loader.charge_copy(extent.bytes())?;
-    let mut dense = vec![0u8; extent.bytes()];
+    let mut dense = loader.buffer(extent.bytes())?;
     let bytes = values.to_le_bytes();
     for (place, value) in places.into_iter().zip(bytes.chunks_exact(width)) {
         let start = place.saturating_mul(width);
@@ -27,7 +28,7 @@ pub(super) fn expand(loader: &Loader<'_>, proto: &SparseProto<'_>) -> Result<Ten
             target.copy_from_slice(value);
         }
     }
-    Ok(Tensor::from_bytes(values.dtype(), extent.dims, &dense)?)
+    Ok(Tensor::from_memory(values.dtype(), extent.dims, Arc::new(Bytes(dense)))?)
 }
 
 /// The place of each value among the dense elements: indices are places already, or coordinates.
