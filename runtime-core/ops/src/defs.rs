@@ -5,6 +5,8 @@ use remuda_ir::{LegacyOp, OpDef};
 mod abs;
 mod acos;
 mod acosh;
+mod adagrad;
+mod adam;
 mod add;
 mod and;
 mod arg_max;
@@ -86,6 +88,7 @@ mod microsoft_quantize_linear;
 mod min;
 mod mish;
 mod modulo;
+mod momentum;
 mod mul;
 mod multinomial;
 mod neg;
@@ -114,6 +117,7 @@ mod reduce_min;
 mod reduce_prod;
 mod reduce_sum;
 mod reduce_sum_square;
+mod regex_full_match;
 mod relu;
 mod reshape;
 mod resize;
@@ -140,6 +144,9 @@ mod softplus;
 mod softsign;
 mod split_to_sequence;
 mod sqrt;
+mod string_concat;
+mod string_normalizer;
+mod string_split;
 mod sub;
 mod sum;
 mod swiglu;
@@ -147,6 +154,7 @@ mod swish;
 mod tan;
 mod tanh;
 mod tensor_scatter;
+mod tf_idf_vectorizer;
 mod thresholded_relu;
 mod trilu;
 mod upsample;
@@ -266,6 +274,7 @@ pub static TABLE: &[&OpDef] = &[
     &reduce_prod::OP,
     &reduce_sum::OP,
     &reduce_sum_square::OP,
+    &regex_full_match::OP,
     &relu::OP,
     &reshape::OP,
     &resize::OP,
@@ -291,6 +300,9 @@ pub static TABLE: &[&OpDef] = &[
     &softsign::OP,
     &split_to_sequence::OP,
     &sqrt::OP,
+    &string_concat::OP,
+    &string_normalizer::OP,
+    &string_split::OP,
     &sub::OP,
     &sum::OP,
     &swiglu::OP,
@@ -298,6 +310,7 @@ pub static TABLE: &[&OpDef] = &[
     &tan::OP,
     &tanh::OP,
     &tensor_scatter::OP,
+    &tf_idf_vectorizer::OP,
     &thresholded_relu::OP,
     &trilu::OP,
     &r#where::OP,
@@ -305,6 +318,9 @@ pub static TABLE: &[&OpDef] = &[
     &flex_attention::OP,
     &microsoft_dequantize_linear::OP,
     &microsoft_quantize_linear::OP,
+    &adagrad::OP,
+    &adam::OP,
+    &momentum::OP,
 ];
 
 /// Operators that newer opsets no longer have.
