@@ -13,7 +13,7 @@ import numpy as np
 class Input:
     """One graph input: what its numbers mean and a shape of numbers and named sizes.
 
-    Kinds: `normal` (standard normal), `tokens` (ids below `high`), `zeros` (ids), `positions` (counting on
+    Kinds: `normal` (standard normal), `tokens` (ids below `high`), `zeros`, `ones`, `positions` (counting on
     from the size `past`), `mask` (a row of ones with
     zeros behind, at least one 1). A size may be a sum such as `past + tokens`.
     """
@@ -49,8 +49,8 @@ def draw(spec: Input, sizes: Mapping[str, int], rng: np.random.Generator) -> np.
         return rng.standard_normal(shape, np.float32).astype(spec.dtype)
     if spec.kind == "tokens":
         return rng.integers(0, spec.high, shape).astype(spec.dtype)
-    if spec.kind == "zeros":
-        return np.zeros(shape, spec.dtype)
+    if spec.kind in ("zeros", "ones"):
+        return np.full(shape, int(spec.kind == "ones"), spec.dtype)
     if spec.kind == "positions":
         return np.broadcast_to(sizes.get("past", 0) + np.arange(shape[-1]), shape).astype(
             spec.dtype

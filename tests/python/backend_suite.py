@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnx.printer
+
 from suite import engines, report
 from suite.collect import Case, Delegate, collect
 from suite.pool import Limits, run_all

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+
 from suite import engines, pool, report
 from suite.collect import Case, CollectingRunner, Delegate, collect
 from suite.corrected import CORRECTED_LATER

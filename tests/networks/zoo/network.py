@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
-import skeleton
 import torch
+
+import skeleton
 from inputs import Input, draw
 
 
 @dataclass
 class Network:
-    """One export: `build` returns the module, whose positional arguments are `inputs` in order.
+    """One export: `build` returns the module, whose positional arguments are `inputs` in order, or the graph itself.
 
     A network with BatchNorm names in `settle_on` the shape of the data that its statistics come from.
     """
@@ -25,7 +26,7 @@ class Network:
     name: str
     family: str
     opset: int
-    build: Callable[[], torch.nn.Module]
+    build: Callable[[], torch.nn.Module | onnx.ModelProto]
     inputs: dict[str, Input]
     outputs: list[str]
     sizes: list[dict[str, int]]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-from inputs import Input
 from torch import Tensor, nn
 
+from inputs import Input
 from zoo.network import Network
 
 VOCABULARY = 500

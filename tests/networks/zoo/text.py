@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from inputs import Input
 from torch import Tensor, nn
 from transformers import (
     BertConfig,
@@ -15,6 +14,7 @@ from transformers import (
 )
 from transformers.cache_utils import EncoderDecoderCache
 
+from inputs import Input
 from zoo.network import Network
 
 

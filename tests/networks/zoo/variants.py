@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from catalog import Entry
-from inputs import feeds
+import onnxruntime
 from onnxruntime.quantization import (
     CalibrationDataReader,
     QuantFormat,
@@ -26,6 +25,9 @@ from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.optimizer import optimize_model
+
+from catalog import Entry
+from inputs import feeds
 
 Make = Callable[[Path, Path, Entry], None]
 
@@ -89,6 +91,18 @@ def four_bit(
     )
     quantizer.process()
     onnx.save(quantizer.model.model, target)
+
+
+def optimized(source: Path, target: Path, entry: Entry, before: Make | None = None) -> None:
+    """What ONNX Runtime writes when asked to keep its own rewritten graph."""
+    if before:
+        prepared = target.with_suffix(".before.onnx")
+        before(source, prepared, entry)
+        source = prepared
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(target)
+    onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
 
 
 def fused(
@@ -165,6 +179,11 @@ QOPERATOR = Variant(
 )
 DYNAMIC = Variant("dynamic", "int8", partial(dynamic_int8, weights=QuantType.QInt8))
 DYNAMIC_UNSIGNED = Variant("dynamic", "int8", partial(dynamic_int8, weights=QuantType.QUInt8))
+OPTIMIZED = Variant("optimized", "f32", optimized)
+OPTIMIZED_QDQ = Variant("qdq-optimized", "int8", partial(optimized, before=QDQ.make))
+OPTIMIZED_DYNAMIC = Variant(
+    "dynamic-optimized", "int8", partial(optimized, before=DYNAMIC_UNSIGNED.make)
+)
 HALF = Variant("f16", "f16", partial(half, float_inputs=True))
 HALF_THROUGHOUT = Variant("f16", "f16", partial(half, float_inputs=False))
 
@@ -184,13 +203,14 @@ def fused_variants(kind: str, heads: int, hidden: int) -> list[Variant]:
 
 
 VARIANTS: dict[str, list[Variant]] = {
-    "resnet18": [QDQ, QOPERATOR, HALF],
-    "mobilenet_v3_small": [QDQ],
+    "resnet18": [QDQ, QOPERATOR, HALF, OPTIMIZED],
+    "mobilenet_v3_small": [QDQ, OPTIMIZED_QDQ],
     "vit_tiny": [*fused_variants("vit", 3, 192), four_bit_variant(32, True, 0)],
     "unet": [QDQ],
     "bert_tiny": [QDQ_PER_TENSOR, DYNAMIC, HALF],
     "minilm": [
         DYNAMIC_UNSIGNED,
+        OPTIMIZED_DYNAMIC,
         *fused_variants("bert", 12, 384),
         four_bit_variant(128, False, 4),
     ],
@@ -198,6 +218,7 @@ VARIANTS: dict[str, list[Variant]] = {
     "whisper_tiny_encoder": [DYNAMIC, *fused_variants("bart", 6, 384)],
     "whisper_tiny_decoder": fused_variants("bart", 6, 384)[:1],
     "whisper_tiny_decoder_past": [four_bit_variant(32, False, 0)],
+    "llama_tiny": [four_bit_variant(32, True, 4)],
     "lstm": [DYNAMIC],
 }
 

@@ -7,10 +7,10 @@ from itertools import pairwise
 import timm
 import torch
 import torchvision
-from inputs import Input
 from onnx import ModelProto, TensorProto, helper
 from torch import Tensor, nn
 
+from inputs import Input
 from zoo.network import Network
 
 IMAGE = {"image": Input("normal", ("batch", 3, 224, 224))}
