@@ -1,0 +1,92 @@
+//! The one error type of the facade.
+
+use std::path::PathBuf;
+
+use remuda_ir::OpError;
+use remuda_tensor::TensorError;
+
+/// Which family an error belongs to: what the caller can do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The model or its inputs are wrong.
+    Invalid,
+    /// Valid, but not implemented.
+    Unsupported,
+    /// Memory, a device or a file does not suffice.
+    Resource,
+    /// The caller asked for the run to end.
+    Cancelled,
+    /// A bug of this project.
+    Bug,
+}
+
+/// Why a model could not be loaded or run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no model that can be run.
+    #[error("{message}")]
+    Model {
+        /// The family.
+        kind: ErrorKind,
+        /// What and where.
+        message: String,
+        /// What to try.
+        hint: Option<String>,
+    },
+    /// The values given to a run do not fit the model.
+    #[error("{0}")]
+    Input(String),
+    /// The runtime cannot be set up as asked.
+    #[error("{0}")]
+    Setup(String),
+    /// A run failed.
+    #[error("{0}")]
+    Run(#[from] OpError),
+    /// A tensor could not be made.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+}
+
+impl Error {
+    /// The family.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::File { .. } => ErrorKind::Resource,
+            Self::Model { kind, .. } => *kind,
+            Self::Input(_) | Self::Setup(_) => ErrorKind::Invalid,
+            Self::Run(error) => kind_of(error),
+            Self::Tensor(TensorError::TooLarge { .. }) => ErrorKind::Resource,
+            Self::Tensor(_) => ErrorKind::Invalid,
+        }
+    }
+
+    /// What to try, where there is something.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Model { hint, .. } => hint.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+pub(crate) fn kind_of(error: &OpError) -> ErrorKind {
+    match error {
+        OpError::Invalid(_) => ErrorKind::Invalid,
+        OpError::Unsupported(_) => ErrorKind::Unsupported,
+        OpError::Resource(_) => ErrorKind::Resource,
+        OpError::Cancelled => ErrorKind::Cancelled,
+        OpError::Bug(_) => ErrorKind::Bug,
+    }
+}

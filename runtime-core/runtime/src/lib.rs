@@ -1,0 +1,42 @@
+//! One inference runtime for any hardware.
+//!
+//! A [`Runtime`] says which backends may be used and with how many threads; it loads a [`Model`] from
+//! a file or from bytes; a model tells what it wants and gives and is run with named values, from as
+//! many threads as you like.
+//!
+//! ```no_run
+//! use remuda::{Runtime, Tensor};
+//!
+//! let runtime = Runtime::builder().backends(["cpu"]).build()?;
+//! let model = runtime.load("model.onnx")?;
+//! let x = Tensor::from_vec([1, 3], vec![1.0f32, 2.0, 3.0])?;
+//! let outputs = model.run([("x", x)])?;
+//! println!("{:?}", outputs["y"]);
+//! # Ok::<(), remuda::Error>(())
+//! ```
+//!
+//! This crate is the only one under semantic versioning; it wires the stages of the others and owns
+//! no logic of its own.
+#![forbid(unsafe_code)]
+
+mod error;
+mod model;
+mod outputs;
+mod runtime;
+mod trace;
+
+pub use error::{Error, ErrorKind};
+pub use model::{Model, Port, RunOptions, RunReport, Summary};
+pub use outputs::Outputs;
+pub use remuda_host::StepTime;
+pub use remuda_ir::{Val as Value, ValueType};
+pub use remuda_tensor::{DType, Dim, Element, Memory, Tensor, TensorError, TensorType, bf16, f16};
+pub use runtime::{Builder, Runtime};
+pub use trace::chrome_trace;
+
+/// What the operator set holds, for reference pages and `remuda ops`.
+pub mod operators {
+    pub use remuda_cpu_provider::kernels::fast_operators;
+    pub use remuda_ir::OpDef;
+    pub use remuda_ops::{LEGACY, NEWEST_OPSET, TABLE};
+}

@@ -1,0 +1,171 @@
+//! A loaded model.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use remuda_host::{Program, StepTime};
+use remuda_ir::{Graph, OpError, Val, ValueType};
+use remuda_ops::NEWEST_OPSET;
+use remuda_tensor::Memory;
+
+use crate::{Error, ErrorKind, Outputs, Runtime};
+
+mod bind;
+mod load;
+mod summary;
+
+pub use summary::Summary;
+
+/// A model, loaded and ready to run. Cheap to clone; runs may go on in many threads at once.
+#[derive(Clone, Debug)]
+pub struct Model(Arc<Loaded>);
+
+#[derive(Debug)]
+struct Loaded {
+    graph: Graph,
+    program: Program,
+    inputs: Vec<Port>,
+    outputs: Vec<Port>,
+    summary: Summary,
+}
+
+/// An input or output of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Port {
+    /// Its name.
+    pub name: String,
+    /// Its type, dimensions by number or by name. `None` where the model does not say.
+    pub ty: Option<ValueType>,
+}
+
+/// What one run is told.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions<'a> {
+    /// The outputs that are wanted, in this order; all of them by default.
+    pub outputs: Option<&'a [&'a str]>,
+    /// Set it to true, from any thread, to end the run.
+    pub cancel: Option<&'a AtomicBool>,
+    /// Whether the time of each node is taken.
+    pub profile: bool,
+}
+
+/// What one run gave.
+#[derive(Clone, Debug)]
+pub struct RunReport {
+    /// The results.
+    pub outputs: Outputs,
+    /// How long the run took.
+    pub time: Duration,
+    /// The time of each node, if it was asked for.
+    pub steps: Vec<StepTime>,
+}
+
+impl Model {
+    pub(crate) fn open(runtime: &Runtime, path: &Path) -> Result<Self, Error> {
+        load::open(path).and_then(|imported| Self::prepare(runtime, imported))
+    }
+
+    pub(crate) fn from_memory(runtime: &Runtime, bytes: Arc<dyn Memory>) -> Result<Self, Error> {
+        load::import(bytes, None).and_then(|imported| Self::prepare(runtime, imported))
+    }
+
+    fn prepare(runtime: &Runtime, imported: load::Imported) -> Result<Self, Error> {
+        let load::Imported { graph, mut summary } = imported;
+        let unplaced = graph.nodes().find(|(_, node)| remuda_ops::find(&node.op.domain, &node.op.name).is_none());
+        if let Some((_, node)) = unplaced {
+            return Err(Error::Model {
+                kind: ErrorKind::Unsupported,
+                message: format!("node `{}`: no provider knows the operator `{}`", node.label(), node.op),
+                hint: Some("`remuda ops` lists what is supported".to_owned()),
+            });
+        }
+        let port = |&id: &remuda_ir::ValueId| {
+            let value = graph.value(id);
+            Port { name: value.name.clone(), ty: value.ty.clone() }
+        };
+        let (inputs, outputs) =
+            (graph.inputs.iter().map(port).collect(), graph.outputs.iter().map(port).collect());
+        let program = runtime
+            .cpu
+            .compile(0, graph.clone(), NEWEST_OPSET)
+            .map_err(|failure| Error::Run(failure.into()))?;
+        summary.count(&graph);
+        Ok(Self(Arc::new(Loaded { graph, program, inputs, outputs, summary })))
+    }
+
+    /// What runs must be given.
+    #[must_use]
+    pub fn inputs(&self) -> &[Port] {
+        &self.0.inputs
+    }
+
+    /// What runs give.
+    #[must_use]
+    pub fn outputs(&self) -> &[Port] {
+        &self.0.outputs
+    }
+
+    /// What the model is, in numbers.
+    #[must_use]
+    pub fn summary(&self) -> &Summary {
+        &self.0.summary
+    }
+
+    /// The graph as text; with `constants` it holds every weight and parses back.
+    #[must_use]
+    pub fn graph_text(&self, constants: bool) -> String {
+        if constants {
+            remuda_ir::text::print(&self.0.graph)
+        } else {
+            remuda_ir::text::print_outline(&self.0.graph)
+        }
+    }
+
+    /// Runs the model with named values and gives all its outputs.
+    ///
+    /// # Errors
+    /// When a value is missing, unknown or does not fit, or the run fails.
+    pub fn run<N, V>(&self, inputs: impl IntoIterator<Item = (N, V)>) -> Result<Outputs, Error>
+    where
+        N: AsRef<str>,
+        V: Into<Val>,
+    {
+        Ok(self.run_with(inputs, &RunOptions::default())?.outputs)
+    }
+
+    /// Runs the model with named values and options.
+    ///
+    /// # Errors
+    /// When a value is missing, unknown or does not fit, an output is unknown, or the run fails.
+    pub fn run_with<N, V>(
+        &self,
+        inputs: impl IntoIterator<Item = (N, V)>,
+        options: &RunOptions<'_>,
+    ) -> Result<RunReport, Error>
+    where
+        N: AsRef<str>,
+        V: Into<Val>,
+    {
+        let given = inputs.into_iter().map(|(name, val)| (name.as_ref().to_owned(), val.into())).collect();
+        let bound = bind::inputs(&self.0.inputs, given)?;
+        let wanted = bind::outputs(&self.0.outputs, options.outputs)?;
+        let started = Instant::now();
+        let steps = RefCell::new(Vec::new());
+        let report = |step| steps.borrow_mut().push(step);
+        let profile: Option<&dyn Fn(StepTime)> = if options.profile { Some(&report) } else { None };
+        let program_options = remuda_host::RunOptions { cancel: options.cancel, profile };
+        let made = self.0.program.run(&bound, &program_options).map_err(OpError::from)?;
+        let time = started.elapsed();
+        let outputs = wanted
+            .into_iter()
+            .map(|at| {
+                let val = made.get(at).cloned().ok_or_else(|| OpError::Bug("an output is not there".to_owned()))?;
+                Ok((self.0.outputs[at].name.clone(), val))
+            })
+            .collect::<Result<_, OpError>>()?;
+        Ok(RunReport { outputs: Outputs(outputs), time, steps: steps.into_inner() })
+    }
+}
