@@ -17,7 +17,7 @@ mod values;
 
 pub use compare::compare;
 
-use remuda_ir::{Graph, OpDef, Val, ValueType, infer_graph, text, verify};
+use remuda_ir::{Graph, OpDef, Presence, Val, ValueType, infer_graph, text, verify};
 use remuda_tensor::Dim;
 
 use crate::interpret::infer_outputs;
@@ -85,7 +85,10 @@ fn parse_line(def: &OpDef, number: usize, line: &str) -> Result<Case, String> {
     let outputs = if kind == "error" { Vec::new() } else { split_outside(right, ',') };
     let expected =
         if kind == "error" || kind == "gen" { Vec::new() } else { parse_givens(right, None)? };
-    let count = if expected.is_empty() { outputs.len().max(1) } else { expected.len() };
+    let required =
+        def.outputs.iter().filter(|output| output.presence == Presence::Required).count();
+    let given = if expected.is_empty() { outputs.len() } else { expected.len() };
+    let count = if given == 0 { required.max(1) } else { given };
     let present: Vec<bool> =
         (0..count).map(|at| expected.get(at).is_none_or(Option::is_some)).collect();
     let graph = build(def, attrs, &inputs, &present, kind == "infer")?;

@@ -32,6 +32,10 @@ mod ceil;
 mod celu;
 mod clip;
 mod concat_from_sequence;
+mod compress;
+mod concat;
+mod constant;
+mod constant_of_shape;
 mod conv;
 mod conv_integer;
 mod conv_transpose;
@@ -48,7 +52,13 @@ mod equal;
 mod erf;
 mod exp;
 mod flex_attention;
+mod expand;
+mod eye_like;
+mod flatten;
 mod floor;
+mod gather;
+mod gather_elements;
+mod gather_nd;
 mod gelu;
 mod gemm;
 mod global_average_pool;
@@ -92,11 +102,14 @@ mod momentum;
 mod mul;
 mod multinomial;
 mod neg;
+mod non_zero;
 mod not;
 mod optional;
 mod optional_get_element;
 mod optional_has_element;
+mod one_hot;
 mod or;
+mod pad;
 mod pow;
 mod prelu;
 mod qlinear_conv;
@@ -106,6 +119,7 @@ mod random_normal;
 mod random_normal_like;
 mod random_uniform;
 mod random_uniform_like;
+mod range;
 mod reciprocal;
 mod reduce_l1;
 mod reduce_l2;
@@ -121,10 +135,14 @@ mod regex_full_match;
 mod relu;
 mod reshape;
 mod resize;
+mod reverse_sequence;
 mod rms_normalization;
 mod rotary_embedding;
 mod round;
 mod scan;
+mod scatter;
+mod scatter_elements;
+mod scatter_nd;
 mod selu;
 mod sequence_at;
 mod sequence_construct;
@@ -139,14 +157,18 @@ mod sigmoid;
 mod sign;
 mod sin;
 mod sinh;
+mod size;
+mod slice;
 mod softmax;
 mod softplus;
 mod softsign;
 mod split_to_sequence;
+mod split;
 mod sqrt;
 mod string_concat;
 mod string_normalizer;
 mod string_split;
+mod squeeze;
 mod sub;
 mod sum;
 mod swiglu;
@@ -156,7 +178,11 @@ mod tanh;
 mod tensor_scatter;
 mod tf_idf_vectorizer;
 mod thresholded_relu;
+mod tile;
+mod top_k;
+mod transpose;
 mod trilu;
+mod unsqueeze;
 mod upsample;
 mod r#where;
 mod xor;
@@ -192,6 +218,10 @@ pub static TABLE: &[&OpDef] = &[
     &celu::OP,
     &clip::OP,
     &concat_from_sequence::OP,
+    &compress::OP,
+    &concat::OP,
+    &constant::OP,
+    &constant_of_shape::OP,
     &conv::OP,
     &conv_integer::OP,
     &conv_transpose::OP,
@@ -207,7 +237,13 @@ pub static TABLE: &[&OpDef] = &[
     &equal::OP,
     &erf::OP,
     &exp::OP,
+    &expand::OP,
+    &eye_like::OP,
+    &flatten::OP,
     &floor::OP,
+    &gather::OP,
+    &gather_elements::OP,
+    &gather_nd::OP,
     &gelu::OP,
     &gemm::OP,
     &global_average_pool::OP,
@@ -237,6 +273,9 @@ pub static TABLE: &[&OpDef] = &[
     &lp_pool::OP,
     &mat_mul::OP,
     &mat_mul_integer::OP,
+    &lp_normalization::OP,
+    &lp_pool::OP,
+    &mat_mul::OP,
     &max::OP,
     &max_pool::OP,
     &max_unpool::OP,
@@ -248,12 +287,15 @@ pub static TABLE: &[&OpDef] = &[
     &mul::OP,
     &multinomial::OP,
     &neg::OP,
+    &non_zero::OP,
     &not::OP,
     &optional::OP,
     &optional_get_element::OP,
     &optional_has_element::OP,
+    &one_hot::OP,
     &or::OP,
     &prelu::OP,
+    &pad::OP,
     &pow::OP,
     &qlinear_conv::OP,
     &qlinear_mat_mul::OP,
@@ -263,6 +305,7 @@ pub static TABLE: &[&OpDef] = &[
     &random_normal_like::OP,
     &random_uniform::OP,
     &random_uniform_like::OP,
+    &range::OP,
     &reciprocal::OP,
     &reduce_l1::OP,
     &reduce_l2::OP,
@@ -281,6 +324,10 @@ pub static TABLE: &[&OpDef] = &[
     &rotary_embedding::OP,
     &round::OP,
     &scan::OP,
+    &reverse_sequence::OP,
+    &round::OP,
+    &scatter_elements::OP,
+    &scatter_nd::OP,
     &selu::OP,
     &sequence_at::OP,
     &sequence_construct::OP,
@@ -295,14 +342,18 @@ pub static TABLE: &[&OpDef] = &[
     &sign::OP,
     &sin::OP,
     &sinh::OP,
+    &size::OP,
+    &slice::OP,
     &softmax::OP,
     &softplus::OP,
     &softsign::OP,
     &split_to_sequence::OP,
+    &split::OP,
     &sqrt::OP,
     &string_concat::OP,
     &string_normalizer::OP,
     &string_split::OP,
+    &squeeze::OP,
     &sub::OP,
     &sum::OP,
     &swiglu::OP,
@@ -312,7 +363,11 @@ pub static TABLE: &[&OpDef] = &[
     &tensor_scatter::OP,
     &tf_idf_vectorizer::OP,
     &thresholded_relu::OP,
+    &tile::OP,
+    &top_k::OP,
+    &transpose::OP,
     &trilu::OP,
+    &unsqueeze::OP,
     &r#where::OP,
     &xor::OP,
     &flex_attention::OP,
@@ -326,5 +381,6 @@ pub static TABLE: &[&OpDef] = &[
 /// Operators that newer opsets no longer have.
 #[rustfmt::skip]
 pub static LEGACY: &[&LegacyOp] = &[
+    &scatter::OP,
     &upsample::OP,
 ];

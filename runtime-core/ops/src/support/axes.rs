@@ -76,6 +76,41 @@ pub(crate) fn upgrade_flattened_axis(draft: &mut Draft<'_>) -> Result<(), OpErro
     Ok(())
 }
 
+/// The place on an axis that a possibly negative index means.
+pub(crate) fn resolve_index(index: i64, size: usize) -> Result<usize, OpError> {
+    let shifted = if index < 0 { index.checked_add(size as i64) } else { Some(index) };
+    shifted
+        .and_then(|index| usize::try_from(index).ok())
+        .filter(|&index| index < size)
+        .ok_or_else(|| OpError::Invalid(format!("index {index} is outside an axis of {size}")))
+}
+
+/// For each place of `indices`, the offset in `data` of the same place but for `axis`, where the
+/// index says which.
+pub(crate) fn element_places(
+    data: &[usize],
+    indices: &Tensor,
+    axis: usize,
+) -> Result<Vec<usize>, OpError> {
+    let misfit = indices.rank() != data.len()
+        || indices.dims().iter().zip(data).enumerate().any(|(at, (a, b))| at != axis && a > b);
+    if misfit {
+        let text = format!(
+            "`indices` of {:?} do not fit `data` of {data:?} at axis {axis}",
+            indices.dims()
+        );
+        return Err(OpError::Invalid(text));
+    }
+    let values = indices.to_i64_vec()?;
+    super::array::positions(indices.dims())
+        .zip(values)
+        .map(|(mut position, index)| {
+            position[axis] = resolve_index(index, data[axis])?;
+            Ok(super::array::offset_of(&position, data))
+        })
+        .collect()
+}
+
 /// The places along an axis in another order or number, for elements of any dtype.
 pub(crate) fn select(tensor: &Tensor, axis: usize, places: &[usize]) -> Result<Tensor, OpError> {
     let mut dims = tensor.dims().to_vec();
