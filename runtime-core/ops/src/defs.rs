@@ -31,9 +31,9 @@ mod causal_conv_with_state;
 mod ceil;
 mod celu;
 mod clip;
-mod concat_from_sequence;
 mod compress;
 mod concat;
+mod concat_from_sequence;
 mod constant;
 mod constant_of_shape;
 mod conv;
@@ -51,10 +51,10 @@ mod elu;
 mod equal;
 mod erf;
 mod exp;
-mod flex_attention;
 mod expand;
 mod eye_like;
 mod flatten;
+mod flex_attention;
 mod floor;
 mod gather;
 mod gather_elements;
@@ -104,10 +104,10 @@ mod multinomial;
 mod neg;
 mod non_zero;
 mod not;
+mod one_hot;
 mod optional;
 mod optional_get_element;
 mod optional_has_element;
-mod one_hot;
 mod or;
 mod pad;
 mod pow;
@@ -162,8 +162,8 @@ mod slice;
 mod softmax;
 mod softplus;
 mod softsign;
-mod split_to_sequence;
 mod split;
+mod split_to_sequence;
 mod sqrt;
 mod string_concat;
 mod string_normalizer;
@@ -217,9 +217,9 @@ pub static TABLE: &[&OpDef] = &[
     &ceil::OP,
     &celu::OP,
     &clip::OP,
-    &concat_from_sequence::OP,
     &compress::OP,
     &concat::OP,
+    &concat_from_sequence::OP,
     &constant::OP,
     &constant_of_shape::OP,
     &conv::OP,
@@ -273,9 +273,6 @@ pub static TABLE: &[&OpDef] = &[
     &lp_pool::OP,
     &mat_mul::OP,
     &mat_mul_integer::OP,
-    &lp_normalization::OP,
-    &lp_pool::OP,
-    &mat_mul::OP,
     &max::OP,
     &max_pool::OP,
     &max_unpool::OP,
@@ -289,10 +286,10 @@ pub static TABLE: &[&OpDef] = &[
     &neg::OP,
     &non_zero::OP,
     &not::OP,
+    &one_hot::OP,
     &optional::OP,
     &optional_get_element::OP,
     &optional_has_element::OP,
-    &one_hot::OP,
     &or::OP,
     &prelu::OP,
     &pad::OP,
@@ -321,11 +318,10 @@ pub static TABLE: &[&OpDef] = &[
     &relu::OP,
     &reshape::OP,
     &resize::OP,
+    &reverse_sequence::OP,
     &rotary_embedding::OP,
     &round::OP,
     &scan::OP,
-    &reverse_sequence::OP,
-    &round::OP,
     &scatter_elements::OP,
     &scatter_nd::OP,
     &selu::OP,
@@ -347,8 +343,8 @@ pub static TABLE: &[&OpDef] = &[
     &softmax::OP,
     &softplus::OP,
     &softsign::OP,
-    &split_to_sequence::OP,
     &split::OP,
+    &split_to_sequence::OP,
     &sqrt::OP,
     &string_concat::OP,
     &string_normalizer::OP,
