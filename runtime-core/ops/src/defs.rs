@@ -165,10 +165,10 @@ mod softsign;
 mod split;
 mod split_to_sequence;
 mod sqrt;
+mod squeeze;
 mod string_concat;
 mod string_normalizer;
 mod string_split;
-mod squeeze;
 mod sub;
 mod sum;
 mod swiglu;
@@ -346,10 +346,10 @@ pub static TABLE: &[&OpDef] = &[
     &split::OP,
     &split_to_sequence::OP,
     &sqrt::OP,
+    &squeeze::OP,
     &string_concat::OP,
     &string_normalizer::OP,
     &string_split::OP,
-    &squeeze::OP,
     &sub::OP,
     &sum::OP,
     &swiglu::OP,
@@ -367,11 +367,11 @@ pub static TABLE: &[&OpDef] = &[
     &r#where::OP,
     &xor::OP,
     &flex_attention::OP,
-    &microsoft_dequantize_linear::OP,
-    &microsoft_quantize_linear::OP,
     &adagrad::OP,
     &adam::OP,
     &momentum::OP,
+    &microsoft_dequantize_linear::OP,
+    &microsoft_quantize_linear::OP,
 ];
 
 /// Operators that newer opsets no longer have.
