@@ -12,6 +12,7 @@ mod activate;
 mod blocked;
 mod epilogue;
 mod matrix;
+mod narrow;
 mod packed;
 mod shapes;
 mod source;

@@ -5,6 +5,8 @@
 //! `s`, that is element `o + t * dilation / s` of the row `t * dilation % s`: neighbouring outputs
 //! read neighbouring elements, whatever the stride. Only the rows that some tap reads are stored.
 
+use std::ops::Range;
+
 /// One spatial axis of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AxisSpec {
@@ -87,6 +89,18 @@ impl Axis {
                 let padded = index * self.stride + remainder;
                 padded.checked_sub(self.pad).filter(|&source| source < self.input)
             })
+        })
+    }
+
+    /// For each stored row the places that are not padding and the input element of the first of
+    /// them; nothing where all is padding.
+    pub(super) fn inner(&self) -> impl Iterator<Item = Option<(usize, Range<usize>)>> {
+        self.remainders.iter().map(move |remainder| {
+            let before = self.pad.saturating_sub(*remainder).div_ceil(self.stride);
+            let first = before * self.stride + remainder - self.pad;
+            let count = self.input.checked_sub(first)?.div_ceil(self.stride);
+            let end = (before + count).min(self.length);
+            (before < end).then_some((first, before..end))
         })
     }
 }

@@ -13,14 +13,14 @@ use crate::gemm::{Activation, Epilogue, activate};
 use crate::pool::Schedule;
 use crate::scratch::with_scratch;
 
-/// Vectors that are computed together, to hide the latency of the additions.
-const TOGETHER: usize = 4;
+/// Most vectors that are computed together, to hide the latency of the additions.
+const TOGETHER: usize = 8;
 
 /// Floats of room for the channels that are computed together.
 const BUDGET: usize = 16 << 10;
 
-/// Floats after a stored channel that the last vectors may touch.
-const SLACK: usize = TOGETHER * remuda_simd::MAX_LANES;
+/// Floats after a stored channel that the last vector may touch.
+const SLACK: usize = remuda_simd::MAX_LANES;
 
 impl Conv {
     /// The slices are long enough.
@@ -161,25 +161,45 @@ impl Line<'_> {
     /// Writes the sums of a whole line, with bias and bounds.
     #[inline(always)]
     fn sum<S: Simd>(&self, simd: S, line: &mut [f32]) {
+        let vectors = line.len().div_ceil(S::LANES);
+        let parts = vectors.div_ceil(TOGETHER);
+        for part in 0..parts {
+            let (first, end) = (part * vectors / parts, (part + 1) * vectors / parts);
+            let start = first * S::LANES;
+            let stop = (end * S::LANES).min(line.len());
+            let line = &mut line[start..stop];
+            match end - first {
+                1 => self.sum_part::<S, 1>(simd, start, line),
+                2 => self.sum_part::<S, 2>(simd, start, line),
+                3 => self.sum_part::<S, 3>(simd, start, line),
+                4 => self.sum_part::<S, 4>(simd, start, line),
+                5 => self.sum_part::<S, 5>(simd, start, line),
+                6 => self.sum_part::<S, 6>(simd, start, line),
+                7 => self.sum_part::<S, 7>(simd, start, line),
+                _ => self.sum_part::<S, TOGETHER>(simd, start, line),
+            }
+        }
+    }
+
+    /// `N` vectors of the line, the last perhaps not whole.
+    #[inline(always)]
+    fn sum_part<S: Simd, const N: usize>(&self, simd: S, start: usize, line: &mut [f32]) {
+        let mut sums = [simd.zero(); N];
+        for (offset, weight) in self.offsets.iter().zip(self.weights) {
+            let weight = simd.splat(*weight);
+            let image = &self.image[offset + start..][..N * S::LANES];
+            for v in 0..N {
+                sums[v] = simd.mul_add(simd.load(&image[v * S::LANES..]), weight, sums[v]);
+            }
+        }
         let [low, high] = self.bounds.map(|bound| simd.splat(bound));
         let (bias, alpha) = (simd.splat(self.bias), simd.splat(self.alpha));
-        for (index, chunk) in line.chunks_mut(TOGETHER * S::LANES).enumerate() {
-            let start = index * TOGETHER * S::LANES;
-            let mut sums = [simd.zero(); TOGETHER];
-            for (offset, weight) in self.offsets.iter().zip(self.weights) {
-                let weight = simd.splat(*weight);
-                let image = &self.image[offset + start..][..TOGETHER * S::LANES];
-                for v in 0..TOGETHER {
-                    sums[v] = simd.mul_add(simd.load(&image[v * S::LANES..]), weight, sums[v]);
-                }
-            }
-            for (sum, chunk) in sums.into_iter().zip(chunk.chunks_mut(S::LANES)) {
-                let sum = simd.min(high, simd.max(low, simd.mul_add(sum, alpha, bias)));
-                if chunk.len() == S::LANES {
-                    simd.store(sum, chunk);
-                } else {
-                    simd.store_partial(sum, chunk);
-                }
+        for (sum, chunk) in sums.into_iter().zip(line.chunks_mut(S::LANES)) {
+            let sum = simd.min(high, simd.max(low, simd.mul_add(sum, alpha, bias)));
+            if chunk.len() == S::LANES {
+                simd.store(sum, chunk);
+            } else {
+                simd.store_partial(sum, chunk);
             }
         }
     }
@@ -198,8 +218,7 @@ impl Channels<'_> {
 #[inline(always)]
 fn write<S: Simd>(simd: S, layout: &Layout, line: &[f32], out: &mut [f32]) {
     let width = layout.axes()[2].output;
-    for (row, out) in out.chunks_exact_mut(width).enumerate() {
-        let from = layout.output_offset(row * width);
+    for (&from, out) in layout.output_rows().iter().zip(out.chunks_exact_mut(width)) {
         copy(simd, &line[from..from + width], out);
     }
 }

@@ -11,6 +11,20 @@ use crate::pool::Schedule;
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     axes: [Axis; AXES],
+    /// What is stored that is not padding.
+    segments: Vec<Segment>,
+    /// Where the window of the first output of each row begins in a stored channel.
+    output_rows: Vec<usize>,
+}
+
+/// Elements of an input row that are neighbours in the stored form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Segment {
+    /// The first one in the input channel; the next ones are a stride apart.
+    from: usize,
+    /// The first one in the stored channel.
+    to: usize,
+    count: usize,
 }
 
 impl Layout {
@@ -23,7 +37,12 @@ impl Layout {
         size(|axis| axis.input)?;
         size(|axis| axis.output)?;
         size(|axis| axis.taps.len())?;
-        Some(Self { axes })
+        let [depth, height, width] = &axes;
+        let outputs = (0..depth.output).flat_map(|d| (0..height.output).map(move |h| (d, h)));
+        let output_rows =
+            outputs.map(|(d, h)| (d * height.stored() + h) * width.stored()).collect();
+        let segments = segments(&axes);
+        Some(Self { axes, segments, output_rows })
     }
 
     pub(super) fn axes(&self) -> &[Axis; AXES] {
@@ -81,10 +100,13 @@ impl Layout {
 
     /// Where the window of an output begins in a stored channel.
     pub(super) fn output_offset(&self, output: usize) -> usize {
-        let [_, height, width] = &self.axes;
-        let (row, w) = (output / width.output, output % width.output);
-        let (d, h) = (row / height.output, row % height.output);
-        (d * height.stored() + h) * width.stored() + w
+        let width = self.axes[2].output;
+        self.output_rows[output / width] + output % width
+    }
+
+    /// Where the windows of each row of outputs begin in a stored channel.
+    pub(super) fn output_rows(&self) -> &[usize] {
+        &self.output_rows
     }
 
     /// Writes channels of `input` to `out` in their stored form, as many as `out` holds.
@@ -132,17 +154,49 @@ impl Layout {
         out: &mut [T],
         copy: impl Fn(&[T], &mut [T]) + Copy,
     ) {
-        let [depth, height, width] = &self.axes;
-        let mut rows = out.chunks_exact_mut(width.stored().max(1));
-        for d in depth.sources() {
-            for (h, out) in height.sources().zip(&mut rows) {
-                if let Some((d, h)) = d.zip(h) {
-                    let start = (d * height.input + h) * width.input;
-                    place_row(width, &input[start..start + width.input], out, copy);
+        let stride = self.axes[2].stride;
+        for &Segment { from, to, count } in &self.segments {
+            let (input, out) = (&input[from..], &mut out[to..to + count]);
+            match stride {
+                1 => copy(&input[..count], out),
+                2 => {
+                    let (pairs, last) = input.as_chunks::<2>();
+                    for (out, pair) in out.iter_mut().zip(pairs) {
+                        *out = pair[0];
+                    }
+                    if let Some(out) = out.get_mut(pairs.len()) {
+                        *out = last[0];
+                    }
+                }
+                _ => {
+                    for (out, value) in out.iter_mut().zip(input.iter().step_by(stride)) {
+                        *out = *value;
+                    }
                 }
             }
         }
     }
+}
+
+/// All segments of a channel.
+fn segments([depth, height, width]: &[Axis; AXES]) -> Vec<Segment> {
+    let mut segments = Vec::new();
+    for (d_to, d) in depth.sources().enumerate() {
+        for (h_to, h) in height.sources().enumerate() {
+            let Some((d, h)) = d.zip(h) else { continue };
+            let from = (d * height.input + h) * width.input;
+            let to = (d_to * height.stored() + h_to) * width.stored();
+            for (slot, range) in width.inner().enumerate() {
+                let Some((first, places)) = range else { continue };
+                segments.push(Segment {
+                    from: from + first,
+                    to: to + slot * width.length + places.start,
+                    count: places.len(),
+                });
+            }
+        }
+    }
+    segments
 }
 
 /// Writes all channels that `out` holds.
@@ -161,36 +215,6 @@ impl Kernel for Arrange<'_> {
         for (channel, out) in self.out.chunks_exact_mut(stored).enumerate() {
             let input = &self.input[channel * plain..][..plain];
             self.layout.arrange_channel(simd, input, out);
-        }
-    }
-}
-
-/// Writes the elements of one row that are not padding.
-#[inline(always)]
-fn place_row<T: Copy>(axis: &Axis, input: &[T], out: &mut [T], copy: impl Fn(&[T], &mut [T])) {
-    for (remainder, out) in axis.remainders.iter().zip(out.chunks_exact_mut(axis.length.max(1))) {
-        // Places of this row that lie before the input, and the input's element at the next one.
-        let before = axis.pad.saturating_sub(*remainder).div_ceil(axis.stride).min(out.len());
-        let first = (before * axis.stride + remainder).saturating_sub(axis.pad);
-        let Some(input) = input.get(first..).filter(|input| !input.is_empty()) else { continue };
-        let count = input.len().div_ceil(axis.stride).min(out.len() - before);
-        let out = &mut out[before..before + count];
-        match axis.stride {
-            1 => copy(&input[..count], out),
-            2 => {
-                let (pairs, last) = input.as_chunks::<2>();
-                for (out, pair) in out.iter_mut().zip(pairs) {
-                    *out = pair[0];
-                }
-                if let Some(out) = out.get_mut(pairs.len()) {
-                    *out = last[0];
-                }
-            }
-            stride => {
-                for (out, value) in out.iter_mut().zip(input.iter().step_by(stride)) {
-                    *out = *value;
-                }
-            }
         }
     }
 }

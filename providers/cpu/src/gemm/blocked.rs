@@ -11,6 +11,7 @@ use remuda_simd::Isa;
 use super::activate::activate;
 use super::epilogue::Epilogue;
 use super::matrix::Matrix;
+use super::narrow::{self, Dots};
 use super::shapes::Shapes;
 use super::source::{PanelSource, STRIP};
 use super::tile::{Finish, Tile, finish_row};
@@ -263,7 +264,12 @@ impl Slab<'_> {
         });
     }
 
-    unsafe fn run_groups(&self, left: Left, strips: Range<usize>) {
+    unsafe fn run_groups(&self, left: Left, mut strips: Range<usize>) {
+        if self.ends_narrow(left, &strips) {
+            strips.end -= 1;
+            // SAFETY: passed on.
+            unsafe { self.run_narrow(left, strips.end) };
+        }
         let most = self.shapes.strips(self.rows.len().min(self.shapes.rows));
         let groups = |strips: Range<usize>| {
             let end = strips.end;
@@ -294,6 +300,60 @@ impl Slab<'_> {
                 }
                 // SAFETY: passed on.
                 groups(rest).for_each(|group| unsafe { self.pack_group(matrix, left, group) });
+            }
+        }
+    }
+
+    /// Whether the last strip is better computed as dot products.
+    fn ends_narrow(&self, left: Left, strips: &Range<usize>) -> bool {
+        let columns = self.job.columns % STRIP;
+        strips.end * STRIP > self.job.columns
+            && (1..=narrow::COLUMNS).contains(&columns)
+            && left.step == 1
+            && self.rows.len() >= narrow::ROWS
+    }
+
+    /// The last strip as dot products of rows and columns.
+    unsafe fn run_narrow(&self, left: Left, strip: usize) {
+        let (depth, column) = (self.depth.len(), strip * STRIP);
+        let columns = self.job.columns - column;
+        with_scratch((STRIP + columns) * depth, |scratch| {
+            let (packed, transposed) = scratch.split_at_mut(STRIP * depth);
+            self.write_strip(strip, packed);
+            for (k, values) in packed.as_chunks::<STRIP>().0.iter().enumerate() {
+                for c in 0..columns {
+                    transposed[c * depth + k] = values[c];
+                }
+            }
+            for row in self.rows.clone().step_by(narrow::ROWS) {
+                let rows = narrow::ROWS.min(self.rows.end - row);
+                let lhs = left.first.wrapping_add((row - self.rows.start) * left.row);
+                let dots = Dots { lhs, lhs_row: left.row, depth, columns: transposed };
+                let mut sums = [[0.0; narrow::COLUMNS]; narrow::ROWS];
+                // SAFETY: these rows lie within the left-hand side.
+                unsafe { narrow::multiply(self.job.isa, &dots, rows, &mut sums) };
+                let tile = self.tile([row, column], columns);
+                for (r, sums) in sums.iter().take(rows).enumerate() {
+                    // SAFETY: the row and its columns belong to this unit.
+                    unsafe { finish_row(&tile, r, &sums[..columns]) };
+                }
+                if self.depth.end == self.job.depth {
+                    // SAFETY: the rows were just written and belong to this unit.
+                    unsafe { self.activate_tile(&tile, rows, [row, column]) };
+                }
+            }
+        });
+    }
+
+    /// Writes the part of one strip that this block of the depth needs.
+    fn write_strip(&self, strip: usize, out: &mut [f32]) {
+        let (start, rows) = (self.item.rhs, self.depth.clone());
+        match &self.job.rhs {
+            Rhs::Source(source) => source.pack(start, rows, strip..strip + 1, out),
+            Rhs::Matrix(matrix) => matrix.pack(start, rows, strip..strip + 1, out),
+            Rhs::Packed(packed) => {
+                let first = (strip * packed.rows() + rows.start) * STRIP;
+                out.copy_from_slice(&packed.floats()[first..first + out.len()]);
             }
         }
     }

@@ -84,7 +84,7 @@ impl<const R: usize, const S: usize> Kernel for TileKernel<'_, R, S> {
         }
         let sums = multiply::<I, R, S>(simd, tile);
         if tile.columns == S * STRIP {
-            finish_whole(simd, tile, &sums);
+            finish_whole::<I, R, S>(simd, tile, sums);
         } else {
             finish_ragged(simd, tile, &sums);
         }
@@ -136,50 +136,68 @@ fn multiply<I: Simd, const R: usize, const S: usize>(simd: I, tile: &Tile) -> Su
     sums
 }
 
-/// Finishes a tile all of whose columns exist, without leaving the registers.
+/// Finishes a tile all of whose columns exist, without leaving the registers: step after step, each
+/// for all of them.
 #[inline(always)]
 fn finish_whole<I: Simd, const R: usize, const S: usize>(
     simd: I,
     tile: &Tile,
-    sums: &Sums<I::F32, R, S>,
+    mut sums: Sums<I::F32, R, S>,
+) {
+    let finish = &tile.finish;
+    if finish.alpha != 1.0 {
+        let alpha = simd.splat(finish.alpha);
+        each::<I, R, S>(&mut sums, |sum, _, _| simd.mul(sum, alpha));
+    }
+    if finish.beta != 0.0 {
+        let beta = simd.splat(finish.beta);
+        each::<I, R, S>(&mut sums, |sum, r, column| {
+            let before = load(simd, tile.out.wrapping_add(r * tile.out_row + column));
+            simd.mul_add(beta, before, sum)
+        });
+    }
+    if !finish.column_bias.is_null() {
+        each::<I, R, S>(&mut sums, |sum, _, column| {
+            simd.add(sum, load(simd, finish.column_bias.wrapping_add(column)))
+        });
+    }
+    if !finish.row_bias.is_null() {
+        each::<I, R, S>(&mut sums, |sum, r, _| {
+            // SAFETY: row `r` of the bias, as promised to `TileKernel::new`.
+            simd.add(sum, simd.splat(unsafe { *finish.row_bias.wrapping_add(r) }))
+        });
+    }
+    if !finish.residual.is_null() {
+        each::<I, R, S>(&mut sums, |sum, r, column| {
+            simd.add(sum, load(simd, finish.residual.wrapping_add(r * tile.out_row + column)))
+        });
+    }
+    if let Some([low, high]) = finish.bounds {
+        let (low, high) = (simd.splat(low), simd.splat(high));
+        // In this order of operands a NaN stays one.
+        each::<I, R, S>(&mut sums, |sum, _, _| simd.min(high, simd.max(low, sum)));
+    }
+    each::<I, R, S>(&mut sums, |sum, r, column| {
+        let out = tile.out.wrapping_add(r * tile.out_row + column);
+        // SAFETY: within the output, as promised to `TileKernel::new`.
+        simd.store(sum, unsafe { std::slice::from_raw_parts_mut(out, I::LANES) });
+        sum
+    });
+}
+
+/// Replaces every vector of sums; `step` is given its row and first column too.
+#[inline(always)]
+fn each<I: Simd, const R: usize, const S: usize>(
+    sums: &mut Sums<I::F32, R, S>,
+    step: impl Fn(I::F32, usize, usize) -> I::F32,
 ) {
     for r in 0..R {
         for s in 0..S {
             for v in 0..STRIP / I::LANES {
-                let column = s * STRIP + v * I::LANES;
-                let value = finish_vector(simd, tile, sums[r][s][v], [r, column]);
-                let out = tile.out.wrapping_add(r * tile.out_row + column);
-                // SAFETY: within the output, as promised to `TileKernel::new`.
-                simd.store(value, unsafe { std::slice::from_raw_parts_mut(out, I::LANES) });
+                sums[r][s][v] = step(sums[r][s][v], r, s * STRIP + v * I::LANES);
             }
         }
     }
-}
-
-#[inline(always)]
-fn finish_vector<I: Simd>(simd: I, tile: &Tile, sum: I::F32, [r, column]: [usize; 2]) -> I::F32 {
-    let finish = &tile.finish;
-    let offset = r * tile.out_row + column;
-    let mut value = simd.mul(sum, simd.splat(finish.alpha));
-    if finish.beta != 0.0 {
-        let before = load(simd, tile.out.wrapping_add(offset));
-        value = simd.mul_add(simd.splat(finish.beta), before, value);
-    }
-    if !finish.column_bias.is_null() {
-        value = simd.add(value, load(simd, finish.column_bias.wrapping_add(column)));
-    }
-    if !finish.row_bias.is_null() {
-        // SAFETY: row `r` of the bias, as promised to `TileKernel::new`.
-        value = simd.add(value, simd.splat(unsafe { *finish.row_bias.wrapping_add(r) }));
-    }
-    if !finish.residual.is_null() {
-        value = simd.add(value, load(simd, finish.residual.wrapping_add(offset)));
-    }
-    if let Some([low, high]) = finish.bounds {
-        // In this order of operands a NaN stays one.
-        value = simd.min(simd.splat(high), simd.max(simd.splat(low), value));
-    }
-    value
 }
 
 /// Finishes a tile whose last columns do not exist, in a buffer that has them.
