@@ -16,6 +16,7 @@ import math
 import os
 import platform
 import re
+import shlex
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -185,7 +186,7 @@ def section(rows: list[Row], options: argparse.Namespace) -> str:
         f"ONNX Runtime {version('onnxruntime')}, Python {platform.python_version()}. "
         "Medians of interleaved runs; memory is the peak over the interpreter's own.",
         "",
-        f"    {' '.join(['python', 'tests/bench/bench_vs_onnxruntime.py', *sys.argv[1:]])}",
+        f"    python tests/bench/bench_vs_onnxruntime.py {shlex.join(sys.argv[1:])}",
         "",
         "| network | threads | Remuda ms | ONNX Runtime ms | time | Remuda MB | ONNX Runtime MB | memory |",
         "| :-- | --: | --: | --: | --: | --: | --: | --: |",
