@@ -158,3 +158,111 @@ fn reasons(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::verify;
+    use crate::error::PlanError;
+    use crate::ids::ProviderId;
+    use crate::options::Options;
+    use crate::permit::Permits;
+    use crate::plan::Plan;
+    use crate::planner::Planner;
+    use crate::problem::{Answer, Cost, Node, Problem, Provider, Tensor};
+
+    /// The cross diamond: a1 and b1 feed both a2 and b2; a's are pinned to A, b's to B.
+    fn cross_diamond() -> (Problem, Options, Plan) {
+        let mut problem = Problem::default();
+        for (name, memory) in [("A", 1), ("B", 0)] {
+            let launch = Cost::measured(5.0);
+            let name = name.into();
+            problem.add_provider(Provider { name, memory, launch, ..Default::default() });
+        }
+        problem.home = ProviderId(1);
+        problem.link_both(ProviderId(0), ProviderId(1), Cost::measured(10.0), 1.0);
+        let row = vec![Answer::yes(Cost::measured(9.0)); 2];
+        let nodes = ["a1", "a2", "b1", "b2"].map(|name| {
+            let answers = vec![row.clone()];
+            problem.add_node(Node { name: name.into(), answers, ..Default::default() })
+        });
+        for (at, to) in [(0, [1, 3]), (2, [3, 1])] {
+            problem.add_tensor(Tensor {
+                name: format!("t{at}"),
+                producer: Some(nodes[at]),
+                consumers: to.map(|to| nodes[to]).to_vec(),
+                bytes: vec![8],
+                ..Default::default()
+            });
+        }
+        let pins = nodes.iter().zip([0, 0, 1, 1]).map(|(&n, p)| (n, ProviderId(p))).collect();
+        let options = Options { pins, ..Options::default() };
+        let plan = Planner::new(problem.clone(), options.clone()).unwrap().plan(None).unwrap();
+        (problem, options, plan)
+    }
+
+    /// The rule that `change` breaks.
+    fn broken(change: impl Fn(&mut Plan)) -> &'static str {
+        let (problem, options, mut plan) = cross_diamond();
+        let permits = Permits::new(&problem, &options).unwrap();
+        assert_eq!(verify(&problem, &permits, &plan), Ok(()));
+        change(&mut plan);
+        match verify(&problem, &permits, &plan) {
+            Err(PlanError::Broken { rule, .. }) => rule,
+            other => panic!("not noticed: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn parts_that_wait_for_each_other_are_noticed() {
+        let rule = broken(|plan| {
+            let class = &mut plan.classes[0];
+            let provider = class.parts[0].provider;
+            let late = class.parts.remove(2);
+            assert_eq!(late.provider, provider);
+            class.parts[0].nodes.extend(late.nodes);
+            for placement in &mut class.placements {
+                placement.part = u32::from(placement.provider != provider);
+            }
+        });
+        assert_eq!(rule, "no part waits for a later one");
+    }
+
+    #[test]
+    fn every_other_rule_is_checked_too() {
+        let class = |plan: &mut Plan| plan.classes[0].clone();
+        assert_eq!(
+            broken(|plan| {
+                let node = class(plan).parts[0].nodes[0];
+                plan.classes[0].parts[0].nodes.push(node);
+            }),
+            "each node is in one part"
+        );
+        assert_eq!(broken(|plan| plan.classes[0].transfers.clear()), "what is read has arrived");
+        assert_eq!(
+            broken(|plan| {
+                let copy = class(plan).transfers[0].clone();
+                plan.classes[0].transfers.push(copy);
+            }),
+            "one copy per tensor and memory"
+        );
+        assert_eq!(
+            broken(|plan| drop(plan.classes[0].placements[1].reasons.pop())),
+            "every other provider has a reason"
+        );
+        assert_eq!(broken(|plan| plan.providers[0].budget_bytes = Some(1)), "budgets are kept");
+        assert_eq!(broken(|plan| drop(plan.nodes.pop())), "it has the problem's shape");
+        assert_eq!(
+            broken(|plan| {
+                let class = &mut plan.classes[0];
+                let other = |id: ProviderId| ProviderId(1 - id.0);
+                for part in &mut class.parts {
+                    part.provider = other(part.provider);
+                }
+                for placement in &mut class.placements {
+                    placement.provider = other(placement.provider);
+                }
+            }),
+            "pins hold"
+        );
+    }
+}

@@ -418,10 +418,10 @@ fn run(cases: std::ops::Range<u64>, exhaustive: bool) {
 
 #[test]
 fn plans_are_within_half_a_per_cent_of_brute_force() {
-    run(0..500, true);
+    run(0..10_000, true);
 }
 
 #[test]
 fn so_are_plans_without_exhaustive_search() {
-    run(0..500, false);
+    run(0..10_000, false);
 }

@@ -124,6 +124,15 @@ fn streams_get_independent_pieces_under_one_launch() {
 }
 
 #[test]
+fn the_part_with_the_most_work_behind_it_goes_first() {
+    let mut problem = pair();
+    let light = node(&mut problem, "light", &[10.0, 90_000.0]);
+    let heavy = node(&mut problem, "heavy", &[NEVER, 9_000.0]);
+    let plan = plan(&problem);
+    assert_eq!((part(&plan, heavy), part(&plan, light)), (0, 1));
+}
+
+#[test]
 fn the_priority_policy_takes_the_first_provider_that_can() {
     let mut problem = pair();
     let slow = node(&mut problem, "slow", &[9_000.0, 1.0]);

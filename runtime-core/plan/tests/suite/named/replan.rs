@@ -58,7 +58,7 @@ fn a_refusal_by_the_last_provider_is_an_error_and_changes_nothing() {
 #[test]
 fn a_stored_plan_comes_back_and_an_edited_one_does_not() {
     let (problem, nodes) = row(4);
-    let planner = Planner::new(problem.clone(), Options::default()).unwrap();
+    let planner = Planner::new(problem, Options::default()).unwrap();
     let plan = planner.plan(None).unwrap();
     let text = plan.to_json();
     let stored = Plan::from_json(&text).unwrap();
@@ -66,7 +66,7 @@ fn a_stored_plan_comes_back_and_an_edited_one_does_not() {
     let edited = text.replacen("\"runs\":1", "\"runs\":2", 1);
     assert!(matches!(Plan::from_json(&edited), Err(ReadError::Changed { .. })));
     // A plan that lies about a node is not trusted, even with a matching id.
-    let mut forged = plan.clone();
+    let mut forged = plan;
     forged.classes[0].placements[nodes[0].index()].provider = CPU;
     forged.id = forged.content_id();
     assert_eq!(planner.plan(Some(&forged)).unwrap().to_json(), text);
