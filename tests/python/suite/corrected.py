@@ -8,13 +8,13 @@ from __future__ import annotations
 
 QK_MODES = (
     "`qk_matmul_output_mode` 1 and 2 changed places, and `softcap` moved before the mask, without "
-    "a new opset (Attention, onnx 1.20 and later)"
+    "a new opset (Attention in onnx 1.23)"
 )
 WRAPPED_SUM = (
-    "the expected int8 result wrapped around; later releases expect saturation (QLinearMatMul)"
+    "the expected int8 result wrapped around; onnx 1.23 expects saturation (QLinearMatMul)"
 )
 ZERO_NORM = (
-    "a slice of norm zero was expected to become NaN; later releases expect zero (LpNormalization)"
+    "a slice of norm zero was expected to become NaN; onnx 1.23 expects zero (LpNormalization)"
 )
 
 _QK_CASES = [
