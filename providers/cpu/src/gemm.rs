@@ -10,7 +10,9 @@
 
 mod activate;
 mod blocked;
+mod double;
 mod epilogue;
+mod half;
 mod matrix;
 mod narrow;
 mod packed;
@@ -25,9 +27,11 @@ use crate::pool::Shared;
 
 pub(crate) use activate::activate;
 pub use blocked::Offsets;
+pub use double::multiply_f64;
 pub use epilogue::{Activation, Epilogue, Residual};
+pub use half::{HalfFloat, PackedHalf};
 pub use matrix::Matrix;
-pub use packed::{HalfFloat, PackedB};
+pub use packed::PackedB;
 pub use source::{PanelSource, STRIP};
 
 use blocked::Job;

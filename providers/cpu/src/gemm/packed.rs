@@ -1,10 +1,5 @@
 //! Weights packed once, when a model is compiled, and read by every run and thread.
 
-use std::ops::Range;
-
-use half::{bf16, f16};
-
-use super::matrix::Matrix;
 use super::source::{PanelSource, STRIP};
 use crate::scratch::AlignedFloats;
 
@@ -48,47 +43,5 @@ impl PackedB {
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         size_of_val(self.floats())
-    }
-}
-
-/// A 16-bit float that converts to f32 exactly.
-pub trait HalfFloat: Copy + Send + Sync + Default {
-    /// The f32 of the same value.
-    fn widen(self) -> f32;
-}
-
-impl HalfFloat for f16 {
-    fn widen(self) -> f32 {
-        self.to_f32()
-    }
-}
-
-impl HalfFloat for bf16 {
-    fn widen(self) -> f32 {
-        self.to_f32()
-    }
-}
-
-impl<T: HalfFloat> PanelSource for Matrix<'_, T> {
-    fn rows(&self) -> usize {
-        self.rows
-    }
-
-    fn columns(&self) -> usize {
-        self.columns
-    }
-
-    fn pack(&self, start: usize, rows: Range<usize>, strips: Range<usize>, out: &mut [f32]) {
-        let mut out = out.iter_mut();
-        for strip in strips {
-            let first = strip * STRIP;
-            for row in rows.clone() {
-                let start = start + row * self.row_stride;
-                for (column, value) in (first..first + STRIP).zip(&mut out) {
-                    let index = start + column * self.column_stride;
-                    *value = if column < self.columns { self.data[index].widen() } else { 0.0 };
-                }
-            }
-        }
     }
 }

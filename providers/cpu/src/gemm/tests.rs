@@ -1,6 +1,7 @@
 //! Every path against a plain loop in f64.
 
 mod batches;
+mod others;
 mod products;
 
 use remuda_simd::Isa;
