@@ -11,6 +11,7 @@ mod add;
 mod and;
 mod arg_max;
 mod arg_min;
+mod array_feature_extractor;
 mod asin;
 mod asinh;
 mod atan;
@@ -19,6 +20,7 @@ mod attention;
 mod average_pool;
 mod batch_normalization;
 mod bernoulli;
+mod binarizer;
 mod bit_cast;
 mod bit_shift;
 mod bitwise_and;
@@ -27,6 +29,7 @@ mod bitwise_or;
 mod bitwise_xor;
 mod cast;
 mod cast_like;
+mod category_mapper;
 mod causal_conv_with_state;
 mod ceil;
 mod celu;
@@ -54,6 +57,7 @@ mod exp;
 mod expand;
 mod eye_like;
 mod flatten;
+mod feature_vectorizer;
 mod flex_attention;
 mod floor;
 mod gather;
@@ -72,14 +76,18 @@ mod hard_swish;
 mod hardmax;
 mod identity;
 mod r#if;
+mod imputer;
 mod instance_normalization;
 mod is_inf;
 mod is_nan;
+mod label_encoder;
 mod layer_normalization;
 mod leaky_relu;
 mod less;
 mod less_or_equal;
 mod linear_attention;
+mod linear_classifier;
+mod linear_regressor;
 mod log;
 mod log_softmax;
 mod r#loop;
@@ -105,6 +113,9 @@ mod neg;
 mod non_zero;
 mod not;
 mod one_hot;
+mod normalizer;
+mod not;
+mod one_hot_encoder;
 mod optional;
 mod optional_get_element;
 mod optional_has_element;
@@ -139,6 +150,7 @@ mod reverse_sequence;
 mod rms_normalization;
 mod rotary_embedding;
 mod round;
+mod scaler;
 mod scan;
 mod scatter;
 mod scatter_elements;
@@ -171,6 +183,8 @@ mod string_normalizer;
 mod string_split;
 mod sub;
 mod sum;
+mod svm_classifier;
+mod svm_regressor;
 mod swiglu;
 mod swish;
 mod tan;
@@ -181,6 +195,9 @@ mod thresholded_relu;
 mod tile;
 mod top_k;
 mod transpose;
+mod tree_ensemble;
+mod tree_ensemble_classifier;
+mod tree_ensemble_regressor;
 mod trilu;
 mod unsqueeze;
 mod upsample;
@@ -366,6 +383,22 @@ pub static TABLE: &[&OpDef] = &[
     &unsqueeze::OP,
     &r#where::OP,
     &xor::OP,
+    &array_feature_extractor::OP,
+    &binarizer::OP,
+    &category_mapper::OP,
+    &feature_vectorizer::OP,
+    &imputer::OP,
+    &label_encoder::OP,
+    &linear_classifier::OP,
+    &linear_regressor::OP,
+    &normalizer::OP,
+    &one_hot_encoder::OP,
+    &svm_classifier::OP,
+    &svm_regressor::OP,
+    &scaler::OP,
+    &tree_ensemble::OP,
+    &tree_ensemble_classifier::OP,
+    &tree_ensemble_regressor::OP,
     &flex_attention::OP,
     &adagrad::OP,
     &adam::OP,

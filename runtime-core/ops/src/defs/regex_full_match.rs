@@ -1,6 +1,6 @@
 //! `RegexFullMatch`: which texts a regular expression in the syntax of RE2 matches from end to end.
 
-use regex::RegexBuilder;
+use regex::{Regex, RegexBuilder};
 use remuda_ir::{
     AttrDef, AttrKind, InputDef, KernelCtx, OpDef, OpError, OutputDef, Tolerance, Traits, Types,
     Val,
@@ -30,12 +30,19 @@ fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
     let pattern = ctx.attrs().text("pattern")?;
     let pattern = pattern.ok_or_else(|| OpError::invalid("attribute `pattern` is missing"))?;
     let own = re2::translate(pattern)?;
-    let regex = RegexBuilder::new(&format!(r"\A(?:{own})\z")).octal(true).build();
-    let regex = regex.map_err(|error| {
-        let reason = error.to_string();
-        let reason = reason.lines().last().unwrap_or_default();
-        OpError::Invalid(format!("attribute `pattern` of `{pattern}`: {reason}"))
-    })?;
+    // Alone first: the group around it must not complete a broken pattern.
+    compile(&own).map_err(|reason| broken(pattern, &reason))?;
+    let regex = compile(&format!(r"\A(?:{own})\z")).map_err(|reason| broken(pattern, &reason))?;
     let answers = x.texts().into_iter().map(|text| regex.is_match(text)).collect();
     Ok(vec![Tensor::from_vec::<bool>(x.dims(), answers)?.into()])
+}
+
+fn compile(pattern: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(pattern).octal(true).build()
+}
+
+fn broken(pattern: &str, reason: &regex::Error) -> OpError {
+    let reason = reason.to_string();
+    let reason = reason.lines().last().unwrap_or_default();
+    OpError::Invalid(format!("attribute `pattern` of `{pattern}`: {reason}"))
 }

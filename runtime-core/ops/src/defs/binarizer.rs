@@ -1,0 +1,33 @@
+//! `Binarizer`: 1 for elements above `threshold`, 0 for others.
+
+use remuda_ir::{
+    AttrDef, AttrKind, InputDef, KernelCtx, OpDef, OpError, OutputDef, Tolerance, Traits, Val,
+};
+use remuda_tensor::{Element, dispatch_numeric};
+
+use crate::support::elementwise::{map_with, same_as_first};
+use crate::support::ml::FEATURES;
+use crate::support::unsupported_dtype;
+
+pub(crate) static OP: OpDef = OpDef {
+    domain: "ai.onnx.ml",
+    name: "Binarizer",
+    since: 1,
+    upgrades: &[],
+    inputs: &[InputDef::new("x", FEATURES)],
+    outputs: &[OutputDef::new("y")],
+    attrs: &[AttrDef::new("threshold", AttrKind::Float)],
+    traits: Traits::ELEMENTWISE,
+    tolerance: Tolerance::Exact,
+    infer: same_as_first,
+    reference,
+    cases: include_str!("binarizer.cases"),
+};
+
+fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
+    let threshold = f64::from(ctx.attrs().float_or("threshold", 0.0)?);
+    let x = ctx.tensor(0)?;
+    dispatch_numeric!(x.dtype(), T => {
+        map_with::<T>(x, |x| T::from_f64(f64::from(u8::from(x.to_f64() > threshold))))
+    }, else Err(unsupported_dtype(x.dtype())))
+}
