@@ -27,13 +27,16 @@ mod bitwise_and;
 mod bitwise_not;
 mod bitwise_or;
 mod bitwise_xor;
+mod blackman_window;
 mod cast;
 mod cast_like;
 mod category_mapper;
 mod causal_conv_with_state;
 mod ceil;
 mod celu;
+mod center_crop_pad;
 mod clip;
+mod col2_im;
 mod compress;
 mod concat;
 mod concat_from_sequence;
@@ -46,7 +49,9 @@ mod cos;
 mod cosh;
 mod cum_prod;
 mod cum_sum;
+mod depth_to_space;
 mod dequantize_linear;
+mod dft;
 mod div;
 mod dropout;
 mod dynamic_quantize_linear;
@@ -71,6 +76,9 @@ mod global_max_pool;
 mod greater;
 mod greater_or_equal;
 mod group_normalization;
+mod gru;
+mod hamming_window;
+mod hann_window;
 mod hard_sigmoid;
 mod hard_swish;
 mod hardmax;
@@ -94,6 +102,7 @@ mod r#loop;
 mod lp_normalization;
 mod lp_pool;
 mod lrn;
+mod lstm;
 mod mat_mul;
 mod mat_mul_integer;
 mod max;
@@ -101,6 +110,7 @@ mod max_pool;
 mod max_unpool;
 mod mean;
 mod mean_variance_normalization;
+mod mel_weight_matrix;
 mod microsoft_dequantize_linear;
 mod microsoft_quantize_linear;
 mod min;
@@ -110,6 +120,7 @@ mod momentum;
 mod mul;
 mod multinomial;
 mod neg;
+mod negative_log_likelihood_loss;
 mod non_zero;
 mod normalizer;
 mod not;
@@ -147,6 +158,7 @@ mod reshape;
 mod resize;
 mod reverse_sequence;
 mod rms_normalization;
+mod rnn;
 mod rotary_embedding;
 mod round;
 mod scaler;
@@ -171,12 +183,15 @@ mod sinh;
 mod size;
 mod slice;
 mod softmax;
+mod softmax_cross_entropy_loss;
 mod softplus;
 mod softsign;
+mod space_to_depth;
 mod split;
 mod split_to_sequence;
 mod sqrt;
 mod squeeze;
+mod stft;
 mod string_concat;
 mod string_normalizer;
 mod string_split;
@@ -227,12 +242,15 @@ pub static TABLE: &[&OpDef] = &[
     &bitwise_not::OP,
     &bitwise_or::OP,
     &bitwise_xor::OP,
+    &blackman_window::OP,
     &cast::OP,
     &cast_like::OP,
     &causal_conv_with_state::OP,
     &ceil::OP,
     &celu::OP,
+    &center_crop_pad::OP,
     &clip::OP,
+    &col2_im::OP,
     &compress::OP,
     &concat::OP,
     &concat_from_sequence::OP,
@@ -245,6 +263,8 @@ pub static TABLE: &[&OpDef] = &[
     &cosh::OP,
     &cum_prod::OP,
     &cum_sum::OP,
+    &dft::OP,
+    &depth_to_space::OP,
     &dequantize_linear::OP,
     &div::OP,
     &dropout::OP,
@@ -257,6 +277,7 @@ pub static TABLE: &[&OpDef] = &[
     &eye_like::OP,
     &flatten::OP,
     &floor::OP,
+    &gru::OP,
     &gather::OP,
     &gather_elements::OP,
     &gather_nd::OP,
@@ -268,6 +289,8 @@ pub static TABLE: &[&OpDef] = &[
     &greater::OP,
     &greater_or_equal::OP,
     &group_normalization::OP,
+    &hamming_window::OP,
+    &hann_window::OP,
     &hard_sigmoid::OP,
     &hard_swish::OP,
     &hardmax::OP,
@@ -277,6 +300,7 @@ pub static TABLE: &[&OpDef] = &[
     &is_inf::OP,
     &is_nan::OP,
     &lrn::OP,
+    &lstm::OP,
     &layer_normalization::OP,
     &leaky_relu::OP,
     &less::OP,
@@ -294,12 +318,14 @@ pub static TABLE: &[&OpDef] = &[
     &max_unpool::OP,
     &mean::OP,
     &mean_variance_normalization::OP,
+    &mel_weight_matrix::OP,
     &min::OP,
     &mish::OP,
     &modulo::OP,
     &mul::OP,
     &multinomial::OP,
     &neg::OP,
+    &negative_log_likelihood_loss::OP,
     &non_zero::OP,
     &not::OP,
     &one_hot::OP,
@@ -314,6 +340,7 @@ pub static TABLE: &[&OpDef] = &[
     &qlinear_mat_mul::OP,
     &quantize_linear::OP,
     &rms_normalization::OP,
+    &rnn::OP,
     &random_normal::OP,
     &random_normal_like::OP,
     &random_uniform::OP,
@@ -337,6 +364,7 @@ pub static TABLE: &[&OpDef] = &[
     &reverse_sequence::OP,
     &rotary_embedding::OP,
     &round::OP,
+    &stft::OP,
     &scan::OP,
     &scatter_elements::OP,
     &scatter_nd::OP,
@@ -357,8 +385,10 @@ pub static TABLE: &[&OpDef] = &[
     &size::OP,
     &slice::OP,
     &softmax::OP,
+    &softmax_cross_entropy_loss::OP,
     &softplus::OP,
     &softsign::OP,
+    &space_to_depth::OP,
     &split::OP,
     &split_to_sequence::OP,
     &sqrt::OP,
