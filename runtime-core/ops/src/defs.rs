@@ -21,6 +21,7 @@ mod average_pool;
 mod batch_normalization;
 mod bernoulli;
 mod binarizer;
+mod bias_gelu;
 mod bit_cast;
 mod bit_shift;
 mod bitwise_and;
@@ -55,16 +56,20 @@ mod dft;
 mod div;
 mod dropout;
 mod dynamic_quantize_linear;
+mod dynamic_quantize_mat_mul;
 mod elu;
+mod embed_layer_normalization;
 mod equal;
 mod erf;
 mod exp;
 mod expand;
 mod eye_like;
 mod feature_vectorizer;
+mod fast_gelu;
 mod flatten;
 mod flex_attention;
 mod floor;
+mod fused_mat_mul;
 mod gather;
 mod gather_elements;
 mod gather_nd;
@@ -76,6 +81,7 @@ mod global_max_pool;
 mod greater;
 mod greater_or_equal;
 mod group_normalization;
+mod group_query_attention;
 mod gru;
 mod hamming_window;
 mod hann_window;
@@ -105,6 +111,8 @@ mod lrn;
 mod lstm;
 mod mat_mul;
 mod mat_mul_integer;
+mod mat_mul_integer_to_float;
+mod mat_mul_n_bits;
 mod max;
 mod max_pool;
 mod max_unpool;
@@ -112,12 +120,16 @@ mod mean;
 mod mean_variance_normalization;
 mod mel_weight_matrix;
 mod microsoft_dequantize_linear;
+mod microsoft_gelu;
 mod microsoft_quantize_linear;
+mod microsoft_rotary_embedding;
+mod microsoft_simplified_layer_normalization;
 mod min;
 mod mish;
 mod modulo;
 mod momentum;
 mod mul;
+mod multi_head_attention;
 mod multinomial;
 mod neg;
 mod negative_log_likelihood_loss;
@@ -133,9 +145,14 @@ mod or;
 mod pad;
 mod pow;
 mod prelu;
+mod qlinear_add;
 mod qlinear_conv;
+mod qlinear_leaky_relu;
 mod qlinear_mat_mul;
+mod qlinear_mul;
+mod qlinear_sigmoid;
 mod quantize_linear;
+mod quick_gelu;
 mod random_normal;
 mod random_normal_like;
 mod random_uniform;
@@ -178,9 +195,12 @@ mod shape;
 mod shrink;
 mod sigmoid;
 mod sign;
+mod simplified_layer_normalization;
 mod sin;
 mod sinh;
 mod size;
+mod skip_layer_normalization;
+mod skip_simplified_layer_normalization;
 mod slice;
 mod softmax;
 mod softmax_cross_entropy_loss;
@@ -380,6 +400,7 @@ pub static TABLE: &[&OpDef] = &[
     &shrink::OP,
     &sigmoid::OP,
     &sign::OP,
+    &simplified_layer_normalization::OP,
     &sin::OP,
     &sinh::OP,
     &size::OP,
@@ -432,8 +453,27 @@ pub static TABLE: &[&OpDef] = &[
     &adagrad::OP,
     &adam::OP,
     &momentum::OP,
+    &bias_gelu::OP,
     &microsoft_dequantize_linear::OP,
+    &dynamic_quantize_mat_mul::OP,
+    &embed_layer_normalization::OP,
+    &fast_gelu::OP,
+    &fused_mat_mul::OP,
+    &microsoft_gelu::OP,
+    &group_query_attention::OP,
+    &mat_mul_integer_to_float::OP,
+    &mat_mul_n_bits::OP,
+    &multi_head_attention::OP,
+    &qlinear_add::OP,
+    &qlinear_leaky_relu::OP,
+    &qlinear_mul::OP,
+    &qlinear_sigmoid::OP,
     &microsoft_quantize_linear::OP,
+    &quick_gelu::OP,
+    &microsoft_rotary_embedding::OP,
+    &microsoft_simplified_layer_normalization::OP,
+    &skip_layer_normalization::OP,
+    &skip_simplified_layer_normalization::OP,
 ];
 
 /// Operators that newer opsets no longer have.

@@ -9,7 +9,7 @@ use remuda_tensor::Tensor;
 use crate::support::array::Array;
 use crate::support::attention::{heads_attr, merge_heads, split_heads};
 use crate::support::elementwise::same_as_first;
-use crate::support::rotary::{Rotary, position};
+use crate::support::rotary::{Rotary, row_at};
 
 pub(crate) static OP: OpDef = OpDef {
     domain: "",
@@ -48,7 +48,7 @@ fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
     let (cos, sin) = (Array::of(ctx.tensor(1)?)?, Array::of(ctx.tensor(2)?)?);
     let size = match ctx.attrs().int_or("rotary_embedding_dim", 0)? {
         0 => features,
-        size => position(size)?,
+        size => row_at(size)?,
     };
     let rotary = Rotary {
         cos: &cos,
@@ -59,7 +59,7 @@ fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
     match ctx.opt_tensor(3)? {
         Some(ids) if ids.dims() == [batch, length] => {
             let ids = ids.to_i64_vec()?;
-            rotary.turn(&mut x, |sequence, at| position(ids[sequence * length + at]))?;
+            rotary.turn(&mut x, |sequence, at| row_at(ids[sequence * length + at]))?;
         }
         None if cos.dims.len() == 3 && cos.dims[..2] == [batch, length] => {
             rotary.turn(&mut x, |sequence, at| Ok(sequence * length + at))?;

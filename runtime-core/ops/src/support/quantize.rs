@@ -132,6 +132,18 @@ pub(crate) fn quantized(
     store(dtype, &values, |_| zero, Overflow::Saturate)
 }
 
+/// The real numbers of a tensor input with one scale and zero point, which are inputs too.
+pub(crate) fn dequantized(
+    ctx: &KernelCtx<'_>,
+    [tensor, scale, zero]: [usize; 3],
+) -> Result<Array, OpError> {
+    let scale = scalar_f64(ctx.tensor(scale)?, "scale")?;
+    let zero = scalar_or(ctx.opt_tensor(zero)?, "zero point", 0.0)?;
+    let mut array = Array::of(ctx.tensor(tensor)?)?;
+    array.values.iter_mut().for_each(|value| *value = (*value - zero) * scale);
+    Ok(array)
+}
+
 /// Quantises the result of an operator whose output scale and zero point are inputs; without a zero
 /// point the dtype is `default`.
 pub(crate) fn requantized(
@@ -203,5 +215,19 @@ pub(crate) fn less_zero(tensor: &Tensor, zero: Option<&Tensor>) -> Result<Array,
         let zeros = spread(zero, "zero point", &array.dims, 0, 0)?;
         array.values.iter_mut().zip(zeros).for_each(|(value, zero)| *value -= zero);
     }
+    Ok(array)
+}
+
+/// Matrices of stored integers as real numbers; scales and zero points may be one for each row or
+/// column.
+pub(crate) fn scaled_matrix(
+    tensor: &Tensor,
+    scale: &Tensor,
+    zero: Option<&Tensor>,
+    by_column: bool,
+) -> Result<Array, OpError> {
+    let mut array = centered(tensor, zero, by_column)?;
+    let scales = matrix_parameter(scale, "scale", &array.dims, by_column)?;
+    array.values.iter_mut().zip(scales).for_each(|(value, scale)| *value *= scale);
     Ok(array)
 }

@@ -28,7 +28,7 @@ impl Activation {
             "hardsigmoid" => (Some(0.2), Some(0.5)),
             _ => return Err(OpError::Invalid(format!("`activations` has no function `{name}`"))),
         };
-        let mut next = |default: Option<f64>, given: &mut Vec<f64>| match default {
+        let next = |default: Option<f64>, given: &mut Vec<f64>| match default {
             Some(_) if !given.is_empty() => given.remove(0),
             default => default.unwrap_or(0.0),
         };

@@ -57,6 +57,6 @@ impl Rotary<'_> {
 }
 
 /// A position that must not be negative.
-pub(crate) fn position(value: i64) -> Result<usize, OpError> {
+pub(crate) fn row_at(value: i64) -> Result<usize, OpError> {
     usize::try_from(value).map_err(|_| OpError::Invalid(format!("position {value} is negative")))
 }

@@ -1,0 +1,25 @@
+//! `FastGelu`: Gelu through the hyperbolic tangent, of data and perhaps a bias.
+
+use remuda_ir::{InputDef, KernelCtx, OpDef, OpError, OutputDef, Tolerance, Traits, Types, Val};
+
+use crate::support::elementwise::same_as_first;
+use crate::support::gelu::{biased_map, fast_gelu};
+
+pub(crate) static OP: OpDef = OpDef {
+    domain: "com.microsoft",
+    name: "FastGelu",
+    since: 1,
+    upgrades: &[],
+    inputs: &[InputDef::new("x", Types::FLOATS), InputDef::optional("bias", Types::FLOATS)],
+    outputs: &[OutputDef::new("y")],
+    attrs: &[],
+    traits: Traits::PURE,
+    tolerance: Tolerance::Float(1.0),
+    infer: same_as_first,
+    reference,
+    cases: include_str!("fast_gelu.cases"),
+};
+
+fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
+    biased_map(ctx, fast_gelu)
+}

@@ -1,0 +1,40 @@
+//! `QLinearLeakyRelu`: the leaky rectifier of a quantised tensor, quantised again.
+
+use remuda_ir::{
+    AttrDef, AttrKind, InputDef, KernelCtx, OpDef, OpError, OutputDef, Tolerance, Traits, Types,
+    Val,
+};
+use remuda_tensor::DType;
+
+use crate::support::elementwise::same_as_first;
+use crate::support::quantize::{dequantized, requantized};
+
+pub(crate) static OP: OpDef = OpDef {
+    domain: "com.microsoft",
+    name: "QLinearLeakyRelu",
+    since: 1,
+    upgrades: &[],
+    inputs: &[
+        InputDef::new("x", Types::one(DType::I8).or(Types::one(DType::U8))),
+        InputDef::new("x_scale", Types::one(DType::F32)).tied(""),
+        InputDef::optional("x_zero_point", Types::one(DType::I8).or(Types::one(DType::U8))),
+        InputDef::new("y_scale", Types::one(DType::F32)).tied(""),
+        InputDef::optional("y_zero_point", Types::one(DType::I8).or(Types::one(DType::U8))),
+    ],
+    outputs: &[OutputDef::new("y")],
+    attrs: &[AttrDef::new("alpha", AttrKind::Float)],
+    traits: Traits::PURE,
+    tolerance: Tolerance::OneStep(1.0),
+    infer: same_as_first,
+    reference,
+    cases: include_str!("qlinear_leaky_relu.cases"),
+};
+
+fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
+    let alpha = f64::from(ctx.attrs().float_or("alpha", 0.01)?);
+    let mut x = dequantized(ctx, [0, 1, 2])?;
+    x.values
+        .iter_mut()
+        .for_each(|value| *value = if *value < 0.0 { alpha * *value } else { *value });
+    requantized(ctx, x, [3, 4], ctx.tensor(0)?.dtype())
+}
