@@ -1,7 +1,7 @@
 """Puts ONNX Runtime beside the example `speed`: interleaved rounds, medians, ratios.
 
     cargo build --release -p remuda-cpu --example speed
-    python providers/cpu/examples/speed.py target/release/examples/speed [matmul|conv] [threads ..]
+    python providers/cpu/examples/speed.py target/release/examples/speed [matmul|int8|int4|conv] [threads ..]
 
 Needs numpy, onnx and onnxruntime. A ratio above 1 means that this crate is faster. What a call of
 ONNX Runtime costs without any work is measured and taken off its times.
@@ -56,7 +56,7 @@ CONV = [
 def session(nodes, inputs, outputs, weights, threads):
     """A session over one graph."""
     graph = helper.make_graph(nodes, "g", inputs, outputs, [numpy_helper.from_array(w, n) for n, w in weights.items()])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)], ir_version=8)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
@@ -67,11 +67,11 @@ def value(name, shape):
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 
-def bound(sess, x):
+def bound(sess, x, dtype=np.float32):
     binding = sess.io_binding()
     held = onnxruntime.OrtValue.ortvalue_from_numpy(x)
     binding.bind_ortvalue_input("x", held)
-    y = onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(sess.run(None, {"x": x})[0].shape, np.float32))
+    y = onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(sess.run(None, {"x": x})[0].shape, dtype))
     binding.bind_ortvalue_output("y", y)
     return lambda: (held, y, sess.run_with_iobinding(binding))
 
@@ -81,6 +81,30 @@ def matmul(case, threads):
     weight = (np.arange(k * n) % 7 - 3).reshape(k, n).astype(np.float32)
     node = helper.make_node("MatMul", ["x", "w"], ["y"])
     sess = session([node], [value("x", [m, k])], [value("y", [m, n])], {"w": weight}, threads)
+    return bound(sess, (np.arange(m * k) % 13 - 6).reshape(m, k).astype(np.float32))
+
+
+def int8(case, threads):
+    m, k, n = case
+    weight = (np.arange(k * n) % 256).astype(np.uint8).view(np.int8).reshape(k, n)
+    node = helper.make_node("MatMulInteger", ["x", "w", "z"], ["y"])
+    x = value("x", [m, k])
+    x.type.tensor_type.elem_type = TensorProto.UINT8
+    y = value("y", [m, n])
+    y.type.tensor_type.elem_type = TensorProto.INT32
+    sess = session([node], [x], [y], {"w": weight, "z": np.array(128, np.uint8)}, threads)
+    return bound(sess, (np.arange(m * k) % 256).reshape(m, k).astype(np.uint8), np.int32)
+
+
+def int4(case, threads):
+    m, k, n = case
+    blocks = -(-k // 32)
+    weight = (np.arange(n * blocks * 16) % 256).reshape(n, blocks, 16).astype(np.uint8)
+    weights = {"w": weight, "s": np.full(n * blocks, 0.01, np.float32)}
+    node = helper.make_node(
+        "MatMulNBits", ["x", "w", "s"], ["y"], domain="com.microsoft", K=k, N=n, bits=4, block_size=32
+    )
+    sess = session([node], [value("x", [m, k])], [value("y", [m, n])], weights, threads)
     return bound(sess, (np.arange(m * k) % 13 - 6).reshape(m, k).astype(np.float32))
 
 
@@ -117,7 +141,7 @@ def compare(binary, kind, cases, threads):
     ratios = {}
     idle = statistics.median(time_round(nothing(threads)) for _ in range(ROUNDS))
     for case in cases:
-        run = {"matmul": matmul, "conv": conv}[kind](case, threads)
+        run = KINDS[kind][0](case, threads)
         rounds = []
         question = f"{kind} {' '.join(map(str, case))} {threads}"
         for _ in range(ROUNDS):
@@ -144,14 +168,17 @@ def compare(binary, kind, cases, threads):
         print(f"{kind} x{threads} {name}: geometric mean {statistics.geometric_mean(values):.2f}, least {min(values):.2f}")
 
 
+KINDS = {"matmul": (matmul, MATMUL), "int8": (int8, MATMUL), "int4": (int4, MATMUL), "conv": (conv, CONV)}
+
+
 def main():
     path, *words = sys.argv[1:]
-    kinds = [w for w in words if not w.isdigit()] or ["matmul", "conv"]
+    kinds = [w for w in words if not w.isdigit()] or list(KINDS)
     counts = [int(w) for w in words if w.isdigit()] or [1, 2]
     binary = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     for threads in counts:
         for kind in kinds:
-            compare(binary, kind, {"matmul": MATMUL, "conv": CONV}[kind], threads)
+            compare(binary, kind, KINDS[kind][1], threads)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 //! Times single products and convolutions, this crate beside the crates `gemm` and
 //! `matrixmultiply`.
 //!
-//! Reads lines `matmul rows depth columns threads` or
-//! `conv channels outputs size kernel stride pad groups threads` and answers each, and each `again`
+//! Reads lines `matmul rows depth columns threads`, the same with `int8` (u8 by i8 to i32) or `int4`
+//! (blocks of 32), or `conv channels outputs size kernel stride pad groups threads` and answers each, and each `again`
 //! after it, with nanoseconds per call of every contender, one short round each. `speed.py` asks
 //! again and again, with rounds of ONNX Runtime in between, and prints the medians.
 #![expect(
@@ -15,6 +15,10 @@ use std::time::Instant;
 
 use remuda_cpu::conv::{AxisSpec, Conv};
 use remuda_cpu::gemm::{Activation, Epilogue, Matrix, PackedB, Product, Rhs};
+use remuda_cpu::int4::{Int4Weights, PackedInt4, ZeroPoints};
+use remuda_cpu::int8::{
+    ByteMatrix, ByteOffsets, ByteProduct, ByteRhs, Bytes, Output, PackedColumns, PackedRows, Per,
+};
 use remuda_cpu::{Context, ThreadPool};
 use remuda_simd::Isa;
 
@@ -35,6 +39,8 @@ fn main() {
         let context = Context::new(isa, &pool);
         match (kind, &numbers[..]) {
             ("matmul", &[m, k, n, _]) => matmul(context, [m, k, n]),
+            ("int8", &[m, k, n, _]) => int8(context, [m, k, n]),
+            ("int4", &[m, k, n, _]) => int4(context, [m, k, n]),
             ("conv", &[c, o, size, kernel, stride, pad, groups, _]) => {
                 let axis = AxisSpec { input: size, kernel, stride, dilation: 1, pads: [pad; 2] };
                 convolution(context, [c, o], groups, axis);
@@ -63,6 +69,49 @@ fn matmul(context: Context<'_>, [m, k, n]: [usize; 3]) {
         ("matrixmultiply", Box::new(|| matrixmultiply([m, k, n], &a, &b, &mut others))),
     ];
     answer(&mut contenders);
+}
+
+fn int8(context: Context<'_>, [m, k, n]: [usize; 3]) {
+    let a: Vec<u8> = (0..m * k).map(|i| i.to_le_bytes()[0]).collect();
+    let b: Vec<i8> = (0..k * n).map(|i| i.to_le_bytes()[0].cast_signed()).collect();
+    let lhs = ByteMatrix::new(Bytes::U8(&a), m, k).expect("sizes fit");
+    let rhs = ByteMatrix::new(Bytes::I8(&b), k, n).expect("sizes fit");
+    let packed = PackedColumns::new(context, &rhs);
+    let mut out = vec![0; m * n];
+    let run = || {
+        let product = ByteProduct {
+            lhs: &PackedRows::new(context, lhs, &[0], true).expect("sizes fit"),
+            rows: m,
+            lhs_zero: Per::Tensor(128),
+            rhs: ByteRhs::Packed(&packed),
+            rhs_zero: Per::Tensor(0),
+            items: &[ByteOffsets::default()],
+        };
+        product.run(context, Output::I32(&mut out), n).expect("sizes fit");
+    };
+    answer(&mut [("ours", Box::new(run))]);
+}
+
+fn int4(context: Context<'_>, [m, k, n]: [usize; 3]) {
+    let block = 32;
+    let blocks = k.div_ceil(block);
+    let a: Vec<_> = (0..m * k).map(|i| (i % 13) as f32 - 6.0).collect();
+    let values: Vec<u8> = (0..n * blocks * block / 2).map(|i| i.to_le_bytes()[0]).collect();
+    let scales = vec![0.01; n * blocks];
+    let weights = Int4Weights {
+        rows: k,
+        columns: n,
+        block,
+        values: &values,
+        scales: &scales,
+        zero_points: ZeroPoints::Middle,
+    };
+    let packed = PackedInt4::new(context.isa, &weights).expect("sizes fit");
+    let lhs = Matrix::new(&a, m, k).expect("sizes fit");
+    let mut out = vec![0.0; m * n];
+    let run =
+        || Product::new(lhs, Rhs::Source(&packed)).run(context, &mut out, n).expect("sizes fit");
+    answer(&mut [("ours", Box::new(run))]);
 }
 
 fn convolution(context: Context<'_>, channels: [usize; 2], groups: usize, axis: AxisSpec) {

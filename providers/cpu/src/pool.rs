@@ -32,8 +32,8 @@ thread_local! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Schedule {
     /// Equal contiguous shares, the same share to the same thread on every call: the part of a
-    /// weight that a core has in its cache is the part it works on. A late thread's share is taken
-    /// over by the others.
+    /// weight that a core has in its cache is the part it works on. Whoever is done early helps the
+    /// others.
     Static,
     /// One chunk at a time to whoever is free: for chunks of unequal cost.
     Dynamic,
@@ -130,15 +130,15 @@ impl ThreadPool {
     where
         F: Fn(usize) + Sync,
     {
-        let blocks = match schedule {
+        let shares = match schedule {
             Schedule::Static => chunks.min(self.size()).min(slot::MAX_SHARES),
-            Schedule::Dynamic => chunks,
+            Schedule::Dynamic => 1,
         };
-        let helpers = self.workers.len().min(blocks - 1);
+        let helpers = self.workers.len().min(chunks - 1);
         let finish = Finish { slot, sleepers: &self.shared.sleepers };
         // SAFETY: `finish` closes the slot and waits until no worker is inside it before this call
         // returns or unwinds, so the job's borrow of `body` outlives every use.
-        unsafe { slot.open(Job::new(body, chunks, blocks, schedule)) };
+        unsafe { slot.open(Job::new(body, chunks, shares)) };
         self.shared.sleepers.announce(helpers);
         let inside = Inside::enter();
         // SAFETY: the slot was opened above and is closed by `finish`, later.

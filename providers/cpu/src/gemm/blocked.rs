@@ -65,6 +65,8 @@ struct Unit {
 struct Grid {
     row_parts: usize,
     strip_parts: usize,
+    /// Strips that are computed together.
+    group: usize,
 }
 
 impl Job<'_> {
@@ -82,25 +84,28 @@ impl Job<'_> {
                 (index % parts / grid.strip_parts, index % grid.strip_parts);
             let panels = self.rows.div_ceil(shapes.rows);
             let rows = part(panels, grid.row_parts, row_part);
+            let strips = self.columns.div_ceil(STRIP);
+            let groups = part(strips.div_ceil(grid.group), grid.strip_parts, strip_part);
             let unit = Unit {
                 item: self.items[index / parts],
                 rows: rows.start * shapes.rows..(rows.end * shapes.rows).min(self.rows),
-                strips: part(self.columns.div_ceil(STRIP), grid.strip_parts, strip_part),
+                strips: groups.start * grid.group..(groups.end * grid.group).min(strips),
             };
             // SAFETY: passed on; units of an item cover different rows or strips.
             unsafe { self.run_unit(shapes, &unit) };
         });
     }
 
-    /// Few large units when that suffices to keep `threads` busy, since each packs for itself.
+    /// Strips are cut at whole groups, so that tiles are full. Rows are cut only as far as threads
+    /// need it, since each part packs the strips for itself.
     fn grid(&self, shapes: &Shapes, threads: usize) -> Grid {
-        let strips = self.columns.div_ceil(STRIP);
+        let group = shapes.strips(self.rows.min(shapes.rows));
+        let groups = self.columns.div_ceil(group * STRIP);
         let panels = self.rows.div_ceil(shapes.rows);
         let wanted = if threads == 1 { 1 } else { self.wanted_units(threads) };
-        let groups = strips.div_ceil(shapes.strips(self.rows.min(shapes.rows)));
-        let strip_parts = if groups >= wanted { wanted } else { strips.min(wanted) };
-        let row_parts = wanted.div_ceil(strip_parts).min(panels);
-        Grid { row_parts, strip_parts }
+        let strip_parts = groups.min(wanted);
+        let row_parts = wanted.min(2 * threads).div_ceil(strip_parts).min(panels);
+        Grid { row_parts, strip_parts, group }
     }
 
     #[expect(

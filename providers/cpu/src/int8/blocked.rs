@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use remuda_simd::{Kernel, Simd};
+
 use super::bytes::{PackedRows, strip_bytes};
 use super::output::{Per, Target};
 use super::tile::{MAX_ROWS, MAX_STRIPS, Method, Sums, Tile, column_sums};
@@ -49,16 +51,20 @@ impl Job<'_> {
         let strips = self.columns.div_ceil(STRIP);
         let method = Method::of(self.context.isa);
         let wanted = self.wanted_units();
-        let strip_parts = strips.min(wanted);
         let panels = self.rows.div_ceil(method.strips().len());
-        let row_parts = wanted.div_ceil(strip_parts).min(panels);
+        // Whole groups of strips, so that tiles are full.
+        let group = method.strips()[self.rows.min(method.strips().len()) - 1];
+        let groups = strips.div_ceil(group);
+        let strip_parts = groups.min(wanted);
+        let row_parts = wanted.min(2 * self.context.pool.size()).div_ceil(strip_parts).min(panels);
         let parts = strip_parts * row_parts;
         let pool = self.context.pool;
         pool.parallel_for(self.items.len() * parts, Schedule::Static, |index| {
+            let groups = part(groups, strip_parts, index % strip_parts);
             let unit = Unit {
                 item: self.items[index / parts],
                 rows: part(self.rows, row_parts, index % parts / strip_parts),
-                strips: part(strips, strip_parts, index % strip_parts),
+                strips: groups.start * group..(groups.end * group).min(strips),
             };
             // SAFETY: passed on; units of an item cover different rows or strips.
             unsafe { self.run_unit(method, &unit) };
@@ -150,30 +156,61 @@ impl Job<'_> {
         }
     }
 
-    /// Takes the zero points out of the sums of one row:
-    /// `sum (a - za)(b - zb) = sum ab - za sum b - zb sum a + depth za zb`.
+    /// The zero points' part in the sums of one row:
+    /// `sum (a - za)(b - zb) = sum ab - za sum b - zb (sum a - depth za)`.
     fn correct(&self, [lhs_row, row, column]: [usize; 3], column_sums: &[i32], sums: &mut [i32]) {
         let za = match self.lhs_zero {
             Per::Tensor(zero) => zero,
             Per::Row(zeros) | Per::Column(zeros) => zeros[row],
         }
         .wrapping_add(self.lhs.shift);
-        if za != 0 {
-            for (sum, columns) in sums.iter_mut().zip(column_sums) {
-                *sum = sum.wrapping_sub(za.wrapping_mul(*columns));
-            }
+        let columns = column..column + sums.len();
+        let (zb, zbs) = match self.rhs_zero {
+            Per::Tensor(zb) => (zb, None),
+            Per::Row(zeros) | Per::Column(zeros) => (0, Some(&zeros[columns])),
+        };
+        if za == 0 && zb == 0 && zbs.is_none() {
+            return;
         }
         let rest = self.lhs.sums[lhs_row].wrapping_sub((self.lhs.depth as i32).wrapping_mul(za));
-        match self.rhs_zero {
-            Per::Tensor(0) => {}
-            Per::Tensor(zb) | Per::Row(&[zb]) => {
-                let term = zb.wrapping_mul(rest);
-                sums.iter_mut().for_each(|sum| *sum = sum.wrapping_sub(term));
-            }
-            Per::Row(zeros) | Per::Column(zeros) => {
-                for (sum, zb) in sums.iter_mut().zip(&zeros[column..]) {
-                    *sum = sum.wrapping_sub(zb.wrapping_mul(rest));
-                }
+        self.context.run(Correct { sums, column_sums, za, rest, zb, zbs });
+    }
+}
+
+/// `sums - za * column_sums - zb * rest`, with one `zb` or one per column.
+struct Correct<'a> {
+    sums: &'a mut [i32],
+    column_sums: &'a [i32],
+    za: i32,
+    rest: i32,
+    zb: i32,
+    zbs: Option<&'a [i32]>,
+}
+
+impl Kernel for Correct<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let za = simd.splat_i32(self.za);
+        let rest = simd.splat_i32(self.rest);
+        let same = simd.splat_i32(self.zb.wrapping_mul(self.rest));
+        let whole = self.sums.len() - self.sums.len() % S::LANES;
+        for start in (0..whole).step_by(S::LANES) {
+            let sums = &mut self.sums[start..start + S::LANES];
+            let columns = simd.load_i32(&self.column_sums[start..]);
+            let value = simd.sub_i32(simd.load_i32(sums), simd.mul_i32(za, columns));
+            let other = match self.zbs {
+                Some(zbs) => simd.mul_i32(rest, simd.load_i32(&zbs[start..])),
+                None => same,
+            };
+            simd.store_i32(simd.sub_i32(value, other), sums);
+        }
+        for index in whole..self.sums.len() {
+            let zb = self.zbs.map_or(self.zb, |zbs| zbs[index]);
+            let terms = [self.za.wrapping_mul(self.column_sums[index]), zb.wrapping_mul(self.rest)];
+            for term in terms {
+                self.sums[index] = self.sums[index].wrapping_sub(term);
             }
         }
     }

@@ -8,59 +8,50 @@ use std::any::Any;
 use std::cell::UnsafeCell;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::Schedule;
-
-/// Shares of a static schedule: as many as a word has bits to claim them with.
+/// Most shares of a static schedule; more threads than that help with the shares of others.
 pub(super) const MAX_SHARES: usize = 64;
 
 /// Set in a slot's state while workers may join; the other bits count those inside.
 const OPEN: u32 = 1 << 31;
 
-/// A borrowed closure with its type erased, and how its chunks are cut into blocks.
+/// A borrowed closure with its type erased, and into how many shares its chunks are cut.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Job {
     body: *const (),
-    call: unsafe fn(*const (), Range<usize>),
+    call: unsafe fn(*const (), usize),
     chunks: usize,
-    blocks: usize,
-    schedule: Schedule,
+    shares: usize,
 }
 
 impl Job {
-    pub(super) fn new<F: Fn(usize) + Sync>(
-        body: &F,
-        chunks: usize,
-        blocks: usize,
-        schedule: Schedule,
-    ) -> Self {
-        Self { body: std::ptr::from_ref(body).cast(), call: call::<F>, chunks, blocks, schedule }
+    pub(super) fn new<F: Fn(usize) + Sync>(body: &F, chunks: usize, shares: usize) -> Self {
+        Self { body: std::ptr::from_ref(body).cast(), call: call::<F>, chunks, shares }
     }
 
     const fn idle() -> Self {
-        const unsafe fn nothing(_: *const (), _: Range<usize>) {}
-        Self {
-            body: std::ptr::null(),
-            call: nothing,
-            chunks: 0,
-            blocks: 0,
-            schedule: Schedule::Static,
-        }
+        const unsafe fn nothing(_: *const (), _: usize) {}
+        Self { body: std::ptr::null(), call: nothing, chunks: 0, shares: 0 }
     }
 
-    fn block(&self, index: usize) -> Range<usize> {
-        let start = |block: usize| block * self.chunks / self.blocks;
+    fn share(&self, index: usize) -> Range<usize> {
+        let start = |share: usize| share * self.chunks / self.shares;
         start(index)..start(index + 1)
     }
 }
 
-unsafe fn call<F: Fn(usize)>(body: *const (), chunks: Range<usize>) {
+unsafe fn call<F: Fn(usize)>(body: *const (), chunk: usize) {
     // SAFETY: the caller passes the pointer that `Job::new` took from a live `&F`.
     let body = unsafe { &*body.cast::<F>() };
-    chunks.for_each(body);
+    body(chunk);
 }
+
+/// How many chunks of a share have been taken, alone on its cache line.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Taken(AtomicUsize);
 
 /// See the module documentation.
 #[derive(Debug)]
@@ -68,8 +59,7 @@ unsafe fn call<F: Fn(usize)>(body: *const (), chunks: Range<usize>) {
 pub(super) struct Slot {
     reserved: AtomicBool,
     state: AtomicU32,
-    next: AtomicUsize,
-    claimed: AtomicU64,
+    taken: [Taken; MAX_SHARES],
     job: UnsafeCell<Job>,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
@@ -86,8 +76,7 @@ impl Default for Slot {
         Self {
             reserved: AtomicBool::new(false),
             state: AtomicU32::new(0),
-            next: AtomicUsize::new(0),
-            claimed: AtomicU64::new(0),
+            taken: std::array::from_fn(|_| Taken::default()),
             job: UnsafeCell::new(Job::idle()),
             panic: Mutex::new(None),
         }
@@ -114,8 +103,9 @@ impl Slot {
         // SAFETY: the slot is reserved and closed, so no other thread looks at the job.
         unsafe { *self.job.get() = job };
         *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        self.next.store(0, Ordering::Relaxed);
-        self.claimed.store(0, Ordering::Relaxed);
+        for taken in &self.taken[..job.shares] {
+            taken.0.store(0, Ordering::Relaxed);
+        }
         self.state.store(OPEN, Ordering::Release);
     }
 
@@ -152,16 +142,23 @@ impl Slot {
         self.state.fetch_sub(1, Ordering::SeqCst) == 1
     }
 
-    /// Runs blocks until none is left.
+    /// Runs chunks until none is left: those of the thread's own share, then those of the others.
     ///
     /// # Safety
     /// The calling thread has joined the slot or is the one that opened it and has not closed it.
     pub(super) unsafe fn run(&self, thread: usize) {
         // SAFETY: the job is not written while the slot is open or a thread is inside.
         let job = unsafe { *self.job.get() };
-        while let Some(block) = self.take(&job, thread) {
-            // SAFETY: the closure lives until the slot is closed and empty.
-            unsafe { (job.call)(job.body, job.block(block)) };
+        for share in (0..job.shares).map(|offset| (thread + offset) % job.shares) {
+            let chunks = job.share(share);
+            loop {
+                let taken = self.taken[share].0.fetch_add(1, Ordering::Relaxed);
+                if taken >= chunks.len() {
+                    break;
+                }
+                // SAFETY: the closure lives until the slot is closed and empty.
+                unsafe { (job.call)(job.body, chunks.start + taken) };
+            }
         }
     }
 
@@ -184,33 +181,6 @@ impl Slot {
         if let Some(panic) = panic {
             self.release();
             resume_unwind(panic);
-        }
-    }
-
-    fn take(&self, job: &Job, thread: usize) -> Option<usize> {
-        match job.schedule {
-            Schedule::Dynamic => {
-                let block = self.next.fetch_add(1, Ordering::Relaxed);
-                (block < job.blocks).then_some(block)
-            }
-            Schedule::Static => self.claim(job.blocks, thread),
-        }
-    }
-
-    /// Claims the thread's own share, else the first that nobody has.
-    fn claim(&self, shares: usize, thread: usize) -> Option<usize> {
-        let own = (thread < shares).then_some(thread);
-        loop {
-            let claimed = self.claimed.load(Ordering::Relaxed);
-            let free = own.filter(|own| claimed >> own & 1 == 0);
-            let share = free.unwrap_or(claimed.trailing_ones() as usize);
-            if share >= shares {
-                return None;
-            }
-            let bit = 1 << share;
-            if self.claimed.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
-                return Some(share);
-            }
         }
     }
 }
