@@ -30,7 +30,9 @@ pub use model::{Model, Port, RunOptions, RunReport, Summary};
 pub use outputs::Outputs;
 pub use remuda_host::StepTime;
 pub use remuda_ir::{Val as Value, ValueType};
-pub use remuda_tensor::{DType, Dim, Element, Memory, Tensor, TensorError, TensorType, bf16, f16};
+pub use remuda_tensor::{
+    DType, Dim, Element, Memory, Tensor, TensorError, TensorType, bf16, f16, packed,
+};
 pub use runtime::{Builder, Runtime};
 pub use trace::chrome_trace;
 
@@ -39,4 +41,11 @@ pub mod operators {
     pub use remuda_cpu_provider::kernels::fast_operators;
     pub use remuda_ir::OpDef;
     pub use remuda_ops::{LEGACY, NEWEST_OPSET, TABLE};
+}
+
+/// Values to try a model with: random ones, and ones that others keep in files.
+pub mod samples {
+    pub use remuda_ops::{Random, random_tensor};
+
+    pub use crate::model::value_from_protobuf;
 }

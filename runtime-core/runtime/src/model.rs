@@ -17,6 +17,7 @@ mod bind;
 mod load;
 mod summary;
 
+pub use load::value_from_protobuf;
 pub use summary::Summary;
 
 /// A model, loaded and ready to run. Cheap to clone; runs may go on in many threads at once.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use remuda_ir::Graph;
+use remuda_ir::{Graph, Val, ValueType};
 use remuda_onnx::{ExternalData, ImportError, ImportOptions};
 use remuda_tensor::Memory;
 
@@ -35,6 +35,14 @@ pub(super) fn import(bytes: Arc<dyn Memory>, external: Option<Arc<dyn ExternalDa
         ..Summary::default()
     };
     Ok(Imported { graph: model.graph, summary })
+}
+
+/// The value in the bytes of a `TensorProto`, `SequenceProto` or `OptionalProto`; the type says which.
+///
+/// # Errors
+/// When the bytes are no such message.
+pub fn value_from_protobuf(bytes: Arc<dyn Memory>, ty: &ValueType) -> Result<Val, Error> {
+    remuda_onnx::read_value(bytes, ty, &ImportOptions::default()).map_err(model_error)
 }
 
 fn model_error(error: ImportError) -> Error {

@@ -1,0 +1,45 @@
+"""One inference runtime for any hardware.
+
+>>> import remuda
+>>> session = remuda.InferenceSession("model.onnx")  # doctest: +SKIP
+>>> session.run(None, {"x": array})  # doctest: +SKIP
+"""
+
+from remuda._core import NodeArg, Tensor, build_info
+from remuda._errors import (
+    Cancelled,
+    Error,
+    InputError,
+    InternalError,
+    ModelFormatError,
+    OutOfMemory,
+    ResourceError,
+    UnsupportedError,
+)
+from remuda._session import (
+    InferenceSession,
+    Runtime,
+    SessionOptions,
+    get_available_providers,
+)
+
+__version__: str = build_info()["version"]
+
+__all__ = [
+    "Cancelled",
+    "Error",
+    "InferenceSession",
+    "InputError",
+    "InternalError",
+    "ModelFormatError",
+    "NodeArg",
+    "OutOfMemory",
+    "ResourceError",
+    "Runtime",
+    "SessionOptions",
+    "Tensor",
+    "UnsupportedError",
+    "__version__",
+    "build_info",
+    "get_available_providers",
+]

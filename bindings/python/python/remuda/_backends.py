@@ -1,0 +1,70 @@
+"""Names of backends: ours, and those that ONNX Runtime's users write."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from remuda._errors import InputError
+
+Fallback = Literal["allow", "warn", "error"]
+Backend = str | tuple[str, Mapping[str, Any]]
+
+SUFFIX = "executionprovider"
+# Kinds of devices that providers can offer; one that is none of these is a spelling mistake.
+KINDS = frozenset(
+    ["auto", "cann", "coreml", "cpu", "cuda", "dml", "metal", "migraphx", "nnapi", "openvino"]
+    + ["qnn", "rocm", "tensorrt", "vulkan", "webgpu", "wgpu", "xnnpack"]
+)
+ALIASES = {"gpu": "cuda", "tensorrtrtx": "tensorrt", "nvtensorrtrtx": "tensorrt"}
+OPTIONS = frozenset(["threads", "intra_op_num_threads"])
+
+
+def kind_of(name: str) -> str:
+    """Our name of a backend: `CPUExecutionProvider` is `cpu`."""
+    lower = name.lower().removesuffix(SUFFIX)
+    return ALIASES.get(lower, lower)
+
+
+def present(wanted: Sequence[str], available: Sequence[str], fallback: Fallback) -> list[str]:
+    """Those of the wanted backends that are there, in their order; `fallback` says what if one is not."""
+    if fallback not in ("allow", "warn", "error"):
+        raise InputError(f"expected `fallback` to be allow, warn or error, got `{fallback}`")
+    found = []
+    for name in wanted:
+        kind = kind_of(name)
+        if kind in available or kind not in KINDS or fallback == "error":
+            found.append(kind)
+        elif fallback == "warn":
+            there = ", ".join(f"`{other}`" for other in available)
+            text = f"backend `{name}` is not available, only {there}: going on without it"
+            warnings.warn(text, RuntimeWarning, stacklevel=4)
+    return found or ["cpu"]
+
+
+def names_and_threads(
+    backends: Sequence[Backend] | None, options: Sequence[Mapping[str, Any]] | None
+) -> tuple[list[str], int | None]:
+    """The names of backends, and the thread count that their options ask for."""
+    backends = ["auto"] if backends is None else list(backends)
+    if options is not None and len(options) != len(backends):
+        counts = f"{len(backends)} providers, got {len(options)}"
+        raise InputError(f"expected as many provider options as {counts}")
+    names = []
+    threads = None
+    for at, backend in enumerate(backends):
+        name, own = (backend, {}) if isinstance(backend, str) else backend
+        names.append(name)
+        for key, value in {**own, **(options[at] if options else {})}.items():
+            if key not in OPTIONS or kind_of(name) != "cpu":
+                raise InputError(f"backend `{name}` has no option `{key}`")
+            threads = whole_number(key, value)
+    return names, threads
+
+
+def whole_number(key: str, value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise InputError(f"expected a number for `{key}`, got `{value}`") from None

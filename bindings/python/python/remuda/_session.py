@@ -1,0 +1,198 @@
+"""Runtimes and sessions, in the manner of ONNX Runtime."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from types import TracebackType
+from typing import Any
+
+from remuda import _core
+from remuda._backends import Backend, Fallback, names_and_threads, present
+from remuda._errors import InputError
+
+
+@dataclass
+class SessionOptions:
+    """How a session runs. 0 threads: as many as this process may use."""
+
+    intra_op_num_threads: int = 0
+
+
+@cache
+def _available() -> list[str]:
+    return _core.Runtime(["cpu"], 1).providers()
+
+
+def get_available_providers() -> list[str]:
+    """The providers that work on this machine, by our names."""
+    return list(_available())
+
+
+class Runtime:
+    """Which backends may be used, in order of preference, and with how many threads.
+
+    The CPU is always there, and last. `fallback` says what happens if a backend is not available: `allow` goes on
+    without it, `warn` says so, `error` raises `InputError`.
+    """
+
+    def __init__(
+        self,
+        backends: Sequence[Backend] | None = None,
+        threads: int | None = None,
+        *,
+        fallback: Fallback = "warn",
+    ) -> None:
+        self._core: _core.Runtime | None = _open(backends, None, threads, fallback)
+
+    @property
+    def backends(self) -> list[str]:
+        """The backends that are used."""
+        return self._open().backends
+
+    @property
+    def threads(self) -> int:
+        """How many threads kernels run on."""
+        return self._open().threads
+
+    def load(self, model: str | os.PathLike[str] | bytes) -> InferenceSession:
+        """Loads a model from a file or from bytes."""
+        return InferenceSession._of(_load(self._open(), model))
+
+    def close(self) -> None:
+        """Lets go of the threads. Sessions that are open keep them."""
+        self._core = None
+
+    def _open(self) -> _core.Runtime:
+        if self._core is None:
+            raise InputError("the runtime is closed")
+        return self._core
+
+    def __enter__(self) -> Runtime:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class InferenceSession:
+    """A loaded model. Runs may go on in many threads at once."""
+
+    _model: _core.Model | None
+
+    def __init__(
+        self,
+        path_or_bytes: str | os.PathLike[str] | bytes,
+        providers: Any = None,
+        provider_options: Sequence[Mapping[str, Any]] | None = None,
+        sess_options: Any = None,
+        *,
+        fallback: Fallback = "warn",
+    ) -> None:
+        if hasattr(providers, "intra_op_num_threads"):
+            # ONNX Runtime's order, by position: options, providers, their options.
+            sess_options, providers, provider_options = providers, provider_options, sess_options
+        threads = getattr(sess_options, "intra_op_num_threads", None) or None
+        runtime = _open(providers, provider_options, threads, fallback)
+        self._model = _load(runtime, path_or_bytes)
+
+    @classmethod
+    def _of(cls, model: _core.Model) -> InferenceSession:
+        session = cls.__new__(cls)
+        session._model = model
+        return session
+
+    def run(self, output_names: Sequence[str] | None, input_feed: Mapping[str, Any]) -> list[Any]:
+        """Runs the model and gives the named outputs, or all of them, as numpy arrays.
+
+        Sequences are lists, optionals `None` or what they hold. Without numpy, arrays are `remuda.Tensor`s.
+        """
+        return self._open().run(_names(output_names), dict(input_feed), _has_numpy())
+
+    def run_tensors(
+        self, output_names: Sequence[str] | None, input_feed: Mapping[str, Any]
+    ) -> list[Any]:
+        """As `run`, but gives `remuda.Tensor`s: for DLPack, and without numpy."""
+        return self._open().run(_names(output_names), dict(input_feed), False)
+
+    def profile(
+        self, output_names: Sequence[str] | None, input_feed: Mapping[str, Any]
+    ) -> tuple[list[Any], str]:
+        """As `run`, and tells the time of each node: the text of a Chrome trace."""
+        return self._open().profile(_names(output_names), dict(input_feed), _has_numpy())
+
+    def get_inputs(self) -> list[_core.NodeArg]:
+        """What runs must be given."""
+        return self._open().inputs()
+
+    def get_outputs(self) -> list[_core.NodeArg]:
+        """What runs give."""
+        return self._open().outputs()
+
+    def get_providers(self) -> list[str]:
+        """The providers that run this model."""
+        self._open()
+        return get_available_providers()
+
+    def graph_text(self, constants: bool = False) -> str:
+        """The graph as text; with `constants` it holds every weight."""
+        return self._open().graph_text(constants)
+
+    def summary(self) -> dict[str, Any]:
+        """What the model is, in numbers."""
+        return self._open().summary()
+
+    def close(self) -> None:
+        """Lets go of the model. Results stay valid."""
+        self._model = None
+
+    def _open(self) -> _core.Model:
+        if self._model is None:
+            raise InputError("the session is closed")
+        return self._model
+
+    def __enter__(self) -> InferenceSession:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _open(
+    backends: Sequence[Backend] | None,
+    options: Sequence[Mapping[str, Any]] | None,
+    threads: int | None,
+    fallback: Fallback,
+) -> _core.Runtime:
+    names, own_threads = names_and_threads(backends, options)
+    found = present(names, ["auto", *_available()], fallback)
+    return _core.Runtime(found, threads or own_threads)
+
+
+def _load(runtime: _core.Runtime, model: str | os.PathLike[str] | bytes) -> _core.Model:
+    if isinstance(model, (bytes, bytearray, memoryview)):
+        return runtime.load_bytes(bytes(model))
+    return runtime.load(os.fspath(model))
+
+
+def _names(names: Sequence[str] | None) -> list[str] | None:
+    # An empty list means all outputs, as in ONNX Runtime.
+    return list(names) if names else None
+
+
+@cache
+def _has_numpy() -> bool:
+    return importlib.util.find_spec("numpy") is not None

@@ -1,0 +1,104 @@
+//! Work that Ctrl-C can end.
+//!
+//! Python tells the main thread alone of signals, between two of its own instructions. So while the
+//! main thread waits here for signals, the work goes on in a thread beside it; other threads do their
+//! work themselves.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use pyo3::prelude::*;
+
+use crate::error::internal;
+
+/// How long a pressed Ctrl-C may go unnoticed.
+const NOTICE: Duration = Duration::from_millis(20);
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The thread beside the main thread, kept from one call to the next: kernels keep scratch memory per
+/// thread. A forked child has none and starts its own.
+struct Worker {
+    process: u32,
+    jobs: Sender<Job>,
+}
+
+thread_local! {
+    static WORKER: RefCell<Option<Worker>> = const { RefCell::new(None) };
+}
+
+/// Runs `work` without holding up other Python threads. In the main thread a signal whose handler
+/// raises sets the flag that `work` is given, and what it raised is the result.
+pub(crate) fn run<T, F>(py: Python<'_>, work: F) -> PyResult<T>
+where
+    T: Send + 'static,
+    F: FnOnce(&AtomicBool) -> T + Send + 'static,
+{
+    let cancel = Arc::new(AtomicBool::new(false));
+    if !is_main_thread(py)? {
+        return Ok(py.detach(|| work(&cancel)));
+    }
+    let (done, result) = channel();
+    let flag = Arc::clone(&cancel);
+    let job = Box::new(move || {
+        // The receiver waits for this; it cannot be gone.
+        let _ = done.send(work(&flag));
+    });
+    if !submit(job) {
+        return Err(internal(py, "no thread can be started for the run"));
+    }
+    wait(py, &Mutex::new(result), &cancel)
+}
+
+fn wait<T: Send>(py: Python<'_>, result: &Mutex<Receiver<T>>, cancel: &AtomicBool) -> PyResult<T> {
+    let next = || match result.lock() {
+        Ok(result) => result.recv_timeout(NOTICE),
+        Err(_) => Err(RecvTimeoutError::Disconnected),
+    };
+    loop {
+        match py.detach(next) {
+            Ok(value) => return Ok(value),
+            Err(RecvTimeoutError::Disconnected) => return Err(internal(py, "a run panicked")),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if let Err(raised) = py.check_signals() {
+            cancel.store(true, Ordering::Relaxed);
+            // The run ends at its next step; what it holds is let go before anybody goes on.
+            while matches!(py.detach(next), Err(RecvTimeoutError::Timeout)) {}
+            return Err(raised);
+        }
+    }
+}
+
+fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
+    let threading = py.import(pyo3::intern!(py, "threading"))?;
+    let main = threading.call_method0(pyo3::intern!(py, "main_thread"))?;
+    let main = main.getattr(pyo3::intern!(py, "ident"))?;
+    main.eq(threading.call_method0(pyo3::intern!(py, "get_ident"))?)
+}
+
+fn submit(job: Job) -> bool {
+    WORKER.with_borrow_mut(|worker| {
+        let process = std::process::id();
+        let running = worker.take().filter(|running| running.process == process);
+        let Some(running) = running.or_else(|| start(process)) else { return false };
+        let sent = running.jobs.send(job).is_ok();
+        *worker = sent.then_some(running);
+        sent
+    })
+}
+
+fn start(process: u32) -> Option<Worker> {
+    let (jobs, inbox) = channel::<Job>();
+    let serve = move || {
+        for job in inbox {
+            // A panic ends the job alone: its caller sees that no result comes.
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
+        }
+    };
+    std::thread::Builder::new().name("remuda-run".to_owned()).spawn(serve).ok()?;
+    Some(Worker { process, jobs })
+}
