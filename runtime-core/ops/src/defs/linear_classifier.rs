@@ -54,7 +54,7 @@ fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
     let model = Linear::read(ctx.attrs(), if is_single { 1 } else { labels.len() }, rows.width)?;
     let (mut classes, mut values) = (Vec::new(), Vec::new());
     for row in rows.iter() {
-        let mut scores = model.scores(row);
+        let mut scores = model.scores(row)?;
         if is_single {
             classes.push(usize::from(scores[0] > 0.0));
             scores = transform.of_two(scores[0], false)?.to_vec();

@@ -46,7 +46,7 @@ fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
     let transform = Transform::read(ctx.attrs())?;
     let mut values = Vec::new();
     for row in rows.iter() {
-        let mut scores = model.scores(row);
+        let mut scores = model.scores(row)?;
         transform.apply(&mut scores);
         values.extend(scores.into_iter().map(|score| score as f32));
     }

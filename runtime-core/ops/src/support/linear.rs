@@ -2,6 +2,8 @@
 
 use remuda_ir::{Attrs, OpError};
 
+use super::array::vec_of;
+
 /// Weights and intercepts.
 pub(crate) struct Linear {
     /// How many sums there are.
@@ -35,12 +37,14 @@ impl Linear {
     }
 
     /// The sums of a row.
-    pub(crate) fn scores(&self, row: &[f64]) -> Vec<f64> {
+    pub(crate) fn scores(&self, row: &[f64]) -> Result<Vec<f64>, OpError> {
         let sum = |at: usize| {
             let weights = &self.weights[at * self.width..(at + 1) * self.width];
             let products = weights.iter().zip(row).map(|(weight, x)| weight * x);
             products.sum::<f64>() + self.intercepts.get(at).copied().unwrap_or(0.0)
         };
-        (0..self.outputs).map(sum).collect()
+        let mut sums = vec_of(&[self.outputs], 0.0)?;
+        sums.iter_mut().enumerate().for_each(|(at, slot)| *slot = sum(at));
+        Ok(sums)
     }
 }

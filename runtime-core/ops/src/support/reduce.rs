@@ -53,7 +53,10 @@ pub(crate) fn reduced_types(ctx: &InferCtx<'_>) -> Result<Vec<Inferred>, OpError
         let reduced = reduced_axes(&given, dims.len(), noop)?;
         return Ok(vec![Inferred::tensor(dtype, left(dims, &reduced, &Dim::Known(1), keep))]);
     }
-    let count = ctx.dims(1)?.and_then(|dims| dims.first()?.as_usize()).filter(|&count| count > 0);
+    let count = match ctx.dims(1)? {
+        Some([count]) => count.as_usize().filter(|&count| count > 0),
+        _ => None,
+    };
     let rank = if keep { Some(dims.len()) } else { count.and_then(|k| dims.len().checked_sub(k)) };
     Ok(vec![Inferred::maybe(dtype, rank.map(|rank| vec![Dim::Unknown; rank]))])
 }

@@ -4,6 +4,7 @@ use remuda_base::Map;
 use remuda_ir::{Attrs, OpError};
 use remuda_tensor::Tensor;
 
+use super::array::vec_of;
 use super::ml::reals;
 
 /// The question of a branch.
@@ -106,7 +107,7 @@ impl Forest {
         targets: usize,
         aggregate: Aggregate,
     ) -> Result<Vec<f64>, OpError> {
-        let mut scores: Vec<Option<f64>> = vec![None; targets];
+        let mut scores: Vec<Option<f64>> = vec_of(&[targets], None)?;
         for &root in &self.roots {
             for &Vote { target, weight } in self.votes(root, row)? {
                 let slot = scores.get_mut(target).ok_or_else(|| no_such("target", target))?;
