@@ -12,7 +12,7 @@ use crate::context::Picoseconds;
 pub use gather::{GatherError, gather};
 pub use join::{concat, split};
 pub use remap::{AxisMap, Fill, PadMode, remap};
-pub use transpose::transpose;
+pub use transpose::{Movable, transpose};
 
 /// Moving memory: bound by bandwidth.
 const COPY: Picoseconds = Picoseconds(150);

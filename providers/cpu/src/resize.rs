@@ -50,8 +50,9 @@ pub fn resize_axis<T: Element>(
     }
 }
 
-/// Scales several axes of an array of `shape`, each by its taps if it has any, and gives back the
-/// result. Axes that shrink go first, so that later ones have less to do.
+/// Scales the axes of an array of `shape` that have taps, into `out`. Axes that shrink go first, so
+/// that the others have less to do; axes that grow go from the inside out, so that most of the work
+/// runs along whole rows.
 ///
 /// # Panics
 /// When a slice or the axes do not fit `shape`.
@@ -60,23 +61,33 @@ pub fn resize<T: Element>(
     axes: &[Option<Taps>],
     src: &[T],
     shape: &[usize],
-) -> Vec<T> {
+    out: &mut [T],
+) {
     assert_eq!(axes.len(), shape.len(), "taps or none per axis");
     let mut shape = shape.to_vec();
-    let mut image = src.to_vec();
     let mut order: Vec<(usize, &Taps)> =
         axes.iter().enumerate().filter_map(|(axis, taps)| Some((axis, taps.as_ref()?))).collect();
-    order.sort_by(|(_, a), (_, b)| a.growth().total_cmp(&b.growth()));
-    for (axis, taps) in order {
+    order.sort_by(|(a, first), (b, second)| {
+        let (first, second) = (first.growth().max(1.0), second.growth().max(1.0));
+        first.min(1.5).total_cmp(&second.min(1.5)).then(b.cmp(a))
+    });
+    let Some((last, others)) = order.split_last() else {
+        return out.copy_from_slice(src);
+    };
+    let mut image: Option<Vec<T>> = None;
+    for &(axis, taps) in others {
         let inner: usize = shape[axis + 1..].iter().product();
         shape[axis] = taps.output();
         let mut scaled = vec![T::default(); shape.iter().product()];
         if !scaled.is_empty() {
-            resize_axis(cx, taps, inner, &image, &mut scaled);
+            resize_axis(cx, taps, inner, image.as_deref().unwrap_or(src), &mut scaled);
         }
-        image = scaled;
+        image = Some(scaled);
     }
-    image
+    if !out.is_empty() {
+        let inner: usize = shape[last.0 + 1..].iter().product();
+        resize_axis(cx, last.1, inner, image.as_deref().unwrap_or(src), out);
+    }
 }
 
 /// One row of outputs, each from its own taps of the same row.
@@ -91,9 +102,31 @@ impl<T: Element> Kernel for Row<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        for (at, out) in self.out.iter_mut().enumerate() {
-            let taps = self.taps.of(at);
-            let sum = taps.iter().map(|&(index, weight)| self.src[index].to_f32() * weight).sum();
+        let taps = self.taps.all();
+        match self.taps.uniform() {
+            Some(1) => self.pick::<1>(taps),
+            Some(2) => self.pick::<2>(taps),
+            Some(4) => self.pick::<4>(taps),
+            _ => {
+                for (at, out) in self.out.iter_mut().enumerate() {
+                    let taps = self.taps.of(at);
+                    let values = taps.iter().map(|tap| self.src[tap.0].to_f32() * tap.1);
+                    *out = T::from_f32(values.sum());
+                }
+            }
+        }
+    }
+}
+
+impl<T: Element> Row<'_, T> {
+    /// With the same number of taps for every output.
+    #[inline(always)]
+    fn pick<const TAPS: usize>(self, taps: &[(usize, f32)]) {
+        for (out, taps) in self.out.iter_mut().zip(taps.as_chunks::<TAPS>().0) {
+            let mut sum = self.src[taps[0].0].to_f32() * taps[0].1;
+            for tap in &taps[1..] {
+                sum += self.src[tap.0].to_f32() * tap.1;
+            }
             *out = T::from_f32(sum);
         }
     }

@@ -139,16 +139,29 @@ pub fn remap<T: Copy + Send + Sync>(
         return out.copy_from_slice(src);
     };
     let runs = last.runs();
+    let scattered = runs.len() * 4 > last.indices.len();
     let row_length = last.indices.len() * element;
     cx.pieces(out, row_length, COPY, |first, out| {
-        for (row, out) in out.chunks_exact_mut(row_length).enumerate() {
-            match base(outer, first + row) {
+        let mut before = None;
+        for row in 0..out.len() / row_length {
+            let (done, rest) = out.split_at_mut(row * row_length);
+            let out = &mut rest[..row_length];
+            let base = base(outer, first + row);
+            match base {
                 None => out.fill(fill.0),
+                Some(_) if before == base => {
+                    out.copy_from_slice(&done[(row - 1) * row_length..]);
+                }
                 Some(base) => {
                     let src = &src[base * last.size * element..][..last.size * element];
-                    copy_runs(&runs, element, src, fill, out);
+                    if scattered && element == 1 {
+                        pick(&last.indices, src, fill, out);
+                    } else {
+                        copy_runs(&runs, element, src, fill, out);
+                    }
                 }
             }
+            before = base;
         }
     });
 }
@@ -166,6 +179,13 @@ fn base(outer: &[AxisMap], mut index: usize) -> Option<usize> {
         stride *= map.size;
     }
     Some(base)
+}
+
+/// Element by element: for maps without runs.
+fn pick<T: Copy>(indices: &[usize], src: &[T], fill: Fill<T>, out: &mut [T]) {
+    for (to, &index) in out.iter_mut().zip(indices) {
+        *to = src.get(index).copied().unwrap_or(fill.0);
+    }
 }
 
 fn copy_runs<T: Copy>(runs: &[Run], element: usize, src: &[T], fill: Fill<T>, out: &mut [T]) {

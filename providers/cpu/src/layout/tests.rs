@@ -26,7 +26,7 @@ fn count(shape: &[usize]) -> usize {
     shape.iter().product()
 }
 
-fn transposes<T: Copy + Send + Sync + PartialEq + std::fmt::Debug>(
+fn transposes<T: Movable + PartialEq + std::fmt::Debug>(
     cx: Context<'_>,
     src: &[T],
     shape: &[usize],
@@ -61,6 +61,10 @@ proptest! {
         let cx = Context::new(Isa::best(), &pool);
         let wide: Vec<u64> = (0..count(&shape) as u64).collect();
         transposes(cx, &wide, &shape, &permutation);
+        for isa in Isa::available() {
+            let floats: Vec<f32> = wide.iter().map(|&x| f32::from_bits(x as u32)).collect();
+            transposes(Context::new(isa, &pool), &floats, &shape, &permutation);
+        }
         transposes(cx, &wide.iter().map(|&x| x as u32).collect::<Vec<_>>(), &shape, &permutation);
         transposes(cx, &wide.iter().map(|&x| x as u16).collect::<Vec<_>>(), &shape, &permutation);
         transposes(cx, &wide.iter().map(|&x| x as u8).collect::<Vec<_>>(), &shape, &permutation);

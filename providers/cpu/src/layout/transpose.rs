@@ -4,8 +4,46 @@
 //! are copied; otherwise the source's and the output's innermost axes span planes that are copied in
 //! square tiles, so that every cache line that is read or written is used while it is near.
 
+use half::{bf16, f16};
+use remuda_simd::{Kernel, Simd};
+
 use super::COPY;
 use crate::Context;
+
+/// An element that can be moved. Four-byte elements are fastest as f32, whose bits stay as they are.
+pub trait Movable: Copy + Send + Sync {
+    /// The slice itself, if this is f32.
+    fn as_f32(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
+
+    /// The slice itself, if this is f32.
+    fn as_f32_mut(_: &mut [Self]) -> Option<&mut [f32]> {
+        None
+    }
+}
+
+impl Movable for f32 {
+    fn as_f32(slice: &[Self]) -> Option<&[f32]> {
+        Some(slice)
+    }
+    fn as_f32_mut(slice: &mut [Self]) -> Option<&mut [f32]> {
+        Some(slice)
+    }
+}
+
+impl Movable for bool {}
+impl Movable for u8 {}
+impl Movable for u16 {}
+impl Movable for u32 {}
+impl Movable for u64 {}
+impl Movable for i8 {}
+impl Movable for i16 {}
+impl Movable for i32 {}
+impl Movable for i64 {}
+impl Movable for f16 {}
+impl Movable for bf16 {}
+impl Movable for f64 {}
 
 /// The side of a tile.
 const TILE: usize = 16;
@@ -14,7 +52,7 @@ const TILE: usize = 16;
 ///
 /// # Panics
 /// When `permutation` is not one of the axes of `shape`, or a slice does not fit.
-pub fn transpose<T: Copy + Send + Sync>(
+pub fn transpose<T: Movable>(
     cx: Context<'_>,
     src: &[T],
     out: &mut [T],
@@ -102,13 +140,7 @@ impl<'a> Offsets<'a> {
 }
 
 /// The plane of axis `inner`, which is contiguous in the source, and the last axis.
-fn planes<T: Copy + Send + Sync>(
-    cx: Context<'_>,
-    src: &[T],
-    out: &mut [T],
-    axes: &[Axis],
-    inner: usize,
-) {
+fn planes<T: Movable>(cx: Context<'_>, src: &[T], out: &mut [T], axes: &[Axis], inner: usize) {
     let (outer, rest) = axes.split_at(inner);
     let length = rest[0].size;
     let (middle, last) = (&rest[1..rest.len() - 1], rest[rest.len() - 1]);
@@ -125,13 +157,17 @@ fn planes<T: Copy + Send + Sync>(
             let mut walk = Offsets::new(middle, 0);
             for column in 0..middles {
                 let plane = &src[base + walk.offset..];
-                tiles(
-                    plane,
-                    last.stride,
-                    &mut part[column * last.size..],
-                    unit,
-                    (count, last.size),
-                );
+                let part = &mut part[column * last.size..];
+                match (T::as_f32(plane), T::as_f32_mut(part)) {
+                    (Some(src), Some(out)) => cx.run(Squares {
+                        src,
+                        stride: last.stride,
+                        out,
+                        row_stride: unit,
+                        size: (count, last.size),
+                    }),
+                    _ => tiles(plane, last.stride, part, unit, (count, last.size)),
+                }
                 walk.advance();
             }
             at += count;
@@ -159,6 +195,42 @@ fn tiles<T: Copy>(
                     *to = *from;
                 }
             }
+        }
+    }
+}
+
+/// [`tiles`] of f32, transposed in registers.
+struct Squares<'a> {
+    src: &'a [f32],
+    stride: usize,
+    out: &'a mut [f32],
+    row_stride: usize,
+    size: (usize, usize),
+}
+
+impl Kernel for Squares<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { src, stride, out, row_stride, size: (rows, columns) } = self;
+        let whole = (rows - rows % S::LANES, columns - columns % 4);
+        for row in (0..whole.0).step_by(S::LANES) {
+            for column in (0..whole.1).step_by(4) {
+                let mut lines = [s.zero(); 4];
+                for (index, line) in lines.iter_mut().enumerate() {
+                    *line = s.load(&src[row + (column + index) * stride..]);
+                }
+                s.store_columns(lines, &mut out[row * row_stride + column..], row_stride);
+            }
+        }
+        if whole.1 < columns && whole.0 > 0 {
+            let (src, out) = (&src[whole.1 * stride..], &mut out[whole.1..]);
+            tiles(src, stride, out, row_stride, (whole.0, columns - whole.1));
+        }
+        if whole.0 < rows {
+            let (src, out) = (&src[whole.0..], &mut out[whole.0 * row_stride..]);
+            tiles(src, stride, out, row_stride, (rows - whole.0, columns));
         }
     }
 }

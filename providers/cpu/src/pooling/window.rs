@@ -50,9 +50,11 @@ impl PoolAxis {
         Self { input, kernel: input, ..NONE }
     }
 
-    /// The elements that all windows together reach, with padding.
-    pub(super) fn span(&self) -> usize {
-        self.output.saturating_sub(1) * self.stride + (self.kernel - 1) * self.dilation + 1
+    /// The elements of the image and of all windows together, with the padding before them.
+    pub(super) fn padded(&self) -> usize {
+        let reach = (self.kernel - 1) * self.dilation + 1;
+        let windows = self.output.saturating_sub(1) * self.stride + reach;
+        windows.max(self.pad_before + self.input)
     }
 
     /// The input elements of a window.

@@ -103,30 +103,55 @@ impl Kernel for Row<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> f32 {
-        macro_rules! folded {
-            ($kind:expr, $fill:expr) => {{
-                let centre = s.splat(self.centre);
-                let next = always(
-                    #[inline(always)]
-                    |value: S::F32, x: S::F32| step(s, $kind, value, x, centre),
-                );
-                let join = always(
-                    #[inline(always)]
-                    |a: S::F32, b: S::F32| join_vectors(s, $kind, a, b),
-                );
-                let lanes = fold(s, self.row, ($kind.start(), $fill), next, join);
-                across(s, $kind, lanes)
-            }};
+        fold_one(s, self.kind, self.centre, self.row)
+    }
+}
+
+/// Folds rows that lie one after the other, each to one number.
+pub(super) struct Rows<'a> {
+    pub(super) kind: Reduction,
+    pub(super) length: usize,
+    pub(super) src: &'a [f32],
+    pub(super) out: &'a mut [f32],
+}
+
+impl Kernel for Rows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        for (row, out) in self.src.chunks_exact(self.length).zip(self.out) {
+            let value = fold_one(s, self.kind, 0.0, row);
+            *out = self.kind.finish(value, self.length as f32);
         }
-        match self.kind {
-            Reduction::Max => folded!(Reduction::Max, f32::NEG_INFINITY),
-            Reduction::Min => folded!(Reduction::Min, f32::INFINITY),
-            Reduction::Product => folded!(Reduction::Product, 1.0),
-            Reduction::L1 => folded!(Reduction::L1, 0.0),
-            Reduction::L2 | Reduction::SumOfSquares => folded!(Reduction::SumOfSquares, 0.0),
-            Reduction::LogSumExp => folded!(Reduction::LogSumExp, f32::NEG_INFINITY),
-            Reduction::Sum | Reduction::Mean | Reduction::LogSum => folded!(Reduction::Sum, 0.0),
-        }
+    }
+}
+
+#[inline(always)]
+fn fold_one<S: Simd>(s: S, kind: Reduction, centre: f32, row: &[f32]) -> f32 {
+    macro_rules! folded {
+        ($kind:expr, $fill:expr) => {{
+            let centre = s.splat(centre);
+            let next = always(
+                #[inline(always)]
+                |value: S::F32, x: S::F32| step(s, $kind, value, x, centre),
+            );
+            let join = always(
+                #[inline(always)]
+                |a: S::F32, b: S::F32| join_vectors(s, $kind, a, b),
+            );
+            let lanes = fold(s, row, ($kind.start(), $fill), next, join);
+            across(s, $kind, lanes)
+        }};
+    }
+    match kind {
+        Reduction::Max => folded!(Reduction::Max, f32::NEG_INFINITY),
+        Reduction::Min => folded!(Reduction::Min, f32::INFINITY),
+        Reduction::Product => folded!(Reduction::Product, 1.0),
+        Reduction::L1 => folded!(Reduction::L1, 0.0),
+        Reduction::L2 | Reduction::SumOfSquares => folded!(Reduction::SumOfSquares, 0.0),
+        Reduction::LogSumExp => folded!(Reduction::LogSumExp, f32::NEG_INFINITY),
+        Reduction::Sum | Reduction::Mean | Reduction::LogSum => folded!(Reduction::Sum, 0.0),
     }
 }
 

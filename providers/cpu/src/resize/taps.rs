@@ -84,6 +84,17 @@ impl Taps {
         &self.taps[self.starts[output]..self.starts[output + 1]]
     }
 
+    pub(super) fn all(&self) -> &[(usize, f32)] {
+        &self.taps
+    }
+
+    /// How many taps every output has, if all have as many.
+    pub(super) fn uniform(&self) -> Option<usize> {
+        let count = self.starts.get(1).copied()?;
+        let steps = self.starts.iter().enumerate();
+        steps.into_iter().all(|(at, &start)| start == at * count).then_some(count)
+    }
+
     pub(super) fn per_output(&self) -> usize {
         self.taps.len() / self.output().max(1)
     }
@@ -134,8 +145,9 @@ impl Sampling {
                 let adjusted = output / (scale * input);
                 input / 2.0 * (1.0 - adjusted) + half
             }
-            Coordinates::AlignCorners if output == 1.0 => 0.0,
-            Coordinates::AlignCorners => at * (input - 1.0) / (output - 1.0),
+            // By the scale, not the size that it was rounded to.
+            Coordinates::AlignCorners if scale * input == 1.0 => 0.0,
+            Coordinates::AlignCorners => at * (input - 1.0) / (scale * input - 1.0),
             Coordinates::Asymmetric => at / scale,
         }
     }
@@ -160,7 +172,10 @@ impl Sampling {
             .collect();
         let sum: f64 = raw.iter().map(|tap| tap.1).sum();
         let normalised = self.exclude_outside || squeeze < 1.0;
-        for (index, weight) in raw.into_iter().filter(|tap| tap.1 != 0.0) {
+        // A tap without weight must not bring in an infinity: it repeats one that counts.
+        let counts = raw.iter().find(|tap| tap.1 != 0.0).map_or(0, |tap| tap.0);
+        for (index, weight) in raw {
+            let index = if weight == 0.0 { counts } else { index };
             let weight = if normalised { weight / sum } else { weight };
             taps.taps.push((clamped(index, last), weight as f32));
         }
