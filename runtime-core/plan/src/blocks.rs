@@ -4,7 +4,7 @@
 //! same choice of providers and the same dependencies inside. Costs may differ: measurements of
 //! equal layers never agree to the last digit.
 
-use remuda_base::Map;
+use remuda_base::{Map, Set};
 
 use crate::model::Model;
 use crate::problem::Problem;
@@ -19,13 +19,14 @@ pub(crate) fn find(problem: &Problem, model: &mut Model) {
     }
     let mut repeated: Vec<Vec<u32>> = kinds.into_values().filter(|same| same.len() > 1).collect();
     repeated.sort();
+    let mut known = Set::new();
     for same in repeated {
         let copies: Vec<&Vec<u32>> = same.iter().map(|block| &blocks[block]).collect();
         for place in 0..copies[0].len() {
             for class in 0..model.classes() {
                 let unit = |vertices: &&Vec<u32>| model.unit_of[class][vertices[place] as usize];
                 let role: Vec<u32> = copies.iter().map(unit).collect();
-                if !model.roles.contains(&role) {
+                if known.insert(role.clone()) {
                     model.roles.push(role);
                 }
             }

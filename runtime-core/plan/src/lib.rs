@@ -11,7 +11,7 @@
 //! with plans, and takes back what a provider refuses after seeing a part. A [`Plan`] says who runs
 //! what, as ordered [`Part`]s with copies, buffers and one [`Reason`] per node and refused provider.
 //!
-//! The contract:
+//! How a plan is found is told in [`guide`]. The contract:
 //!
 //! * Every node is in exactly one part, on a provider that may have it; no part waits for a later
 //!   one; budgets hold. [`Planner::plan`] checks this on every plan, also in release builds.
@@ -53,10 +53,10 @@
 //! });
 //!
 //! let plan = Planner::new(problem, Options::default())?.plan(None)?;
-//! let decode = &plan.classes[0];
-//! assert_eq!(decode.placements[0].provider, gpu);
-//! assert_eq!(decode.placements[1].reasons[0].code, Code::OpUnsupported);
-//! assert_eq!(decode.transfers.len(), 1);
+//! let class = &plan.classes[0];
+//! assert_eq!(class.placements[0].provider, gpu);
+//! assert_eq!(class.placements[1].reasons[0].code, Code::OpUnsupported);
+//! assert_eq!(class.transfers.len(), 1);
 //! println!("{}", plan.explain(nodes[1]));
 //! # Ok::<(), remuda_plan::PlanError>(())
 //! ```
@@ -76,6 +76,7 @@ mod exhaustive;
 mod explain;
 mod fingerprint;
 mod graph;
+pub mod guide;
 mod hash;
 mod ids;
 mod json;

@@ -99,6 +99,32 @@ impl Planner {
         Ok(plan)
     }
 
+    /// A plan that uses only some of the providers: all but one as the plan to go on with if that one
+    /// is lost, or one and the fallback to measure the real plan against. The others are
+    /// [`Code::Unavailable`], with `why`.
+    ///
+    /// # Errors
+    /// As [`Planner::plan`], and if a node has nowhere to go or is pinned to another provider.
+    pub fn plan_among(&self, providers: &[ProviderId], why: &str) -> Result<Plan, PlanError> {
+        let mut permits = self.permits.clone();
+        for other in (0..self.problem.providers.len()).map(ProviderId::from) {
+            if !providers.contains(&other) {
+                for node in (0..self.problem.nodes.len()).map(NodeId::from) {
+                    permits.refused.insert((node, other), (Code::Unavailable, why.to_owned()));
+                }
+            }
+        }
+        let among = Self {
+            problem: self.problem.clone(),
+            options: self.options.clone(),
+            model: prepare(&self.problem, &permits, &mut Notices::default())?,
+            permits,
+            notices: self.notices.clone(),
+            rounds: self.rounds.clone(),
+        };
+        among.plan(None)
+    }
+
     /// Takes `nodes` away from `provider`, which refused them after seeing a part, or failed to
     /// compile it. Plan again afterwards: every call takes at least one node away from one provider,
     /// so planning and refusing comes to an end. A provider that refused too often loses all nodes.

@@ -115,6 +115,8 @@ fn copies(problem: &Problem, class: &ClassPlan) -> Result<(), PlanError> {
         let place = || format!("tensor `{}`", problem.tensors[transfer.tensor.index()].name);
         check(fresh, "one copy per tensor and memory", place)?;
     }
+    let repeating: Vec<_> =
+        class.parts.iter().enumerate().filter(|(_, part)| !part.repeats.is_empty()).collect();
     for (at, tensor) in problem.tensors.iter().enumerate() {
         let place = || format!("tensor `{}`", tensor.name);
         let made = tensor.producer.map(|node| &class.placements[node.index()]);
@@ -128,7 +130,7 @@ fn copies(problem: &Problem, class: &ClassPlan) -> Result<(), PlanError> {
                 arrived.get(&(at.into(), there)).is_some_and(|&needed| needed <= placement.part);
             check(here == there || repeated || copied, "what is read has arrived", place)?;
         }
-        for (part, step) in class.parts.iter().enumerate() {
+        for &(part, step) in &repeating {
             let reads = step.repeats.iter().any(|node| tensor.consumers.contains(node));
             let before = made.is_none_or(|placement| (placement.part as usize) < part);
             let copied = arrived

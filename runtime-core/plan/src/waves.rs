@@ -53,14 +53,21 @@ pub(crate) fn cheapest(graph: &Graph, owner: &[u8], launch: &[i64], effort: Effo
     }
 }
 
+/// Copied counters above which a graph is too fragmented for the beam: about a tenth of a second.
+const MOST_BEAM_WORK: u64 = 100_000_000;
+
 fn several(graph: &Graph, owner: &[u8], launch: &[i64], effort: Effort) -> Waves {
     let first = critical(graph, owner, launch);
     if effort == Effort::Quick {
         return first;
     }
     let clusters = clusters::contract(graph, owner);
-    let sequence = exact::search(&clusters, launch, first.launch)
-        .unwrap_or_else(|| beam::search(&clusters, launch));
+    let sequence = exact::search(&clusters, launch, first.launch);
+    let sequence = match sequence {
+        Some(sequence) => sequence,
+        None if beam::work(&clusters, &first) > MOST_BEAM_WORK => return first,
+        None => beam::search(&clusters, launch),
+    };
     let found = replay(graph, owner, launch, &sequence);
     if found.launch < first.launch { found } else { first }
 }

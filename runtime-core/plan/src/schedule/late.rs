@@ -8,20 +8,29 @@
 use super::{Schedule, Site};
 use crate::model::Model;
 
+/// Waves that are considered for one vertex, the latest first.
+const MOST_CHOICES: usize = 64;
+
 /// The schedule with every vertex as late as is worth it.
 pub(super) fn pull(site: Site<'_, '_>, schedule: &Schedule) -> Schedule {
     let model = site.state.model;
     let bytes = &model.prices.bytes[site.class];
     let touching = tensors_of(model);
     let mut wave_of = schedule.part_of.clone();
+    let mut waves_of = vec![Vec::new(); model.providers];
+    for (part, wave) in schedule.parts.iter().zip(0u32..) {
+        waves_of[part.provider as usize].push(wave);
+    }
     for &vertex in model.graph.topo.iter().rev() {
         let here = wave_of[vertex as usize];
         let provider = schedule.parts[here as usize].provider;
         let readers = model.graph.succs.of(vertex as usize);
         let last_wave = schedule.parts.len() as u32 - 1;
         let limit = readers.iter().map(|&next| wave_of[next as usize]).min().unwrap_or(last_wave);
-        let choices =
-            (here..=limit).filter(|&wave| schedule.parts[wave as usize].provider == provider);
+        let mine = &waves_of[provider as usize];
+        let end = mine.partition_point(|&wave| wave <= limit);
+        let start = mine.partition_point(|&wave| wave < here).max(end.saturating_sub(MOST_CHOICES));
+        let choices = mine[start..end].iter().copied().chain([here]);
         let held = |wave: u32| -> u128 {
             let tensors = touching[vertex as usize].iter();
             tensors.map(|&at| span(model, &wave_of, at, vertex, wave, bytes)).sum()

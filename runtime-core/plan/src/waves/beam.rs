@@ -4,7 +4,7 @@
 use remuda_base::Set;
 
 use super::clusters::Clusters;
-use super::{Front, chains};
+use super::{Front, Waves, chains};
 
 /// States kept after each wave.
 const WIDTH: usize = 16;
@@ -17,6 +17,11 @@ struct State {
     /// Identifies the set of clusters that are done.
     mark: u64,
     left: Vec<u32>,
+}
+
+/// About how many counters a search copies, judging by waves that are known.
+pub(crate) fn work(clusters: &Clusters, known: &Waves) -> u64 {
+    (clusters.owner.len() * known.sequence.len() * WIDTH) as u64
 }
 
 /// The best sequence that the beam finds.

@@ -56,6 +56,21 @@ fn a_refusal_by_the_last_provider_is_an_error_and_changes_nothing() {
 }
 
 #[test]
+fn there_is_a_plan_for_the_loss_of_each_provider() {
+    let (problem, nodes) = row(4);
+    let planner = Planner::new(problem, Options::default()).unwrap();
+    let alone = planner.plan_among(&[CPU], "the device was lost").unwrap();
+    assert!(nodes.iter().all(|&node| owner(&alone, node) == CPU));
+    assert_eq!(code(&alone, nodes[0], GPU), Code::Unavailable);
+    assert!(alone.explain(nodes[0]).contains("the device was lost"));
+    let both = planner.plan_among(&[GPU, CPU], "").unwrap();
+    assert_eq!(both, planner.plan(None).unwrap());
+    assert_ne!(alone.problem, both.problem);
+    let error = planner.plan_among(&[], "none wanted").unwrap_err();
+    assert!(matches!(error, PlanError::NoProvider { .. }), "{error}");
+}
+
+#[test]
 fn a_stored_plan_comes_back_and_an_edited_one_does_not() {
     let (problem, nodes) = row(4);
     let planner = Planner::new(problem, Options::default()).unwrap();
