@@ -8,6 +8,7 @@ mod acosh;
 mod adagrad;
 mod adam;
 mod add;
+mod affine_grid;
 mod and;
 mod arg_max;
 mod arg_min;
@@ -50,6 +51,7 @@ mod cos;
 mod cosh;
 mod cum_prod;
 mod cum_sum;
+mod deform_conv;
 mod depth_to_space;
 mod dequantize_linear;
 mod dft;
@@ -80,6 +82,7 @@ mod global_lp_pool;
 mod global_max_pool;
 mod greater;
 mod greater_or_equal;
+mod grid_sample;
 mod group_normalization;
 mod group_query_attention;
 mod gru;
@@ -133,6 +136,7 @@ mod multi_head_attention;
 mod multinomial;
 mod neg;
 mod negative_log_likelihood_loss;
+mod non_max_suppression;
 mod non_zero;
 mod normalizer;
 mod not;
@@ -176,6 +180,7 @@ mod resize;
 mod reverse_sequence;
 mod rms_normalization;
 mod rnn;
+mod roi_align;
 mod rotary_embedding;
 mod round;
 mod scaler;
@@ -245,6 +250,7 @@ pub static TABLE: &[&OpDef] = &[
     &acos::OP,
     &acosh::OP,
     &add::OP,
+    &affine_grid::OP,
     &and::OP,
     &arg_max::OP,
     &arg_min::OP,
@@ -284,6 +290,7 @@ pub static TABLE: &[&OpDef] = &[
     &cum_prod::OP,
     &cum_sum::OP,
     &dft::OP,
+    &deform_conv::OP,
     &depth_to_space::OP,
     &dequantize_linear::OP,
     &div::OP,
@@ -308,6 +315,7 @@ pub static TABLE: &[&OpDef] = &[
     &global_max_pool::OP,
     &greater::OP,
     &greater_or_equal::OP,
+    &grid_sample::OP,
     &group_normalization::OP,
     &hamming_window::OP,
     &hann_window::OP,
@@ -346,6 +354,7 @@ pub static TABLE: &[&OpDef] = &[
     &multinomial::OP,
     &neg::OP,
     &negative_log_likelihood_loss::OP,
+    &non_max_suppression::OP,
     &non_zero::OP,
     &not::OP,
     &one_hot::OP,
@@ -382,6 +391,7 @@ pub static TABLE: &[&OpDef] = &[
     &reshape::OP,
     &resize::OP,
     &reverse_sequence::OP,
+    &roi_align::OP,
     &rotary_embedding::OP,
     &round::OP,
     &stft::OP,
