@@ -11,7 +11,8 @@
 //! ```
 //!
 //! `_` stands for an input or output that is left out. A body is `{body = graph "b" { … } (%a, %b)}`
-//! with the outer values it captures behind it. Constants are bytes in hexadecimal, texts in quotes;
+//! with the outer values it captures behind it. Names of operators and attributes that are no words
+//! are quoted. Constants are bytes in hexadecimal, texts in quotes;
 //! [`print_outline`] leaves large ones out, for people.
 
 mod lexer;

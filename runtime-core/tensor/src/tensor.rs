@@ -20,12 +20,14 @@ pub struct Tensor {
     storage: Storage,
 }
 
-/// The number of elements of these dimensions, if it can be addressed.
+/// The number of elements of these dimensions, if it can be addressed. Those beside a zero count
+/// too, so that no product of some of the dimensions ever overflows.
 fn element_count(dtype: DType, dims: &[usize]) -> Result<usize, TensorError> {
     dims.iter()
-        .try_fold(1usize, |count, &dim| count.checked_mul(dim))
+        .try_fold(1usize, |count, &dim| count.checked_mul(dim.max(1)))
         .filter(|&count| isize::try_from(count).is_ok())
-        .ok_or_else(|| TensorError::TooLarge { dtype, dims: dims.to_vec() })
+        .ok_or_else(|| TensorError::TooLarge { dtype, dims: dims.to_vec() })?;
+    Ok(dims.iter().product())
 }
 
 /// The number of bytes of these dimensions, if it can be addressed.

@@ -87,6 +87,13 @@ impl Parser<'_> {
         }
     }
 
+    fn name(&mut self) -> Parsed<String> {
+        match self.next()? {
+            Token::Word(name) | Token::Text(name) => Ok(name),
+            other => Err(format!("a name, got {other:?}")),
+        }
+    }
+
     fn quoted(&mut self) -> Parsed<String> {
         match self.next()? {
             Token::Text(text) => Ok(text),
@@ -218,12 +225,12 @@ impl Parser<'_> {
     }
 
     fn op_name(&mut self) -> Parsed<OpName> {
-        let first = self.word()?;
+        let first = self.name()?;
         if !self.eat(':')? {
             return Ok(OpName::onnx(&first));
         }
         self.expect(':')?;
-        Ok(OpName::new(&first, &self.word()?))
+        Ok(OpName::new(&first, &self.name()?))
     }
 
     fn attrs(&mut self, graph: &Graph) -> Parsed<Attrs> {
@@ -233,7 +240,7 @@ impl Parser<'_> {
             if !attrs.0.is_empty() {
                 self.expect(',')?;
             }
-            let name = self.word()?;
+            let name = self.name()?;
             self.expect('=')?;
             let attr = self.attr(graph)?;
             attrs.0.insert(name, attr);

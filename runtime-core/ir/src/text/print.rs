@@ -30,12 +30,29 @@ struct Ref<'a>(&'a str);
 
 impl fmt::Display for Ref<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A colon at the end would be taken for the one in front of a type.
         let plain = !self.0.is_empty()
+            && !self.0.ends_with(':')
             && self
                 .0
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '/' | ':' | '-'));
         if plain { write!(f, "%{}", self.0) } else { write!(f, "%{:?}", self.0) }
+    }
+}
+
+/// The name of an operator, domain or attribute: as it is, or quoted where files have others than
+/// words.
+struct Name<'a>(&'a str);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+        if !self.0.is_empty() && self.0.chars().all(word) {
+            f.write_str(self.0)
+        } else {
+            write!(f, "{:?}", self.0)
+        }
     }
 }
 
@@ -153,7 +170,11 @@ impl Printer {
                 write!(out, ": {ty}")?;
             }
         }
-        write!(out, " = {}(", node.op)?;
+        out.push_str(" = ");
+        if !node.op.domain.is_empty() {
+            write!(out, "{}::", Name(&node.op.domain))?;
+        }
+        write!(out, "{}(", Name(&node.op.name))?;
         self.refs(out, graph, node.inputs.iter().copied())?;
         out.push(')');
         if !node.attrs.0.is_empty() {
@@ -169,7 +190,7 @@ impl Printer {
     fn attrs(&self, out: &mut String, graph: &Graph, attrs: &Attrs, depth: usize) -> fmt::Result {
         out.push('{');
         for (at, (name, attr)) in attrs.0.iter().enumerate() {
-            write!(out, "{}{name} = ", if at > 0 { ", " } else { "" })?;
+            write!(out, "{}{} = ", if at > 0 { ", " } else { "" }, Name(name))?;
             match attr {
                 Attr::Int(value) => write!(out, "{value}")?,
                 Attr::Float(value) => write!(out, "{}", Float(*value))?,
@@ -234,5 +255,26 @@ struct Quoted<'a>(&'a str);
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::text::{parse, print};
+    use crate::{Attr, Graph, Node, OpName};
+
+    #[test]
+    fn names_that_are_no_words_are_quoted() {
+        let mut graph = Graph::new("g");
+        let x = graph.add_input("x:", None);
+        let y = graph.add_pending("y");
+        let op = OpName::new("pkg|x", "Linear(1)");
+        let mut node = Node::new(op, vec![Some(x)], vec![Some(y)]);
+        node.attrs.set("a b", Attr::Int(1));
+        graph.push(node);
+        graph.outputs.push(y);
+        let printed = print(&graph);
+        assert!(printed.contains(r#"%y = "pkg|x"::"Linear(1)"(%"x:") {"a b" = 1}"#), "{printed}");
+        assert_eq!(print(&parse(&printed).unwrap()), printed);
     }
 }

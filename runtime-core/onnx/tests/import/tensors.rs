@@ -153,6 +153,10 @@ fn absurd_dimensions_are_refused() {
         error(tensor("w", 1, &[huge])),
         "tensor `w`: dimensions [4611686018427387904] of `f32` need more bytes than can be addressed"
     );
+    assert_eq!(
+        error(tensor("w", 1, &[0, huge, huge])),
+        "tensor `w`: dimensions [0, 4611686018427387904, 4611686018427387904] of `f32` need more bytes than can be addressed"
+    );
     assert_eq!(error(tensor("w", 1, &[-1])), "tensor `w`: dimensions [-1] are no sizes");
     assert_eq!(
         error(tensor("w", 1, &[1 << 40])),

@@ -62,3 +62,12 @@ fn writing_needs_sole_ownership() {
     assert!(tensor.as_mut_slice::<f32>().is_none());
     assert_eq!(other.to_vec::<f32>().unwrap(), [0.0, 2.0]);
 }
+
+#[test]
+fn dimensions_beside_a_zero_must_be_addressable_too() {
+    for dims in [vec![0, usize::MAX, 2], vec![usize::MAX, 2, 0]] {
+        assert!(Tensor::zeros(DType::F32, dims).is_err());
+    }
+    let empty = Tensor::zeros(DType::F32, vec![0, 1 << 40]).unwrap();
+    assert!(empty.is_contiguous() && empty.byte_len() == 0);
+}
