@@ -157,6 +157,18 @@ impl Dim {
         self.pick(other, |difference| difference <= 0, Atom::Min)
     }
 
+    /// Whether this is the lesser of `other` and a positive number. Where the two have to broadcast,
+    /// the result is `other`: either they are equal, or one of them is 1.
+    #[must_use]
+    pub fn is_capped(&self, other: &Self) -> bool {
+        let (Self::Expr(poly), Some(other)) = (self, other.to_poly()) else { return false };
+        let mut terms = poly.terms.iter();
+        let (Some((atoms, 1)), None) = (terms.next(), terms.next()) else { return false };
+        let [Atom::Min(a, b)] = &atoms[..] else { return false };
+        let caps = |cap: &Poly, rest: &Poly| cap.as_constant() > Some(0) && *rest == other;
+        caps(a, b) || caps(b, a)
+    }
+
     fn pick(
         &self,
         other: &Self,
@@ -395,6 +407,14 @@ mod tests {
 
     fn n() -> Dim {
         Dim::symbol("n")
+    }
+
+    #[test]
+    fn a_capped_dimension_is_known_as_such() {
+        let capped = |text: &str| parse_dim(text).unwrap().is_capped(&n());
+        assert!(capped("min(n, 512)") && capped("min(512, n)"));
+        assert!(!capped("min(n, 0)") && !capped("2*min(n, 512)") && !capped("min(m, 512)"));
+        assert!(!capped("n") && !capped("max(n, 512)"));
     }
 
     #[test]

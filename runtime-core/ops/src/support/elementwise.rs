@@ -62,6 +62,8 @@ pub(crate) fn join_dims(a: &[Dim], b: &[Dim]) -> Result<Vec<Dim>, OpError> {
             }
             // A number above 1 wins over a symbol, which must then be equal to it or 1.
             (x @ Dim::Known(_), _) | (_, x @ Dim::Known(_)) => Ok(x),
+            (x, y) if y.is_capped(&x) => Ok(x),
+            (x, y) if x.is_capped(&y) => Ok(y),
             _ => Ok(Dim::Unknown),
         })
         .collect()
