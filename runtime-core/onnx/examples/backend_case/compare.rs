@@ -1,4 +1,5 @@
-//! Compares values as ONNX's backend suite does: relative 1e-3, absolute 1e-7, NaN equals NaN.
+//! Compares values as ONNX's backend suite does: relative 1e-3 (2^-6 for `bf16`), absolute 1e-7, NaN
+//! equals NaN.
 
 use remuda_ir::Val;
 use remuda_tensor::{DType, Tensor};
@@ -32,7 +33,11 @@ fn tensors(got: &Tensor, wanted: &Tensor) -> Result<(), String> {
         let same = got.same_bits(wanted);
         return if same { Ok(()) } else { Err(format!("expected {wanted:?}, got {got:?}")) };
     };
-    let rtol = if got.dtype().is_int() { 0.0 } else { 1e-3 };
+    let rtol = match got.dtype() {
+        DType::BF16 => 2f64.powi(-6),
+        dtype if dtype.is_int() => 0.0,
+        _ => 1e-3,
+    };
     let close = |a: f64, b: f64| {
         a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-7 + rtol * b.abs()
     };
