@@ -1,8 +1,10 @@
-//! The dense kernels of the CPU provider: a thread pool and everything that multiplies matrices.
+//! The kernels of the CPU provider and its thread pool: matrix products, convolutions, attention,
+//! and everything that is computed element by element, row by row or window by window.
 //!
 //! Functions here work on slices and plain numbers; tensors, graphs and operators are unknown to
 //! them. The instruction set is chosen when the program runs, so one build serves every CPU of its
-//! architecture.
+//! architecture. Shapes are checked by whoever plans a call: a slice that does not fit its shape is
+//! a bug of the caller and panics.
 
 pub mod attention;
 mod context;

@@ -11,10 +11,21 @@ type F = [f32; LANES];
 type I = [i32; LANES];
 type M = [bool; LANES];
 
+/// Lane by lane, written out: the standard library's `map` and `from_fn` are not forced inline.
 #[inline(always)]
-fn from<T, U: Copy + Default>(src: &[T], convert: impl Fn(&T) -> U) -> [U; LANES] {
+fn map<A: Copy, T>(a: [A; LANES], f: impl Fn(A) -> T) -> [T; LANES] {
+    [f(a[0]), f(a[1]), f(a[2]), f(a[3])]
+}
+
+#[inline(always)]
+fn zip<A: Copy, B: Copy, T>(a: [A; LANES], b: [B; LANES], f: impl Fn(A, B) -> T) -> [T; LANES] {
+    [f(a[0], b[0]), f(a[1], b[1]), f(a[2], b[2]), f(a[3], b[3])]
+}
+
+#[inline(always)]
+fn from<T, U>(src: &[T], convert: impl Fn(&T) -> U) -> [U; LANES] {
     let src = &src[..LANES];
-    std::array::from_fn(|lane| convert(&src[lane]))
+    [convert(&src[0]), convert(&src[1]), convert(&src[2]), convert(&src[3])]
 }
 
 #[inline(always)]
@@ -26,8 +37,9 @@ fn into<T: Copy, U>(value: [T; LANES], dst: &mut [U], convert: impl Fn(T) -> U) 
 }
 
 #[inline(always)]
-fn zip<A: Copy, B: Copy, T>(a: [A; LANES], b: [B; LANES], f: impl Fn(A, B) -> T) -> [T; LANES] {
-    std::array::from_fn(|lane| f(a[lane], b[lane]))
+fn select<T: Copy>(mask: M, a: [T; LANES], b: [T; LANES]) -> [T; LANES] {
+    let pick = |lane: usize| if mask[lane] { a[lane] } else { b[lane] };
+    [pick(0), pick(1), pick(2), pick(3)]
 }
 
 /// Fused where that is one instruction: elsewhere it would be a call.
@@ -92,11 +104,11 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn mul_add(self, a: F, b: F, c: F) -> F {
-        std::array::from_fn(|lane| mul_add(a[lane], b[lane], c[lane]))
+        zip(zip(a, b, |a, b| (a, b)), c, |(a, b), c| mul_add(a, b, c))
     }
     #[inline(always)]
     fn neg_mul_add(self, a: F, b: F, c: F) -> F {
-        std::array::from_fn(|lane| mul_add(-a[lane], b[lane], c[lane]))
+        zip(zip(a, b, |a, b| (a, b)), c, |(a, b), c| mul_add(-a, b, c))
     }
     #[inline(always)]
     fn min(self, a: F, b: F) -> F {
@@ -108,23 +120,23 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn sqrt(self, a: F) -> F {
-        a.map(f32::sqrt)
+        map(a, f32::sqrt)
     }
     #[inline(always)]
     fn round(self, a: F) -> F {
-        a.map(round)
+        map(a, round)
     }
     #[inline(always)]
     fn floor(self, a: F) -> F {
-        a.map(f32::floor)
+        map(a, f32::floor)
     }
     #[inline(always)]
     fn ceil(self, a: F) -> F {
-        a.map(f32::ceil)
+        map(a, f32::ceil)
     }
     #[inline(always)]
     fn trunc(self, a: F) -> F {
-        a.map(f32::trunc)
+        map(a, f32::trunc)
     }
 
     #[inline(always)]
@@ -153,7 +165,7 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn not_mask(self, a: M) -> M {
-        a.map(|a| !a)
+        map(a, |a| !a)
     }
     #[inline(always)]
     fn any(self, mask: M) -> bool {
@@ -161,11 +173,11 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn select(self, mask: M, a: F, b: F) -> F {
-        std::array::from_fn(|lane| if mask[lane] { a[lane] } else { b[lane] })
+        select(mask, a, b)
     }
     #[inline(always)]
     fn select_i32(self, mask: M, a: I, b: I) -> I {
-        std::array::from_fn(|lane| if mask[lane] { a[lane] } else { b[lane] })
+        select(mask, a, b)
     }
 
     #[inline(always)]
@@ -214,15 +226,15 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn shl<const BITS: u32>(self, a: I) -> I {
-        a.map(|a| a << BITS)
+        map(a, |a| a << BITS)
     }
     #[inline(always)]
     fn shr<const BITS: u32>(self, a: I) -> I {
-        a.map(|a| a >> BITS)
+        map(a, |a| a >> BITS)
     }
     #[inline(always)]
     fn shr_logical<const BITS: u32>(self, a: I) -> I {
-        a.map(|a| (a.cast_unsigned() >> BITS).cast_signed())
+        map(a, |a| (a.cast_unsigned() >> BITS).cast_signed())
     }
     #[inline(always)]
     fn eq_i32(self, a: I, b: I) -> M {
@@ -235,23 +247,23 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn bits(self, a: F) -> I {
-        a.map(|a| a.to_bits().cast_signed())
+        map(a, |a| a.to_bits().cast_signed())
     }
     #[inline(always)]
     fn of_bits(self, a: I) -> F {
-        a.map(|a| f32::from_bits(a.cast_unsigned()))
+        map(a, |a| f32::from_bits(a.cast_unsigned()))
     }
     #[inline(always)]
     fn to_i32(self, a: F) -> I {
-        a.map(|a| round(a) as i32)
+        map(a, |a| round(a) as i32)
     }
     #[inline(always)]
     fn trunc_to_i32(self, a: F) -> I {
-        a.map(|a| a as i32)
+        map(a, |a| a as i32)
     }
     #[inline(always)]
     fn to_f32(self, a: I) -> F {
-        a.map(|a| a as f32)
+        map(a, |a| a as f32)
     }
 
     #[inline(always)]
@@ -270,7 +282,7 @@ impl Simd for Portable {
     #[inline(always)]
     fn store_columns(self, rows: [F; 4], dst: &mut [f32], stride: usize) {
         for lane in 0..LANES {
-            dst[lane * stride..][..4].copy_from_slice(&rows.map(|row| row[lane]));
+            dst[lane * stride..][..4].copy_from_slice(&map(rows, |row| row[lane]));
         }
     }
 
