@@ -142,11 +142,13 @@ impl Job<'_> {
                 strip_signed: self.rhs.is_signed(),
             };
             method.run(&tile, [rows, group.len()], &mut sums);
-            for (r, sums) in sums.chunks_exact_mut(group.len() * STRIP).take(rows).enumerate() {
-                let sums = &mut sums[..width];
-                let lhs_row = unit.item.lhs_row + row + r;
+            let stride = group.len() * STRIP;
+            let first = [unit.item.lhs_row + row, unit.item.bias_row + row];
+            let sums = &mut sums[..rows * stride];
+            self.correct(first, column..column + width, column_sums, sums);
+            for (r, sums) in sums.chunks_exact(stride).enumerate() {
+                let sums = &sums[..width];
                 let scale_row = unit.item.bias_row + row + r;
-                self.correct([lhs_row, scale_row, column], column_sums, sums);
                 let start = unit.item.out + (row + r) * self.out_row + column;
                 // SAFETY: passed on: this row and these columns belong to the unit.
                 unsafe {
@@ -156,33 +158,49 @@ impl Job<'_> {
         }
     }
 
-    /// The zero points' part in the sums of one row:
+    /// The zero points' part in the sums of a tile, whose rows are as long as `column_sums`:
     /// `sum (a - za)(b - zb) = sum ab - za sum b - zb (sum a - depth za)`.
-    fn correct(&self, [lhs_row, row, column]: [usize; 3], column_sums: &[i32], sums: &mut [i32]) {
-        let za = match self.lhs_zero {
-            Per::Tensor(zero) => zero,
-            Per::Row(zeros) | Per::Column(zeros) => zeros[row],
-        }
-        .wrapping_add(self.lhs.shift);
-        let columns = column..column + sums.len();
+    fn correct(
+        &self,
+        [lhs_row, scale_row]: [usize; 2],
+        columns: Range<usize>,
+        column_sums: &[i32],
+        sums: &mut [i32],
+    ) {
         let (zb, zbs) = match self.rhs_zero {
             Per::Tensor(zb) => (zb, None),
             Per::Row(zeros) | Per::Column(zeros) => (0, Some(&zeros[columns])),
         };
-        if za == 0 && zb == 0 && zbs.is_none() {
-            return;
+        let mut factors = [Factors::default(); MAX_ROWS];
+        let rows = sums.len() / column_sums.len();
+        for (r, factors) in factors[..rows].iter_mut().enumerate() {
+            let za = match self.lhs_zero {
+                Per::Tensor(zero) => zero,
+                Per::Row(zeros) | Per::Column(zeros) => zeros[scale_row + r],
+            }
+            .wrapping_add(self.lhs.shift);
+            let shift = (self.lhs.depth as i32).wrapping_mul(za);
+            *factors = Factors { za, rest: self.lhs.sums[lhs_row + r].wrapping_sub(shift) };
         }
-        let rest = self.lhs.sums[lhs_row].wrapping_sub((self.lhs.depth as i32).wrapping_mul(za));
-        self.context.run(Correct { sums, column_sums, za, rest, zb, zbs });
+        let factors = &factors[..rows];
+        if zb != 0 || zbs.is_some() || factors.iter().any(|factors| factors.za != 0) {
+            self.context.run(Correct { sums, column_sums, factors, zb, zbs });
+        }
     }
 }
 
-/// `sums - za * column_sums - zb * rest`, with one `zb` or one per column.
+/// What the sums of one row are corrected by.
+#[derive(Debug, Clone, Copy, Default)]
+struct Factors {
+    za: i32,
+    rest: i32,
+}
+
+/// `sums - za * column_sums - zb * rest`, with one `zb` or one per column that exists.
 struct Correct<'a> {
     sums: &'a mut [i32],
     column_sums: &'a [i32],
-    za: i32,
-    rest: i32,
+    factors: &'a [Factors],
     zb: i32,
     zbs: Option<&'a [i32]>,
 }
@@ -192,25 +210,20 @@ impl Kernel for Correct<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let za = simd.splat_i32(self.za);
-        let rest = simd.splat_i32(self.rest);
-        let same = simd.splat_i32(self.zb.wrapping_mul(self.rest));
-        let whole = self.sums.len() - self.sums.len() % S::LANES;
-        for start in (0..whole).step_by(S::LANES) {
-            let sums = &mut self.sums[start..start + S::LANES];
-            let columns = simd.load_i32(&self.column_sums[start..]);
-            let value = simd.sub_i32(simd.load_i32(sums), simd.mul_i32(za, columns));
-            let other = match self.zbs {
-                Some(zbs) => simd.mul_i32(rest, simd.load_i32(&zbs[start..])),
-                None => same,
-            };
-            simd.store_i32(simd.sub_i32(value, other), sums);
+        let mut zbs = [self.zb; MAX_STRIPS * STRIP];
+        if let Some(each) = self.zbs {
+            zbs[..each.len()].copy_from_slice(each);
         }
-        for index in whole..self.sums.len() {
-            let zb = self.zbs.map_or(self.zb, |zbs| zbs[index]);
-            let terms = [self.za.wrapping_mul(self.column_sums[index]), zb.wrapping_mul(self.rest)];
-            for term in terms {
-                self.sums[index] = self.sums[index].wrapping_sub(term);
+        let rows = self.sums.chunks_exact_mut(self.column_sums.len());
+        for (sums, factors) in rows.zip(self.factors) {
+            let (za, rest) = (simd.splat_i32(factors.za), simd.splat_i32(factors.rest));
+            let vectors = sums.chunks_exact_mut(S::LANES);
+            let others = self.column_sums.chunks_exact(S::LANES).zip(zbs.chunks_exact(S::LANES));
+            for (sums, (columns, zbs)) in vectors.zip(others) {
+                let value = simd.load_i32(sums);
+                let value = simd.sub_i32(value, simd.mul_i32(za, simd.load_i32(columns)));
+                let value = simd.sub_i32(value, simd.mul_i32(rest, simd.load_i32(zbs)));
+                simd.store_i32(value, sums);
             }
         }
     }

@@ -6,11 +6,13 @@
 
 use std::ops::Range;
 
+use remuda_simd::{Kernel, Simd};
+
 use super::ByteError;
 use super::tile;
 use crate::Context;
+use crate::context::Picoseconds;
 use crate::gemm::STRIP;
-use crate::pool::Schedule;
 
 /// Steps of the depth that one dot product takes.
 pub(crate) const QUAD: usize = 4;
@@ -236,23 +238,20 @@ impl PackedRows {
             (_, false) => -128,
         };
         let mut packed = vec![0; rows * padded];
-        let together = (16 << 10) / padded + 1;
-        context.pool.parallel_pieces(
-            &mut packed,
-            together * padded,
-            Schedule::Static,
-            |piece, out| {
-                for (slot, out) in out.chunks_exact_mut(padded).enumerate() {
-                    let row = piece * together + slot;
-                    let from = starts[row / each] + row % each * row_stride;
-                    pack_row(bytes, [from, column_stride], flip, &mut out[..depth]);
-                }
-            },
-        );
-        let sums = packed
-            .chunks_exact(padded)
-            .map(|row| if rhs_is_signed { sum_unsigned(row) } else { sum_signed(row) })
-            .collect();
+        let mut sums = vec![0; rows];
+        let cost = Picoseconds(40 * padded);
+        context.piece_pairs((&mut sums, 1), (&mut packed, padded), cost, |first, sums, packed| {
+            context.run(PackRows {
+                bytes,
+                stride: column_stride,
+                flip,
+                is_signed: !rhs_is_signed,
+                depth,
+                starts: |row| starts[(first + row) / each] + (first + row) % each * row_stride,
+                packed,
+                sums,
+            });
+        });
         Ok(Self { bytes: packed, sums, rows, depth, shift, is_signed: !rhs_is_signed })
     }
 
@@ -262,28 +261,44 @@ impl PackedRows {
     }
 }
 
-fn pack_row(bytes: Bytes<'_>, [start, stride]: [usize; 2], flip: u8, out: &mut [u8]) {
-    match bytes {
-        Bytes::U8(bytes) if stride == 1 => {
-            let bytes = &bytes[start..start + out.len()];
-            out.iter_mut().zip(bytes).for_each(|(out, byte)| *out = byte ^ flip);
-        }
-        Bytes::I8(bytes) if stride == 1 => {
-            let bytes = &bytes[start..start + out.len()];
-            out.iter_mut().zip(bytes).for_each(|(out, byte)| *out = byte.cast_unsigned() ^ flip);
-        }
-        _ => {
-            for (index, out) in out.iter_mut().enumerate() {
-                *out = bytes.bits(start + index * stride) ^ flip;
+/// Some rows and their sums.
+struct PackRows<'a, F> {
+    bytes: Bytes<'a>,
+    stride: usize,
+    flip: u8,
+    /// Whether the packed bytes are.
+    is_signed: bool,
+    depth: usize,
+    /// Where each of the rows begins.
+    starts: F,
+    packed: &'a mut [u8],
+    sums: &'a mut [i32],
+}
+
+impl<F: Fn(usize) -> usize> Kernel for PackRows<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self { bytes, stride, flip, depth, .. } = self;
+        let padded = self.packed.len() / self.sums.len();
+        let rows = self.packed.chunks_exact_mut(padded).zip(self.sums).enumerate();
+        for (row, (out, sum)) in rows {
+            let out = &mut out[..depth];
+            let start = (self.starts)(row);
+            if stride == 1 {
+                let bytes = &bytes.as_u8()[start..start + depth];
+                out.iter_mut().zip(bytes).for_each(|(out, byte)| *out = byte ^ flip);
+            } else {
+                for (index, out) in out.iter_mut().enumerate() {
+                    *out = bytes.bits(start + index * stride) ^ flip;
+                }
             }
+            *sum = if self.is_signed {
+                out.iter().fold(0, |sum: i32, byte| sum.wrapping_add(i32::from(byte.cast_signed())))
+            } else {
+                out.iter().fold(0, |sum: i32, byte| sum.wrapping_add(i32::from(*byte)))
+            };
         }
     }
-}
-
-fn sum_unsigned(row: &[u8]) -> i32 {
-    row.iter().fold(0_i32, |sum, &byte| sum.wrapping_add(i32::from(byte)))
-}
-
-fn sum_signed(row: &[u8]) -> i32 {
-    row.iter().fold(0_i32, |sum, &byte| sum.wrapping_add(i32::from(byte.cast_signed())))
 }
