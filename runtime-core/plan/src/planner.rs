@@ -197,7 +197,8 @@ impl Planner {
             let node = *self.model.vertex_nodes[vertex as usize].first()?;
             let at = *known.get(self.problem.nodes[node as usize].name.as_str())?;
             let class = plan.classes.get(class as usize).or(plan.classes.first())?;
-            let provider = providers[class.placements.get(at)?.provider.index()]?;
+            let was = class.placements.get(at)?.provider;
+            let provider = (*providers.get(was.index())?)?;
             unit.allows(provider).then_some(provider as u8)
         });
         owner.collect()
@@ -240,6 +241,8 @@ impl Planner {
             classes,
             notices: self.notices.clone(),
         };
+        let predicted = u64::try_from(chosen.judged.score.cost).unwrap_or(0);
+        debug_assert!(plan.cost_ns <= predicted, "the schedule costs more than the assignment");
         plan.id = plan.content_id();
         plan
     }

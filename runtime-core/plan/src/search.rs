@@ -60,6 +60,8 @@ pub(crate) fn improve<'m>(
     let effort = effort(model);
     let mut search = Search { model, state, judged, effort, allowance, undo: Vec::new() };
     search.descend();
+    let afresh = || State::new(model, search.state.owner().to_vec());
+    debug_assert_eq!(search.state.base(), afresh().base(), "costs are kept up to date");
     (search.state, search.judged)
 }
 

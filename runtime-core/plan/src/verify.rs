@@ -19,6 +19,7 @@ pub(crate) fn verify(problem: &Problem, permits: &Permits, plan: &Plan) -> Resul
         && plan.classes.len() == problem.classes.len().max(1);
     check(shape, "it has the problem's shape", || "plan".into())?;
     for (class, entry) in plan.classes.iter().enumerate() {
+        in_range(plan, entry)?;
         let place = |node: NodeId| format!("class {class}, node `{}`", plan.nodes[node.index()]);
         cover(problem, entry, place)?;
         support(problem, permits, class, entry, place)?;
@@ -37,6 +38,24 @@ fn check(holds: bool, rule: &'static str, place: impl FnOnce() -> String) -> Res
     if holds { Ok(()) } else { Err(PlanError::Broken { rule, place: place() }) }
 }
 
+/// Every index names something, so that the other checks may follow it.
+fn in_range(plan: &Plan, class: &ClassPlan) -> Result<(), PlanError> {
+    let (nodes, parts) = (plan.nodes.len(), class.parts.len());
+    let provider = |id: ProviderId| id.index() < plan.providers.len();
+    let holds = class.placements.len() == nodes
+        && class.placements.iter().all(|p| provider(p.provider) && (p.part as usize) < parts)
+        && class.parts.iter().all(|part| {
+            let mut all = part.nodes.iter().chain(&part.repeats);
+            provider(part.provider) && all.all(|node| node.index() < nodes)
+        })
+        && class.transfers.iter().all(|transfer| {
+            transfer.tensor.index() < plan.tensors.len()
+                && provider(transfer.from)
+                && provider(transfer.to)
+        });
+    check(holds, "indices are in range", || format!("class `{}`", class.name))
+}
+
 /// Each node in exactly one part, and the placements agree.
 fn cover(
     problem: &Problem,
@@ -46,8 +65,6 @@ fn cover(
     let mut times = vec![0u32; problem.nodes.len()];
     for (at, part) in class.parts.iter().enumerate() {
         for &node in &part.nodes {
-            let known = node.index() < times.len();
-            check(known, "parts hold nodes of the problem", || format!("part {at}"))?;
             times[node.index()] += 1;
             let placement = &class.placements[node.index()];
             let agrees = placement.part as usize == at && placement.provider == part.provider;
@@ -253,6 +270,10 @@ mod tests {
         );
         assert_eq!(broken(|plan| plan.providers[0].budget_bytes = Some(1)), "budgets are kept");
         assert_eq!(broken(|plan| drop(plan.nodes.pop())), "it has the problem's shape");
+        let range = "indices are in range";
+        assert_eq!(broken(|plan| plan.classes[0].placements[0].part = 9), range);
+        assert_eq!(broken(|plan| drop(plan.classes[0].placements.pop())), range);
+        assert_eq!(broken(|plan| plan.classes[0].transfers[0].to = ProviderId(9)), range);
         assert_eq!(
             broken(|plan| {
                 let class = &mut plan.classes[0];
