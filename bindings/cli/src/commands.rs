@@ -1,0 +1,116 @@
+//! The commands: each is a file with its arguments and what it does.
+
+mod bench;
+mod completions;
+mod doctor;
+mod ops;
+mod providers;
+mod run;
+mod show;
+mod start;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use remuda::Runtime;
+
+use crate::failure::Failure;
+
+/// One inference runtime for any hardware
+#[derive(Debug, Parser)]
+#[command(name = "remuda", version, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a model once and print its outputs
+    Run(run::RunArgs),
+    /// Show a model's inputs, outputs, operators and size
+    Show(show::ShowArgs),
+    /// Measure how fast a model runs
+    Bench(bench::BenchArgs),
+    /// List the operators that are supported
+    Ops(ops::OpsArgs),
+    /// Check this machine and this installation
+    Doctor(doctor::DoctorArgs),
+    /// List the providers that are there
+    Providers(providers::ProvidersArgs),
+    /// List the devices of all providers
+    Devices(providers::DevicesArgs),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+/// Runs the command that was asked for.
+pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    match cli.command {
+        None => start::run(),
+        Some(Command::Run(args)) => run::run(&args)?,
+        Some(Command::Show(args)) => show::run(&args)?,
+        Some(Command::Bench(args)) => bench::run(&args)?,
+        Some(Command::Ops(args)) => ops::run(&args),
+        Some(Command::Doctor(args)) => doctor::run(&args)?,
+        Some(Command::Providers(args)) => providers::providers(&args)?,
+        Some(Command::Devices(args)) => providers::devices(&args)?,
+        Some(Command::Completions(args)) => completions::run(&args),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Which backends.
+#[derive(Debug, Args)]
+struct BackendArgs {
+    /// Backends in order of preference; the CPU is always the last
+    #[arg(
+        long = "backend",
+        visible_alias = "backends",
+        alias = "providers",
+        value_name = "NAME,…",
+        value_delimiter = ',',
+        default_value = "auto"
+    )]
+    backends: Vec<String>,
+}
+
+impl BackendArgs {
+    fn runtime(&self, threads: Option<usize>) -> Result<Runtime, Failure> {
+        let builder = Runtime::builder().backends(&self.backends);
+        let builder = match threads {
+            Some(threads) => builder.threads(threads),
+            None => builder,
+        };
+        Ok(builder.build()?)
+    }
+}
+
+/// Columns of text, each as wide as its widest entry.
+fn print_table(rows: &[Vec<String>]) {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|text| text.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    for row in rows {
+        let cells = row.iter().zip(&widths).map(|(text, &width)| format!("{text:width$}"));
+        println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+}
+
+/// A number of bytes for people.
+fn bytes_text(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    for (unit, size) in UNITS {
+        if bytes >= size {
+            #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+            return format!("{:.1} {unit}", bytes as f64 / size as f64);
+        }
+    }
+    format!("{bytes} bytes")
+}

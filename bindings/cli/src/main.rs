@@ -1,0 +1,45 @@
+//! `remuda` on the command line.
+//!
+//! It translates: arguments to calls of the facade, values to text or JSON. Answers go to standard
+//! output, everything else to standard error: `error: …`, its causes, `hint: …`. Exit codes: 0, 1 for
+//! what failed, 2 for what was asked wrongly, 130 for Ctrl-C.
+//!
+//! A command is one file in `commands/`, with its arguments, and two lines in `commands.rs`.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a command-line program")]
+
+mod bundled;
+mod cancel;
+mod commands;
+mod failure;
+mod inputs;
+mod npy;
+mod show_value;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use commands::{Cli, run};
+
+fn main() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => run(cli).unwrap_or_else(|failure| {
+            failure.print();
+            failure.exit_code()
+        }),
+        Err(error) => refuse(&error),
+    }
+}
+
+/// Help and versions are answers; wrong arguments are told in the same form as every other error.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        print!("{text}");
+        return ExitCode::SUCCESS;
+    }
+    eprint!("{}", text.replace("\n  tip: ", "\nhint: "));
+    ExitCode::from(2)
+}

@@ -1,0 +1,241 @@
+//! The program as its users meet it: every help page and every error, word for word.
+//!
+//! Each case of `SNAPSHOTS` is a command line; what it prints is in `snapshots/`. After a change on
+//! purpose, `REMUDA_BLESS=1 cargo test -p remuda-cli` writes the files anew, to be read in the diff.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const SNAPSHOTS: &[(&str, &[&str])] = &[
+    ("start", &[]),
+    ("version", &["--version"]),
+    ("help", &["--help"]),
+    ("help-run", &["run", "--help"]),
+    ("help-show", &["show", "--help"]),
+    ("help-bench", &["bench", "--help"]),
+    ("help-ops", &["ops", "--help"]),
+    ("help-doctor", &["doctor", "--help"]),
+    ("help-providers", &["providers", "--help"]),
+    ("help-devices", &["devices", "--help"]),
+    ("help-completions", &["completions", "--help"]),
+    ("run-random-inputs", &["run", "digits", "--random-inputs", "batch=2", "--values", "0"]),
+    ("show-digits", &["show", "digits"]),
+    ("show-digits-graph", &["show", "digits", "--graph"]),
+    ("show-digits-json", &["show", "digits", "--json"]),
+    ("error-unknown-command", &["rum", "digits"]),
+    ("error-unknown-flag", &["run", "digits", "--thread", "2"]),
+    ("error-no-model", &["run"]),
+    ("error-missing-file", &["run", "missing.onnx"]),
+    ("error-empty-model", &["run", "empty.onnx"]),
+    ("error-cut-off-model", &["show", "cut-off.onnx"]),
+    ("error-not-a-model", &["run", "seven.npy"]),
+    ("error-missing-input", &["run", "cwd.onnx"]),
+    ("error-unknown-input", &["run", "digits", "-i", "imag=1"]),
+    ("error-input-without-name", &["run", "digits", "-i", "@seven.npy"]),
+    ("error-wrong-shape", &["run", "digits", "-i", "image=1,2,3"]),
+    ("error-wrong-dtype", &["run", "digits", "-i", "image=@f64.npy"]),
+    ("error-wrong-literal", &["run", "digits", "-i", "image=cat"]),
+    ("error-ragged-literal", &["run", "digits", "-i", "image=[[1],[2,3]]"]),
+    ("error-missing-input-file", &["run", "digits", "-i", "image=@none.npy"]),
+    ("error-broken-npy", &["run", "digits", "-i", "image=@broken.npy"]),
+    ("error-broken-pb", &["run", "digits", "-i", "image=@broken.pb"]),
+    ("error-unknown-dimension", &["run", "digits", "--random-inputs", "bach=2"]),
+    ("error-dimension-without-size", &["run", "digits", "--random-inputs", "batch"]),
+    ("error-unknown-backend", &["run", "digits", "--backend", "cpi"]),
+    ("error-absent-backend", &["run", "digits", "--backend", "cuda,cpu"]),
+    ("error-no-threads", &["run", "digits", "--threads", "0"]),
+    ("error-unwritable-output", &["run", "digits", "--output", "cwd.onnx"]),
+    ("error-no-repetitions", &["bench", "digits", "-r", "0"]),
+];
+
+/// A folder with the files that the cases name.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let model = std::fs::read(assets.join("assets/digits.onnx")).unwrap();
+    let seven = std::fs::read(assets.join("assets/seven.npy")).unwrap();
+    let proto = std::fs::read(assets.join("tests/data/seven.pb")).unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.join(name), bytes).unwrap();
+    write("cwd.onnx", &model);
+    write("cut-off.onnx", &model[..model.len() / 2]);
+    write("empty.onnx", &[]);
+    write("seven.npy", &seven);
+    write("broken.npy", &seven[..100]);
+    write("seven.pb", &proto);
+    write("broken.pb", &proto[..proto.len() - 9]);
+    let header = "{'descr': '<f8', 'fortran_order': False, 'shape': (1, 1, 8, 8), }\n";
+    let mut wide = b"\x93NUMPY\x01\x00".to_vec();
+    wide.extend(u16::try_from(header.len()).unwrap().to_le_bytes());
+    wide.extend(header.as_bytes());
+    wide.extend([0; 512]);
+    write("f64.npy", &wide);
+    folder
+}
+
+fn remuda(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_remuda")).args(arguments).current_dir(folder).output().unwrap()
+}
+
+fn transcript(folder: &Path, arguments: &[&str]) -> String {
+    let output = remuda(folder, arguments);
+    let mut text = format!("$ remuda {}\n", arguments.join(" "));
+    for (name, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
+        let part = String::from_utf8(bytes.clone()).unwrap();
+        if !part.is_empty() {
+            write!(text, "--- {name}\n{part}").unwrap();
+        }
+    }
+    writeln!(text, "--- exit {}", output.status.code().unwrap()).unwrap();
+    text
+}
+
+#[test]
+fn every_snapshot_is_as_committed() {
+    let folder = folder("snapshots");
+    let bless = std::env::var_os("REMUDA_BLESS").is_some();
+    let mut wrong = String::new();
+    for (name, arguments) in SNAPSHOTS {
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/snapshots/{name}.txt"));
+        let got = transcript(&folder, arguments);
+        if bless {
+            std::fs::write(&path, &got).unwrap();
+        }
+        let want = std::fs::read_to_string(&path).unwrap_or_default();
+        if got != want {
+            write!(wrong, "\n{name}, expected:\n{want}\ngot:\n{got}").unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn every_file_of_snapshots_has_its_case() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        assert!(SNAPSHOTS.iter().any(|(known, _)| *known == name), "no case prints `{name}`");
+    }
+}
+
+fn json(folder: &Path, arguments: &[&str]) -> serde_json::Value {
+    let output = remuda(folder, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn outputs_are_json_where_it_is_asked_for() {
+    let folder = folder("json");
+    let ran = json(&folder, &["run", "digits", "--json", "--profile", "trace.json"]);
+    assert_eq!(ran["outputs"][0]["name"], "name");
+    assert_eq!(ran["outputs"][0]["values"][0], "seven");
+    assert_eq!(ran["outputs"][1]["shape"], serde_json::json!([1, 10]));
+    assert!(ran["time_ms"].as_f64().unwrap() > 0.0);
+    let trace: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.join("trace.json")).unwrap()).unwrap();
+    assert!(!trace["traceEvents"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn the_bundled_model_reads_a_seven() {
+    let folder = folder("seven");
+    let arguments: [&[&str]; 4] = [
+        &["run", "digits"],
+        &["run", "demo"],
+        &["run", "cwd.onnx", "-i", "image=@seven.npy"],
+        &["run", "digits", "--input", "image=@seven.pb", "-t", "1", "--backend", "cpu"],
+    ];
+    for arguments in arguments {
+        let text = String::from_utf8(remuda(&folder, arguments).stdout).unwrap();
+        assert_eq!(text.lines().next(), Some("name           string[1]   \"seven\""));
+    }
+}
+
+#[test]
+fn outputs_are_written_to_files() {
+    let folder = folder("outputs");
+    assert!(remuda(&folder, &["run", "digits", "--output", "out"]).status.success());
+    let array = std::fs::read(folder.join("out/probabilities.npy")).unwrap();
+    assert!(array.starts_with(b"\x93NUMPY") && array.len() == 128 + 40);
+    let texts = std::fs::read_to_string(folder.join("out/name.json")).unwrap();
+    assert_eq!(texts, r#"{"type":"string","shape":[1],"elements":1,"values":["seven"]}"#);
+}
+
+#[test]
+fn a_bench_measures_each_number_of_threads() {
+    let rows = json(&folder("bench"), &["bench", "digits", "-t", "1,2", "-r", "3", "--json"]);
+    let threads: Vec<_> =
+        rows.as_array().unwrap().iter().map(|row| row["threads"].clone()).collect();
+    assert_eq!(threads, [1, 2]);
+    for row in rows.as_array().unwrap() {
+        assert_eq!(row["runs"], 3);
+        let time = |name: &str| row[name].as_f64().unwrap();
+        assert!(0.0 < time("min_ms") && time("min_ms") <= time("median_ms"));
+        assert!(time("median_ms") <= time("max_ms"));
+    }
+}
+
+#[test]
+fn operators_are_listed_from_the_table() {
+    let folder = folder("ops");
+    let listed = json(&folder, &["ops", "--json"]);
+    let operators = listed["operators"].as_array().unwrap();
+    assert_eq!(operators.len(), remuda::operators::TABLE.len());
+    let relu = operators.iter().find(|row| row["name"] == "Relu").unwrap();
+    assert_eq!((&relu["domain"], &relu["since"]), (&"ai.onnx".into(), &1.into()));
+    let text = String::from_utf8(remuda(&folder, &["ops"]).stdout).unwrap();
+    assert!(text.lines().count() > operators.len());
+}
+
+#[test]
+fn the_machine_describes_itself() {
+    let folder = folder("machine");
+    let doctor = json(&folder, &["doctor", "--json"]);
+    assert_eq!(doctor["self_test"], "passed");
+    let cores = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(doctor["threads"], cores);
+    assert_eq!(json(&folder, &["providers", "--json"])[0]["name"], "cpu");
+    assert_eq!(json(&folder, &["devices", "--json"])[0]["kind"], "cpu");
+    for command in ["doctor", "providers", "devices"] {
+        assert!(String::from_utf8(remuda(&folder, &[command]).stdout).unwrap().contains("cpu"));
+    }
+}
+
+#[test]
+fn completions_are_made_for_each_shell() {
+    let folder = folder("completions");
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = remuda(&folder, &["completions", shell]).stdout;
+        assert!(String::from_utf8(script).unwrap().contains("random-inputs"), "{shell}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_a_run_with_130() {
+    use std::io::Read;
+    use std::process::Stdio;
+
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    // The program says nothing while it runs, so the signal is sent until it ends: a second one ends
+    // it at once, with the same code.
+    let mut child = Command::new(env!("CARGO_BIN_EXE_remuda"))
+        .args(["run", "endless.onnx", "-i", "x=1"])
+        .current_dir(data)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(said, "error: the run was cancelled\n");
+}
