@@ -70,7 +70,7 @@ impl Model {
     }
 
     pub(crate) fn from_memory(runtime: &Runtime, bytes: Arc<dyn Memory>) -> Result<Self, Error> {
-        load::import(bytes, None).and_then(|imported| Self::prepare(runtime, imported))
+        load::import(bytes).and_then(|imported| Self::prepare(runtime, imported))
     }
 
     fn prepare(runtime: &Runtime, imported: load::Imported) -> Result<Self, Error> {

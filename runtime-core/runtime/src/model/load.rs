@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use remuda_ir::{Graph, Val, ValueType};
-use remuda_onnx::{ExternalData, ImportError, ImportOptions};
+use remuda_onnx::{ImportError, ImportOptions};
 use remuda_tensor::Memory;
 
 use super::Summary;
@@ -19,14 +19,17 @@ pub(super) struct Imported {
 /// Imports a file; its external data lies beside it.
 pub(super) fn open(path: &Path) -> Result<Imported, Error> {
     let file = |source| Error::File { path: path.to_owned(), source };
-    let bytes = Whole(std::fs::read(path).map_err(file)?);
-    import(Arc::new(bytes), None)
+    // A missing file is no fault of a model: told before the importer looks at it.
+    std::fs::metadata(path).map_err(file)?;
+    remuda_onnx::import_file(path, &ImportOptions::default()).map(imported).map_err(model_error)
 }
 
-/// Imports bytes.
-pub(super) fn import(bytes: Arc<dyn Memory>, external: Option<Arc<dyn ExternalData>>) -> Result<Imported, Error> {
-    let options = ImportOptions { external, ..ImportOptions::default() };
-    let model = remuda_onnx::import(bytes, &options).map_err(model_error)?;
+/// Imports bytes, which have no external data.
+pub(super) fn import(bytes: Arc<dyn Memory>) -> Result<Imported, Error> {
+    remuda_onnx::import(bytes, &ImportOptions::default()).map(imported).map_err(model_error)
+}
+
+fn imported(model: remuda_onnx::Model) -> Imported {
     let producer = format!("{} {}", model.metadata.producer_name, model.metadata.producer_version);
     let summary = Summary {
         producer: producer.trim().to_owned(),
@@ -34,7 +37,7 @@ pub(super) fn import(bytes: Arc<dyn Memory>, external: Option<Arc<dyn ExternalDa
         warnings: model.warnings,
         ..Summary::default()
     };
-    Ok(Imported { graph: model.graph, summary })
+    Imported { graph: model.graph, summary }
 }
 
 /// The value in the bytes of a `TensorProto`, `SequenceProto` or `OptionalProto`; the type says which.
@@ -53,12 +56,4 @@ fn model_error(error: ImportError) -> Error {
         ImportError::Bug(_) => ErrorKind::Bug,
     };
     Error::Model { kind, message: error.to_string(), hint: error.problem().hint.clone() }
-}
-
-struct Whole(Vec<u8>);
-
-impl Memory for Whole {
-    fn bytes(&self) -> &[u8] {
-        &self.0
-    }
 }

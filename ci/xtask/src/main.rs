@@ -1,0 +1,35 @@
+//! The project's own chores: `ci` runs every check, `tidy` looks at the shape of the repository,
+//! `gen` writes the generated pages, `new op` writes the skeleton of an operator.
+#![expect(clippy::print_stdout, reason = "a command-line program")]
+
+mod ci;
+mod generate;
+mod new;
+mod tidy;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+const USAGE: &str = "usage: cargo xtask ci [--quick] | tidy | gen [--check] | new op NAME";
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let root = root()?;
+    match words[..] {
+        ["ci"] => ci::run(&root, ci::Tier::Default),
+        ["ci", "--quick"] => ci::run(&root, ci::Tier::Quick),
+        ["tidy"] => tidy::run(&root),
+        ["gen"] => generate::run(&root, false),
+        ["gen", "--check"] => generate::run(&root, true),
+        ["new", "op", name] => new::operator(&root, name),
+        _ => bail!("{USAGE}"),
+    }
+}
+
+/// The root of the repository: where this crate lies two folders below.
+fn root() -> Result<PathBuf> {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    Ok(here.ancestors().nth(2).context("ci/xtask lies two folders below the root")?.to_owned())
+}

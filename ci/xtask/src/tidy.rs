@@ -1,0 +1,184 @@
+//! The shape of the repository: who may depend on whom, what lies at the root, how large files are.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+/// What may lie at the root, and nothing else.
+const ROOT: &[&str] = &[
+    ".cargo", ".ci", ".git", ".gitattributes", ".gitignore", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md",
+    "Cargo.lock", "Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "README.md", "bindings", "ci", "clippy.toml", "docs",
+    "plugins.toml", "providers", "runtime-core", "rust-toolchain.toml", "rustfmt.toml", "target", "tests",
+];
+
+/// A source file of more lines is more than one thing, unless it is a generated table.
+const MAX_LINES: usize = 800;
+/// A file in the repository of more bytes is data that a script should make.
+const MAX_BYTES: u64 = 400_000;
+
+/// For each crate of the project those that it may depend on. An edge that is not here is a decision:
+/// add it here with the change that needs it.
+const EDGES: &[(&str, &[&str])] = &[
+    ("remuda-base", &[]),
+    ("remuda-abi", &[]),
+    ("remuda-tensor", &["remuda-base"]),
+    ("remuda-mapped", &["remuda-tensor"]),
+    ("remuda-ir", &["remuda-base", "remuda-tensor"]),
+    ("remuda-ops", &["remuda-base", "remuda-ir", "remuda-tensor"]),
+    ("remuda-passes", &["remuda-base", "remuda-ir", "remuda-ops", "remuda-tensor"]),
+    ("remuda-plan", &["remuda-base"]),
+    ("remuda-gguf", &["remuda-base", "remuda-tensor"]),
+    ("remuda-onnx", &["remuda-base", "remuda-ir", "remuda-mapped", "remuda-ops", "remuda-tensor"]),
+    ("remuda-bridge", &["remuda-abi", "remuda-base", "remuda-ir", "remuda-tensor"]),
+    ("remuda-sdk", &["remuda-abi", "remuda-bridge", "remuda-ir", "remuda-tensor"]),
+    ("remuda-host", &["remuda-abi", "remuda-bridge", "remuda-ir"]),
+    ("remuda-simd", &["remuda-base"]),
+    ("remuda-kernels", &["remuda-base", "remuda-simd"]),
+    (
+        "remuda-cpu",
+        &["remuda-base", "remuda-ir", "remuda-kernels", "remuda-ops", "remuda-sdk", "remuda-simd", "remuda-tensor"],
+    ),
+    (
+        "remuda",
+        &[
+            "remuda-base", "remuda-cpu", "remuda-host", "remuda-ir", "remuda-kernels", "remuda-onnx", "remuda-ops",
+            "remuda-passes", "remuda-tensor",
+        ],
+    ),
+    ("remuda-cli", &["remuda", "remuda-base"]),
+    ("remuda-python", &["remuda"]),
+    ("xtask", &["remuda", "remuda-base"]),
+];
+
+/// Dependencies that belong to few crates.
+const RESERVED: &[(&str, &[&str])] = &[
+    ("clap", &["remuda-cli"]),
+    ("pyo3", &["remuda-python"]),
+    ("anyhow", &["remuda-cli", "xtask"]),
+];
+
+/// Checks everything and lists every fault.
+pub(crate) fn run(root: &Path) -> Result<()> {
+    let mut faults = Vec::new();
+    root_listing(root, &mut faults)?;
+    let manifests = manifests(root)?;
+    for manifest in &manifests {
+        edges(root, manifest, &mut faults)?;
+    }
+    let mut files = Vec::new();
+    for folder in ["runtime-core", "providers", "bindings", "ci", "tests", "docs"] {
+        walk(&root.join(folder), &mut files)?;
+    }
+    for file in files {
+        file_size(root, &file, &mut faults)?;
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    bail!("{}", faults.join("\n"))
+}
+
+fn root_listing(root: &Path, faults: &mut Vec<String>) -> Result<()> {
+    for entry in fs::read_dir(root)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if !ROOT.contains(&name.as_str()) && !is_ignored(root, &name)? {
+            faults.push(format!("`{name}` does not belong at the root"));
+        }
+    }
+    Ok(())
+}
+
+fn is_ignored(root: &Path, name: &str) -> Result<bool> {
+    let ignored = fs::read_to_string(root.join(".gitignore"))?;
+    Ok(ignored.lines().any(|line| line.trim_matches('/') == name))
+}
+
+fn manifests(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for group in ["runtime-core", "providers", "bindings", "ci"] {
+        for entry in fs::read_dir(root.join(group)).with_context(|| format!("`{group}` is missing"))? {
+            let manifest = entry?.path().join("Cargo.toml");
+            if manifest.exists() {
+                found.push(manifest);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn edges(root: &Path, manifest: &Path, faults: &mut Vec<String>) -> Result<()> {
+    let text = fs::read_to_string(manifest)?;
+    let place = manifest.strip_prefix(root).unwrap_or(manifest).display().to_string();
+    let package = text.lines().find_map(|line| line.strip_prefix("name = ")).unwrap_or("").trim_matches('"');
+    let mut section = "";
+    for line in text.lines() {
+        if line.starts_with('[') {
+            section = line;
+        } else if section.starts_with("[dependencies") {
+            let name = line.split(['.', ' ', '=']).next().unwrap_or("");
+            edge(&place, package, name, faults);
+        }
+    }
+    Ok(())
+}
+
+fn edge(place: &str, package: &str, dependency: &str, faults: &mut Vec<String>) {
+    if let Some((_, owners)) = RESERVED.iter().find(|(name, _)| *name == dependency)
+        && !owners.contains(&package)
+    {
+        faults.push(format!("{place}: `{dependency}` belongs to {}", owners.join(", ")));
+    }
+    if dependency != "remuda" && !dependency.starts_with("remuda-") {
+        return;
+    }
+    match EDGES.iter().find(|(name, _)| *name == package) {
+        None => faults.push(format!("{place}: `{package}` is not in the list of crates (ci/xtask/src/tidy.rs)")),
+        Some((_, allowed)) if !allowed.contains(&dependency) => {
+            faults.push(format!("{place}: `{package}` may not depend on `{dependency}`"));
+        }
+        Some(_) => {}
+    }
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let built = matches!(name.as_str(), "target" | "__pycache__" | ".venv" | "corpus" | "artifacts")
+            || name.starts_with('.');
+        if path.is_dir() && !built {
+            walk(&path, files)?;
+        } else if path.is_file() {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn file_size(root: &Path, file: &Path, faults: &mut Vec<String>) -> Result<()> {
+    let place = file.strip_prefix(root).unwrap_or(file).display().to_string();
+    let bytes = fs::metadata(file)?.len();
+    let is_built = place.ends_with(".so") || place.ends_with(".pyc");
+    if bytes > MAX_BYTES && !is_built {
+        faults.push(format!("{place}: {bytes} bytes, at most {MAX_BYTES}"));
+    }
+    if file.extension().is_some_and(|extension| extension == "rs") {
+        let text = fs::read_to_string(file)?;
+        let lines = text.lines().count();
+        if lines > MAX_LINES && !text.contains("@generated") {
+            faults.push(format!("{place}: {lines} lines, at most {MAX_LINES}"));
+        }
+        if !place.contains("fuzz_targets") && !text.trim_start().starts_with("//!") && !is_test(&place) {
+            faults.push(format!("{place}: starts without module documentation"));
+        }
+    }
+    Ok(())
+}
+
+fn is_test(place: &str) -> bool {
+    place.contains("/tests/") || place.ends_with("tests.rs") || place.contains("/examples/") || place.contains("/benches/")
+}
