@@ -30,7 +30,12 @@ const STEPS: &[Step] = &[
         command: &["cargo", "fmt", "--all", "--check"],
         environment: &[],
     },
-    Step { name: "tidy", tier: Tier::Quick, command: &["cargo", "xtask", "tidy"], environment: &[] },
+    Step {
+        name: "tidy",
+        tier: Tier::Quick,
+        command: &["cargo", "xtask", "tidy"],
+        environment: &[],
+    },
     Step {
         name: "generated files",
         tier: Tier::Quick,
@@ -55,7 +60,12 @@ const STEPS: &[Step] = &[
         command: &["cargo", "doc", "--workspace", "--no-deps"],
         environment: &[("RUSTDOCFLAGS", "-D warnings")],
     },
-    Step { name: "python", tier: Tier::Default, command: &["bash", "ci/python.sh"], environment: &[] },
+    Step {
+        name: "python",
+        tier: Tier::Default,
+        command: &["bash", "ci/python.sh"],
+        environment: &[],
+    },
 ];
 
 /// Runs every step of the tier and fails if one of them did.

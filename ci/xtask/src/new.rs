@@ -7,7 +7,9 @@ use anyhow::{Context, Result, bail};
 
 /// Writes the skeleton of an operator. It compiles and its one case fails until it is filled in.
 pub(crate) fn operator(root: &Path, name: &str) -> Result<()> {
-    if !name.chars().all(|c| c.is_ascii_alphanumeric()) || !name.starts_with(|c: char| c.is_ascii_uppercase()) {
+    if !name.chars().all(|c| c.is_ascii_alphanumeric())
+        || !name.starts_with(|c: char| c.is_ascii_uppercase())
+    {
         bail!("expected a name like `Trilu`, got `{name}`");
     }
     let module = snake_case(name);
@@ -19,7 +21,8 @@ pub(crate) fn operator(root: &Path, name: &str) -> Result<()> {
     fs::write(&file, skeleton(name, &module))?;
     fs::write(file.with_extension("cases"), "run : f32[1] 1 -> f32[1] 0\n")?;
     let table = folder.join("defs.rs");
-    let listed = insert(&fs::read_to_string(&table)?, &module).context("`defs.rs` is not as expected")?;
+    let listed =
+        insert(&fs::read_to_string(&table)?, &module).context("`defs.rs` is not as expected")?;
     fs::write(&table, listed)?;
     println!("wrote {}, its cases, and two lines in defs.rs", file.display());
     Ok(())
@@ -44,11 +47,15 @@ fn insert(table: &str, module: &str) -> Option<String> {
     let mut lines: Vec<&str> = table.lines().collect();
     let first = lines.iter().position(|line| line.starts_with("mod "))?;
     let mods = lines[first..].iter().take_while(|line| line.starts_with("mod ")).count();
-    let at = lines[first..first + mods].iter().position(|other| *other > line.as_str()).unwrap_or(mods);
+    let at =
+        lines[first..first + mods].iter().position(|other| *other > line.as_str()).unwrap_or(mods);
     lines.insert(first + at, &line);
     let start = lines.iter().position(|line| line.contains("static TABLE"))? + 1;
     let count = lines[start..].iter().take_while(|line| line.starts_with("    &")).count();
-    let at = lines[start..start + count].iter().position(|other| *other > entry.as_str()).unwrap_or(count);
+    let at = lines[start..start + count]
+        .iter()
+        .position(|other| *other > entry.as_str())
+        .unwrap_or(count);
     lines.insert(start + at, &entry);
     Some(lines.join("\n") + "\n")
 }

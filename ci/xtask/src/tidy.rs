@@ -7,9 +7,30 @@ use anyhow::{Context, Result, bail};
 
 /// What may lie at the root, and nothing else.
 const ROOT: &[&str] = &[
-    ".cargo", ".ci", ".git", ".gitattributes", ".gitignore", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md",
-    "Cargo.lock", "Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "README.md", "bindings", "ci", "clippy.toml", "docs",
-    "plugins.toml", "providers", "runtime-core", "rust-toolchain.toml", "rustfmt.toml", "target", "tests",
+    ".cargo",
+    ".ci",
+    ".git",
+    ".gitattributes",
+    ".gitignore",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "bindings",
+    "ci",
+    "clippy.toml",
+    "docs",
+    "plugins.toml",
+    "providers",
+    "runtime-core",
+    "rust-toolchain.toml",
+    "rustfmt.toml",
+    "target",
+    "tests",
 ];
 
 /// A source file of more lines is more than one thing, unless it is a generated table.
@@ -37,13 +58,28 @@ const EDGES: &[(&str, &[&str])] = &[
     ("remuda-kernels", &["remuda-base", "remuda-simd"]),
     (
         "remuda-cpu",
-        &["remuda-base", "remuda-ir", "remuda-kernels", "remuda-ops", "remuda-sdk", "remuda-simd", "remuda-tensor"],
+        &[
+            "remuda-base",
+            "remuda-ir",
+            "remuda-kernels",
+            "remuda-ops",
+            "remuda-sdk",
+            "remuda-simd",
+            "remuda-tensor",
+        ],
     ),
     (
         "remuda",
         &[
-            "remuda-base", "remuda-cpu", "remuda-host", "remuda-ir", "remuda-kernels", "remuda-onnx", "remuda-ops",
-            "remuda-passes", "remuda-tensor",
+            "remuda-base",
+            "remuda-cpu",
+            "remuda-host",
+            "remuda-ir",
+            "remuda-kernels",
+            "remuda-onnx",
+            "remuda-ops",
+            "remuda-passes",
+            "remuda-tensor",
         ],
     ),
     ("remuda-cli", &["remuda", "remuda-base"]),
@@ -97,7 +133,9 @@ fn is_ignored(root: &Path, name: &str) -> Result<bool> {
 fn manifests(root: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for group in ["runtime-core", "providers", "bindings", "ci"] {
-        for entry in fs::read_dir(root.join(group)).with_context(|| format!("`{group}` is missing"))? {
+        for entry in
+            fs::read_dir(root.join(group)).with_context(|| format!("`{group}` is missing"))?
+        {
             let manifest = entry?.path().join("Cargo.toml");
             if manifest.exists() {
                 found.push(manifest);
@@ -110,7 +148,8 @@ fn manifests(root: &Path) -> Result<Vec<PathBuf>> {
 fn edges(root: &Path, manifest: &Path, faults: &mut Vec<String>) -> Result<()> {
     let text = fs::read_to_string(manifest)?;
     let place = manifest.strip_prefix(root).unwrap_or(manifest).display().to_string();
-    let package = text.lines().find_map(|line| line.strip_prefix("name = ")).unwrap_or("").trim_matches('"');
+    let package =
+        text.lines().find_map(|line| line.strip_prefix("name = ")).unwrap_or("").trim_matches('"');
     let mut section = "";
     for line in text.lines() {
         if line.starts_with('[') {
@@ -133,7 +172,9 @@ fn edge(place: &str, package: &str, dependency: &str, faults: &mut Vec<String>) 
         return;
     }
     match EDGES.iter().find(|(name, _)| *name == package) {
-        None => faults.push(format!("{place}: `{package}` is not in the list of crates (ci/xtask/src/tidy.rs)")),
+        None => faults.push(format!(
+            "{place}: `{package}` is not in the list of crates (ci/xtask/src/tidy.rs)"
+        )),
         Some((_, allowed)) if !allowed.contains(&dependency) => {
             faults.push(format!("{place}: `{package}` may not depend on `{dependency}`"));
         }
@@ -148,8 +189,9 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let built = matches!(name.as_str(), "target" | "__pycache__" | ".venv" | "corpus" | "artifacts")
-            || name.starts_with('.');
+        let built =
+            matches!(name.as_str(), "target" | "__pycache__" | ".venv" | "corpus" | "artifacts")
+                || name.starts_with('.');
         if path.is_dir() && !built {
             walk(&path, files)?;
         } else if path.is_file() {
@@ -172,7 +214,10 @@ fn file_size(root: &Path, file: &Path, faults: &mut Vec<String>) -> Result<()> {
         if lines > MAX_LINES && !text.contains("@generated") {
             faults.push(format!("{place}: {lines} lines, at most {MAX_LINES}"));
         }
-        if !place.contains("fuzz_targets") && !text.trim_start().starts_with("//!") && !is_test(&place) {
+        if !place.contains("fuzz_targets")
+            && !text.trim_start().starts_with("//!")
+            && !is_test(&place)
+        {
             faults.push(format!("{place}: starts without module documentation"));
         }
     }
@@ -180,5 +225,8 @@ fn file_size(root: &Path, file: &Path, faults: &mut Vec<String>) -> Result<()> {
 }
 
 fn is_test(place: &str) -> bool {
-    place.contains("/tests/") || place.ends_with("tests.rs") || place.contains("/examples/") || place.contains("/benches/")
+    place.contains("/tests/")
+        || place.ends_with("tests.rs")
+        || place.contains("/examples/")
+        || place.contains("/benches/")
 }

@@ -81,9 +81,10 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "ThresholdedRelu", elementwise::prepare_unary),
     ("", "Transpose", layout::prepare_transpose),
     ("com.microsoft", "FastGelu", elementwise::prepare_unary),
-    ("com.microsoft", "FusedConv", conv::prepare),
     ("com.microsoft", "Gelu", elementwise::prepare_unary),
     ("com.microsoft", "QuickGelu", elementwise::prepare_unary),
+    ("remuda", "FusedConv", conv::prepare),
+    ("remuda", "FusedLinear", matmul::prepare),
 ];
 
 /// The fast kernel of a node, if there is one.

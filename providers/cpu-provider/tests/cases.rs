@@ -21,7 +21,9 @@ fn check(def: &OpDef, case: &Case, settings: &Settings) -> Result<(), String> {
     match &case.check {
         Check::Run(inputs, want) => {
             let got = run(case, inputs, settings)?;
-            got.iter().zip(want.iter().flatten()).try_for_each(|(got, want)| compare(def.tolerance, got, want))
+            got.iter()
+                .zip(want.iter().flatten())
+                .try_for_each(|(got, want)| compare(def.tolerance, got, want))
         }
         Check::Generated(inputs) => {
             let want = interpret(&case.graph, inputs).map_err(|error| error.to_string())?;
@@ -46,7 +48,10 @@ fn every_case_agrees_with_the_reference() {
             for def in TABLE {
                 for case in parse(def).expect("cases parse") {
                     if let Err(error) = check(def, &case, &settings) {
-                        failures.push(format!("{} line {} on {isa}, {threads} threads: {error}", def.name, case.line));
+                        failures.push(format!(
+                            "{} line {} on {isa}, {threads} threads: {error}",
+                            def.name, case.line
+                        ));
                     }
                 }
             }

@@ -72,6 +72,8 @@ mod flatten;
 mod flex_attention;
 mod floor;
 mod fused_mat_mul;
+mod fused_conv;
+mod fused_linear;
 mod gather;
 mod gather_elements;
 mod gather_nd;
@@ -484,6 +486,8 @@ pub static TABLE: &[&OpDef] = &[
     &microsoft_simplified_layer_normalization::OP,
     &skip_layer_normalization::OP,
     &skip_simplified_layer_normalization::OP,
+    &fused_conv::OP,
+    &fused_linear::OP,
 ];
 
 /// Operators that newer opsets no longer have.

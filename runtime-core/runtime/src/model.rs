@@ -74,12 +74,19 @@ impl Model {
     }
 
     fn prepare(runtime: &Runtime, imported: load::Imported) -> Result<Self, Error> {
-        let load::Imported { graph, mut summary } = imported;
-        let unplaced = graph.nodes().find(|(_, node)| remuda_ops::find(&node.op.domain, &node.op.name).is_none());
+        let load::Imported { mut graph, mut summary } = imported;
+        summary.count(&graph);
+        let unplaced = graph
+            .nodes()
+            .find(|(_, node)| remuda_ops::find(&node.op.domain, &node.op.name).is_none());
         if let Some((_, node)) = unplaced {
             return Err(Error::Model {
                 kind: ErrorKind::Unsupported,
-                message: format!("node `{}`: no provider knows the operator `{}`", node.label(), node.op),
+                message: format!(
+                    "node `{}`: no provider knows the operator `{}`",
+                    node.label(),
+                    node.op
+                ),
                 hint: Some("`remuda ops` lists what is supported".to_owned()),
             });
         }
@@ -89,11 +96,14 @@ impl Model {
         };
         let (inputs, outputs) =
             (graph.inputs.iter().map(port).collect(), graph.outputs.iter().map(port).collect());
+        if runtime.optimize {
+            summary.rewrites =
+                remuda_passes::optimize(&mut graph, &remuda_passes::Options::default())?;
+        }
         let program = runtime
             .cpu
             .compile(0, graph.clone(), NEWEST_OPSET)
             .map_err(|failure| Error::Run(failure.into()))?;
-        summary.count(&graph);
         Ok(Self(Arc::new(Loaded { graph, program, inputs, outputs, summary })))
     }
 
@@ -150,7 +160,8 @@ impl Model {
         N: AsRef<str>,
         V: Into<Val>,
     {
-        let given = inputs.into_iter().map(|(name, val)| (name.as_ref().to_owned(), val.into())).collect();
+        let given =
+            inputs.into_iter().map(|(name, val)| (name.as_ref().to_owned(), val.into())).collect();
         let bound = bind::inputs(&self.0.inputs, given)?;
         let wanted = bind::outputs(&self.0.outputs, options.outputs)?;
         let started = Instant::now();
@@ -163,7 +174,10 @@ impl Model {
         let outputs = wanted
             .into_iter()
             .map(|at| {
-                let val = made.get(at).cloned().ok_or_else(|| OpError::Bug("an output is not there".to_owned()))?;
+                let val = made
+                    .get(at)
+                    .cloned()
+                    .ok_or_else(|| OpError::Bug("an output is not there".to_owned()))?;
                 Ok((self.0.outputs[at].name.clone(), val))
             })
             .collect::<Result<_, OpError>>()?;

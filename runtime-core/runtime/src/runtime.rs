@@ -31,7 +31,12 @@ impl Runtime {
     /// A runtime to be set up.
     #[must_use]
     pub fn builder() -> Builder {
-        Builder { backends: vec!["auto".to_owned()], threads: None, optimize: true, reference: false }
+        Builder {
+            backends: vec!["auto".to_owned()],
+            threads: None,
+            optimize: true,
+            reference: false,
+        }
     }
 
     /// Loads a model from a file, which is mapped, not read. External data is looked for beside it.
@@ -130,7 +135,8 @@ impl Builder {
         };
         let table = Table::linked(remuda_cpu_provider::table()).map_err(|error| setup(&error))?;
         let kernels = if self.reference { "reference" } else { "fast" };
-        let cpu = Provider::open(table, threads, &[("kernels", kernels)]).map_err(|error| setup(&error))?;
+        let cpu = Provider::open(table, threads, &[("kernels", kernels)])
+            .map_err(|error| setup(&error))?;
         Ok(Runtime { cpu, backends: self.backends.into(), optimize: self.optimize, threads })
     }
 }

@@ -1,14 +1,18 @@
-//! MatMul of f32: batched products with broadcasting; constant right-hand sides are packed once.
+//! MatMul and FusedLinear of f32: batched products with broadcasting; constant right-hand sides are
+//! packed once; bias, residual and activation are applied while the result is written.
 
-use remuda_cpu::gemm::{Matrix, Offsets, PackedB, Product, Rhs};
+use remuda_cpu::gemm::{Activation, Epilogue, Matrix, Offsets, PackedB, Product, Residual, Rhs};
 use remuda_ir::{OpError, Val};
 use remuda_tensor::index::broadcast;
 use remuda_tensor::{DType, Tensor};
 
-use crate::kernel::{Kernel, Preparation, Run, tensor, writable};
+use super::activation;
+use super::norm::per_element;
+use crate::kernel::{Kernel, Preparation, Run, optional, tensor, writable};
 
 struct MatMul {
     packed: Option<PackedB>,
+    activation: Activation,
 }
 
 pub(super) fn prepare(preparation: &Preparation<'_>) -> Option<Box<dyn Kernel>> {
@@ -20,15 +24,27 @@ pub(super) fn prepare(preparation: &Preparation<'_>) -> Option<Box<dyn Kernel>> 
         let weight = weight.contiguous();
         Some(PackedB::new(&Matrix::new(weight.as_slice::<f32>().ok()?, rows, columns).ok()?))
     });
-    Some(Box::new(MatMul { packed }))
+    let attrs = &preparation.node.attrs;
+    let activation = match attrs.text("activation").ok()? {
+        Some(name) => activation(name, attrs.floats("activation_params").ok()?.unwrap_or(&[]))?,
+        None => Activation::None,
+    };
+    Some(Box::new(MatMul { packed, activation }))
 }
 
 impl Kernel for MatMul {
     fn run(&self, run: &mut Run<'_>, inputs: &mut [Option<Val>]) -> Result<Vec<Val>, OpError> {
         let (a, b) = (tensor(inputs, 0)?.contiguous(), tensor(inputs, 1)?.contiguous());
         let shape = Shape::new(&a, &b)?;
+        let bias =
+            optional(inputs, 2)?.map(|bias| per_element(bias, &[shape.columns])).transpose()?;
+        let residual = optional(inputs, 3)?.map(Tensor::contiguous);
+        if let Some(residual) = residual.as_ref().filter(|residual| residual.dims() != shape.dims) {
+            let text = format!("a residual of {:?} does not fit {:?}", residual.dims(), shape.dims);
+            return Err(OpError::Invalid(text));
+        }
         let mut out = run.arena.tensor(DType::F32, &shape.dims)?;
-        if shape.depth == 0 {
+        if shape.depth == 0 && self.is_plain(inputs) {
             writable::<f32>(&mut out)?.fill(0.0);
             return Ok(vec![out.into()]);
         }
@@ -41,9 +57,27 @@ impl Kernel for MatMul {
                 Matrix::new(b.as_slice::<f32>()?, shape.depth, shape.columns).map_err(failed)?,
             ),
         };
-        let product = Product { items: &items, ..Product::new(lhs, rhs) };
+        let epilogue = Epilogue {
+            column_bias: bias.as_deref(),
+            residual: match &residual {
+                Some(residual) => {
+                    Some(Residual { data: residual.as_slice()?, after_activation: false })
+                }
+                None => None,
+            },
+            activation: self.activation,
+            ..Epilogue::default()
+        };
+        let product = Product { items: &items, epilogue, ..Product::new(lhs, rhs) };
         product.run(run.context(), writable(&mut out)?, shape.columns).map_err(failed)?;
         Ok(vec![out.into()])
+    }
+}
+
+impl MatMul {
+    /// Whether nothing is done with the product.
+    fn is_plain(&self, inputs: &[Option<Val>]) -> bool {
+        self.activation == Activation::None && inputs.iter().skip(2).all(Option::is_none)
     }
 }
 

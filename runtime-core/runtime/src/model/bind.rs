@@ -23,11 +23,13 @@ pub(super) fn inputs(ports: &[Port], given: Vec<(String, Val)>) -> Result<Vec<Va
         .iter()
         .map(|port| {
             let val = by_name.remove(&port.name).ok_or_else(|| {
-                let ty = port.ty.as_ref().map_or_else(|| "anything".to_owned(), ToString::to_string);
+                let ty =
+                    port.ty.as_ref().map_or_else(|| "anything".to_owned(), ToString::to_string);
                 Error::Input(format!("input `{}` is missing, expected {ty}", port.name))
             })?;
             if let Some(ty) = &port.ty {
-                fits(ty, &val, &mut sizes).map_err(|problem| Error::Input(format!("input `{}`: {problem}", port.name)))?;
+                fits(ty, &val, &mut sizes)
+                    .map_err(|problem| Error::Input(format!("input `{}`: {problem}", port.name)))?;
             }
             Ok(val)
         })
@@ -46,7 +48,8 @@ pub(super) fn outputs(ports: &[Port], wanted: Option<&[&str]>) -> Result<Vec<usi
 
 fn unknown(what: &str, name: &str, ports: &[Port]) -> String {
     let names = || ports.iter().map(|port| port.name.as_str());
-    let hint = nearest(name, names()).map_or(String::new(), |near| format!(", did you mean `{near}`?"));
+    let hint =
+        nearest(name, names()).map_or(String::new(), |near| format!(", did you mean `{near}`?"));
     let list: Vec<_> = names().collect();
     format!("the model has no {what} `{name}`, only: {}{hint}", list.join(", "))
 }
@@ -82,12 +85,18 @@ fn tensor_fits(ty: &TensorType, tensor: &Tensor, sizes: &mut Sizes) -> Result<()
     for (axis, (dim, &size)) in dims.iter().zip(tensor.dims()).enumerate() {
         match dim {
             Dim::Known(_) if dim.as_usize() != Some(size) => {
-                return Err(format!("expected {ty}, got {} (axis {axis} is {size}, not {dim})", got()));
+                return Err(format!(
+                    "expected {ty}, got {} (axis {axis} is {size}, not {dim})",
+                    got()
+                ));
             }
             Dim::Expr(_) => {
                 let bound = *sizes.entry(dim.clone()).or_insert(size);
                 if bound != size {
-                    return Err(format!("expected {ty}, got {} (`{dim}` is {bound} elsewhere)", got()));
+                    return Err(format!(
+                        "expected {ty}, got {} (`{dim}` is {bound} elsewhere)",
+                        got()
+                    ));
                 }
             }
             Dim::Known(_) | Dim::Unknown => {}
@@ -102,7 +111,10 @@ mod tests {
     use crate::{DType, Dim, Port, Tensor, TensorType};
 
     fn port(name: &str, dims: &[Dim]) -> Port {
-        Port { name: name.to_owned(), ty: Some(TensorType::new(DType::F32, dims.iter().cloned()).into()) }
+        Port {
+            name: name.to_owned(),
+            ty: Some(TensorType::new(DType::F32, dims.iter().cloned()).into()),
+        }
     }
 
     fn message(given: Vec<(&str, Tensor)>) -> String {
@@ -110,7 +122,8 @@ mod tests {
             port("image", &[Dim::symbol("batch"), Dim::Known(2)]),
             port("mask", &[Dim::symbol("batch")]),
         ];
-        let given = given.into_iter().map(|(name, tensor)| (name.to_owned(), tensor.into())).collect();
+        let given =
+            given.into_iter().map(|(name, tensor)| (name.to_owned(), tensor.into())).collect();
         inputs(&ports, given).unwrap_err().to_string()
     }
 
@@ -118,7 +131,10 @@ mod tests {
     fn what_does_not_fit_is_named_with_what_was_expected() {
         let zeros = |dims: &[usize]| Tensor::zeros(DType::F32, dims).unwrap();
         let cases = [
-            (vec![("imag", zeros(&[1, 2]))], "the model has no input `imag`, only: image, mask, did you mean `image`?"),
+            (
+                vec![("imag", zeros(&[1, 2]))],
+                "the model has no input `imag`, only: image, mask, did you mean `image`?",
+            ),
             (vec![("image", zeros(&[1, 2]))], "input `mask` is missing, expected f32[batch]"),
             (
                 vec![("image", zeros(&[1, 2])), ("image", zeros(&[1, 2]))],

@@ -18,6 +18,8 @@ pub struct Summary {
     pub parameters: u64,
     /// Bytes of all constants.
     pub parameter_bytes: u64,
+    /// How often each rewrite of the graph applied.
+    pub rewrites: Vec<(&'static str, usize)>,
 }
 
 impl Summary {

@@ -1,0 +1,81 @@
+//! Small questions that rules ask of a graph.
+
+use remuda_ir::{Def, Graph, Node, NodeId, ValueId};
+use remuda_tensor::{DType, Dim, Tensor};
+
+/// The node that makes a value, if it is this operator of ONNX's own domain and nothing else uses the
+/// value: what may be merged into its user.
+pub(crate) fn only_producer<'a>(
+    graph: &'a Graph,
+    value: ValueId,
+    op: &str,
+) -> Option<(NodeId, &'a Node)> {
+    producer(graph, value, op).filter(|_| is_private(graph, value))
+}
+
+/// The node that makes a value, if it is this operator of ONNX's own domain.
+pub(crate) fn producer<'a>(
+    graph: &'a Graph,
+    value: ValueId,
+    op: &str,
+) -> Option<(NodeId, &'a Node)> {
+    let Def::Node(id, 0) = graph.value(value).def else { return None };
+    graph.node(id).filter(|node| node.op.is_onnx(op)).map(|node| (id, node))
+}
+
+/// Whether exactly one node uses the value, once, and the graph does not give it out.
+pub(crate) fn is_private(graph: &Graph, value: ValueId) -> bool {
+    let uses = graph
+        .nodes()
+        .flat_map(|(_, node)| node.uses().collect::<Vec<_>>())
+        .filter(|&used| used == value);
+    uses.count() == 1 && !graph.outputs.contains(&value)
+}
+
+/// The dtype of a tensor value.
+pub(crate) fn dtype(graph: &Graph, value: ValueId) -> Option<DType> {
+    Some(graph.value(value).ty.as_ref()?.as_tensor()?.dtype)
+}
+
+/// The dimensions of a tensor value.
+pub(crate) fn dims(graph: &Graph, value: ValueId) -> Option<&[Dim]> {
+    graph.value(value).ty.as_ref()?.as_tensor()?.dims.as_deref()
+}
+
+/// Whether two values have the same known dimensions.
+pub(crate) fn same_dims(graph: &Graph, a: ValueId, b: ValueId) -> bool {
+    match (dims(graph, a), dims(graph, b)) {
+        (Some(a), Some(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(b)),
+        _ => false,
+    }
+}
+
+/// The constant behind an input of a node.
+pub(crate) fn constant<'a>(graph: &'a Graph, node: &Node, input: usize) -> Option<&'a Tensor> {
+    graph.value(node.input(input)?).constant()
+}
+
+/// The one number in a constant input.
+pub(crate) fn scalar(graph: &Graph, node: &Node, input: usize) -> Option<f64> {
+    match constant(graph, node, input)?.to_f64_vec().ok()?[..] {
+        [value] => Some(value),
+        _ => None,
+    }
+}
+
+/// Of a commutative node's two inputs: the other one, and the number in the constant one.
+pub(crate) fn scalar_operand(graph: &Graph, node: &Node) -> Option<(ValueId, f64)> {
+    (0..2).find_map(|at| Some((node.input(1 - at)?, scalar(graph, node, at)?)))
+}
+
+/// Whether two numbers are equal but for rounding to 32 bits (or 16, as some exporters write them).
+pub(crate) fn close(a: f64, b: f64) -> bool {
+    (a - b).abs() <= 1e-3 * b.abs()
+}
+
+/// Lets the output of one node be made by `node` instead, which stands at its place.
+pub(crate) fn replace(graph: &mut Graph, old: NodeId, node: Node) {
+    let place = graph.order().iter().position(|&id| id == old).unwrap_or(graph.order().len());
+    graph.remove(old);
+    graph.insert(place, node);
+}

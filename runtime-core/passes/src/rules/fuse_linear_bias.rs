@@ -1,0 +1,33 @@
+//! A vector added to a product with constant weights: added while the product is written.
+
+use remuda_ir::{Graph, Node, NodeId, OpName};
+use remuda_tensor::DType;
+
+use crate::Rule;
+use crate::pattern::{constant, dtype, only_producer, replace};
+
+pub(crate) static RULE: Rule =
+    Rule { name: "fuse_linear_bias", apply, cases: include_str!("fuse_linear_bias.rir") };
+
+fn apply(graph: &mut Graph, id: NodeId) -> bool {
+    let Some((product, node)) = fused(graph, id) else { return false };
+    graph.remove(product);
+    replace(graph, id, node);
+    true
+}
+
+fn fused(graph: &Graph, id: NodeId) -> Option<(NodeId, Node)> {
+    let add = graph.node(id).filter(|node| node.op.is_onnx("Add"))?;
+    let output = add.output(0).filter(|&output| dtype(graph, output) == Some(DType::F32))?;
+    (0..2).find_map(|at| {
+        let (product_id, product) = only_producer(graph, add.input(at)?, "MatMul")?;
+        let &[_, columns] = constant(graph, product, 1)?.dims() else { return None };
+        let is_vector = constant(graph, add, 1 - at)?.dims() == [columns];
+        let inputs = vec![product.input(0), product.input(1), add.input(1 - at)];
+        let node = Node {
+            name: product.name.clone(),
+            ..Node::new(OpName::new("remuda", "FusedLinear"), inputs, vec![Some(output)])
+        };
+        is_vector.then_some((product_id, node))
+    })
+}
