@@ -41,8 +41,6 @@ pub(crate) mod slices;
 pub(crate) mod svm;
 pub(crate) mod training;
 pub(crate) mod trees;
-pub(crate) mod slices;
-pub(crate) mod training;
 pub(crate) mod types;
 pub(crate) mod upgrades;
 pub(crate) mod window;
