@@ -222,7 +222,7 @@ impl Step {
             dies: dies.collect(),
             frees: captured.into_iter().filter(|&at| is_last(at)).collect(),
             outputs: index(&node.outputs),
-            node: without_bodies(node),
+            node: node.clone(),
             inputs,
             kernel,
             bodies,
@@ -287,16 +287,6 @@ impl Step {
 fn reference_of(node: &Node) -> Result<&'static remuda_ir::OpDef, OpError> {
     remuda_ops::find(&node.op.domain, &node.op.name)
         .ok_or_else(|| OpError::Unsupported(format!("operator `{}` is not known", node.op)))
-}
-
-/// The node as its kernel sees it; bodies live on as programs.
-fn without_bodies(node: &Node) -> Node {
-    let mut node = node.clone();
-    let names: Vec<String> = node.attrs.bodies().map(|(name, _)| name.to_owned()).collect();
-    for name in names {
-        node.attrs.take(&name);
-    }
-    node
 }
 
 struct Bodies<'a> {

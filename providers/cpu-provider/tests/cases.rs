@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use remuda_cpu::ThreadPool;
 use remuda_cpu_provider::{Program, RunOptions, Settings};
-use remuda_ir::{OpDef, Val, infer_graph};
+use remuda_ir::{OpDef, Val, infer_graph, verify};
 use remuda_ops::cases::{Case, Check, compare, parse};
 use remuda_ops::{Ops, TABLE, interpret};
 use remuda_simd::Isa;
 
 fn run(case: &Case, inputs: &[Val], settings: &Settings) -> Result<Vec<Val>, String> {
     let mut graph = case.graph.clone();
+    verify(&graph, &Ops).map_err(|error| error.to_string())?;
     infer_graph(&mut graph, &Ops).map_err(|error| error.to_string())?;
     let program = Program::new(&graph, settings).map_err(|error| error.to_string())?;
     program.run(inputs.to_vec(), &RunOptions::default()).map_err(|error| error.to_string())

@@ -29,8 +29,11 @@ pub(super) fn unary_function(preparation: &Preparation<'_>) -> Option<Unary> {
         "Sigmoid" => Unary::Sigmoid,
         "Erf" => Unary::Erf,
         "Relu" => Unary::Relu,
-        "Gelu" if node.attrs.text_or("approximate", "none").ok()? == "tanh" => Unary::GeluTanh,
-        "Gelu" => Unary::Gelu,
+        "Gelu" => match node.attrs.text_or("approximate", "none").ok()? {
+            "tanh" => Unary::GeluTanh,
+            "none" => Unary::Gelu,
+            _ => return None,
+        },
         "FastGelu" if node.input(1).is_none() => Unary::GeluTanh,
         "QuickGelu" => Unary::Swish(float("alpha", 1.702)?),
         "Swish" => Unary::Swish(float("alpha", 1.0)?),
@@ -59,7 +62,9 @@ fn clip(preparation: &Preparation<'_>, node: &Node) -> Option<Unary> {
         },
     };
     let (low, high) = (bound(1, f32::MIN)?, bound(2, f32::MAX)?);
-    (low <= high).then_some(Unary::Clip(low, high))
+    // The limits that stand for absent bounds are those of 32-bit floats.
+    let is_f32 = preparation.dtype(0)? == DType::F32;
+    (low <= high && is_f32).then_some(Unary::Clip(low, high))
 }
 
 pub(super) fn binary_function(name: &str) -> Option<Binary> {

@@ -55,6 +55,15 @@ pub(super) fn per_element(factors: &Tensor, row: &[usize]) -> Result<Vec<f32>, O
     Ok(factors.broadcast_to(row)?.to_f32_vec()?)
 }
 
+/// A factor per channel.
+fn per_channel(factors: &Tensor, channels: usize) -> Result<Vec<f32>, OpError> {
+    if factors.dims() == [channels] {
+        return Ok(factors.to_f32_vec()?);
+    }
+    let got = factors.dims();
+    Err(OpError::Invalid(format!("expected a number for each of {channels} channels, got {got:?}")))
+}
+
 struct Batch {
     epsilon: f32,
 }
@@ -71,7 +80,7 @@ impl Kernel for Batch {
     fn run(&self, run: &mut Run<'_>, inputs: &mut [Option<Val>]) -> Result<Vec<Val>, OpError> {
         let x = tensor(inputs, 0)?.contiguous();
         let (channels, spatial) = channels_and_spatial(&x)?;
-        let values = |at: usize| per_element(tensor(inputs, at)?, &[channels]);
+        let values = |at: usize| per_channel(tensor(inputs, at)?, channels);
         let (scale, bias, mean, variance) = (values(1)?, values(2)?, values(3)?, values(4)?);
         let mut out = run.arena.tensor(x.dtype(), x.dims())?;
         if x.len() > 0 {
@@ -89,9 +98,9 @@ impl Kernel for Batch {
 fn channels_and_spatial(x: &Tensor) -> Result<(usize, usize), OpError> {
     match x.dims() {
         [_, channels, spatial @ ..] => Ok((*channels, spatial.iter().product())),
-        dims => {
-            Err(OpError::Invalid(format!("expected at least 2 dimensions, got {}", dims.len())))
-        }
+        // Without a channel axis, all is one channel.
+        [_] => Ok((1, 1)),
+        [] => Err(OpError::Invalid("expected at least 1 dimension, got 0".to_owned())),
     }
 }
 
@@ -123,7 +132,7 @@ impl Kernel for Groups {
                 "expected groups that divide {channels} channels, got {groups}"
             )));
         }
-        let values = |at: usize| per_element(tensor(inputs, at)?, &[channels]);
+        let values = |at: usize| per_channel(tensor(inputs, at)?, channels);
         let (scale, bias) = (values(1)?, values(2)?);
         let mut out = run.arena.tensor(x.dtype(), x.dims())?;
         if x.len() > 0 {

@@ -44,7 +44,10 @@ impl Kernel for Reduce {
             .unwrap_or_default();
         let mut reduced = vec![axes.is_empty() && !self.noop; x.rank()];
         for axis in axes {
-            reduced[resolve_axis(axis, x.rank())?] = true;
+            let axis = resolve_axis(axis, x.rank())?;
+            if std::mem::replace(&mut reduced[axis], true) {
+                return Err(OpError::Invalid(format!("`axes` names axis {axis} twice")));
+            }
         }
         let sizes = x.dims().iter().zip(&reduced);
         let dims: Vec<usize> = sizes
