@@ -1,10 +1,10 @@
 //! Convolutions of f32 over one to three spatial axes, layout `[batch, channels, ..]`.
 //!
 //! A convolution is a product: the weights, one row per output channel, times a matrix whose
-//! columns are the windows of the image. That matrix is never stored: [`windows`] writes the strips
+//! columns are the windows of the image. That matrix is never stored: `windows` writes the strips
 //! of it that a tile is about to use. To make those strips contiguous copies whatever the strides,
-//! paddings and dilations are, [`image`] first rearranges the image per axis ([`axis`]). A
-//! convolution of single channels has no such product and is computed directly ([`depthwise`]).
+//! paddings and dilations are, `image` first rearranges the image per axis (`axis`). A
+//! convolution of single channels has no such product and is computed directly (`depthwise`).
 
 mod axis;
 mod depthwise;

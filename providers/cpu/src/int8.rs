@@ -2,8 +2,8 @@
 //! of them.
 //!
 //! Either side may be signed or unsigned, with a zero point per tensor, per row of the left-hand
-//! side or per column of the right-hand side. Packed rows meet packed strips; see [`bytes`] for how
-//! signedness is arranged and [`dot`] for the instructions.
+//! side or per column of the right-hand side. Packed rows meet packed strips; see `bytes` for how
+//! signedness is arranged and `dot` for the instructions.
 #![expect(
     unsafe_code,
     reason = "instructions proven by tokens, and outputs written by several threads"
