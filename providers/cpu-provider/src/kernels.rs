@@ -6,13 +6,17 @@ use remuda_ir::OpError;
 
 use crate::kernel::{Kernel, Preparation, Prepare};
 
+mod attention;
+mod cast;
 mod conv;
 mod elementwise;
 mod gemm;
 mod layout;
 mod matmul;
 mod norm;
+mod numbers;
 mod reduce;
+mod remap;
 mod softmax;
 
 /// Every fast kernel.
@@ -20,7 +24,11 @@ mod softmax;
 static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "Abs", elementwise::prepare_unary),
     ("", "Add", elementwise::prepare_binary),
+    ("", "Add", numbers::prepare_arithmetic),
+    ("", "And", numbers::prepare_logic),
+    ("", "Attention", attention::prepare),
     ("", "BatchNormalization", norm::prepare_batch),
+    ("", "Cast", cast::prepare),
     ("", "Ceil", elementwise::prepare_unary),
     ("", "Celu", elementwise::prepare_unary),
     ("", "Clip", elementwise::prepare_unary),
@@ -29,6 +37,8 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "Cos", elementwise::prepare_unary),
     ("", "Div", elementwise::prepare_binary),
     ("", "Elu", elementwise::prepare_unary),
+    ("", "Equal", numbers::prepare_compare),
+    ("", "Equal", numbers::prepare_logic),
     ("", "Erf", elementwise::prepare_unary),
     ("", "Exp", elementwise::prepare_unary),
     ("", "Expand", layout::prepare_expand),
@@ -36,12 +46,16 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "Gather", layout::prepare_gather),
     ("", "Gelu", elementwise::prepare_unary),
     ("", "Gemm", gemm::prepare),
+    ("", "Greater", numbers::prepare_compare),
+    ("", "GreaterOrEqual", numbers::prepare_compare),
     ("", "GroupNormalization", norm::prepare_groups),
     ("", "HardSigmoid", elementwise::prepare_unary),
     ("", "HardSwish", elementwise::prepare_unary),
     ("", "InstanceNormalization", norm::prepare_groups),
     ("", "LayerNormalization", norm::prepare_rows),
     ("", "LeakyRelu", elementwise::prepare_unary),
+    ("", "Less", numbers::prepare_compare),
+    ("", "LessOrEqual", numbers::prepare_compare),
     ("", "Log", elementwise::prepare_unary),
     ("", "LogSoftmax", softmax::prepare),
     ("", "MatMul", matmul::prepare),
@@ -49,8 +63,12 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "Min", elementwise::prepare_binary),
     ("", "Mish", elementwise::prepare_unary),
     ("", "Mul", elementwise::prepare_binary),
+    ("", "Mul", numbers::prepare_arithmetic),
     ("", "Neg", elementwise::prepare_unary),
+    ("", "Not", numbers::prepare_not),
+    ("", "Or", numbers::prepare_logic),
     ("", "PRelu", elementwise::prepare_binary),
+    ("", "Pad", remap::prepare_pad),
     ("", "Pow", elementwise::prepare_binary),
     ("", "RMSNormalization", norm::prepare_rows),
     ("", "Reciprocal", elementwise::prepare_unary),
@@ -70,16 +88,21 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "Sigmoid", elementwise::prepare_unary),
     ("", "Sign", elementwise::prepare_unary),
     ("", "Sin", elementwise::prepare_unary),
+    ("", "Slice", remap::prepare_slice),
     ("", "Softmax", softmax::prepare),
     ("", "Softplus", elementwise::prepare_unary),
     ("", "Softsign", elementwise::prepare_unary),
     ("", "Split", layout::prepare_split),
     ("", "Sqrt", elementwise::prepare_unary),
     ("", "Sub", elementwise::prepare_binary),
+    ("", "Sub", numbers::prepare_arithmetic),
     ("", "Swish", elementwise::prepare_unary),
     ("", "Tanh", elementwise::prepare_unary),
     ("", "ThresholdedRelu", elementwise::prepare_unary),
+    ("", "Tile", remap::prepare_tile),
     ("", "Transpose", layout::prepare_transpose),
+    ("", "Where", numbers::prepare_where),
+    ("", "Xor", numbers::prepare_logic),
     ("com.microsoft", "FastGelu", elementwise::prepare_unary),
     ("com.microsoft", "Gelu", elementwise::prepare_unary),
     ("com.microsoft", "QuickGelu", elementwise::prepare_unary),

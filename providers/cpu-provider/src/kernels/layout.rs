@@ -9,7 +9,7 @@ use super::resolve_axis;
 use crate::kernel::{Kernel, Preparation, Run, tensor};
 
 /// Whether elements can be moved by their bits, and how many bytes they have.
-fn width(preparation: &Preparation<'_>, at: usize) -> Option<usize> {
+pub(super) fn width(preparation: &Preparation<'_>, at: usize) -> Option<usize> {
     preparation.dtype(at)?.element_bytes().filter(|bytes| matches!(bytes, 1 | 2 | 4 | 8))
 }
 
@@ -37,24 +37,25 @@ macro_rules! by_width {
         }
     };
 }
+pub(super) use by_width;
 
-fn bits<T: remuda_tensor::Scalar>(tensor: &Tensor) -> Result<&[T], OpError> {
+pub(super) fn bits<T: remuda_tensor::Scalar>(tensor: &Tensor) -> Result<&[T], OpError> {
     let bytes = tensor.bytes().unwrap_or(&[]);
     cast(bytes).ok_or_else(|| OpError::Bug("misaligned elements".to_owned()))
 }
 
 /// A result that is written by its bits. Booleans are made as bytes and named afterwards.
-fn new_bits(run: &mut Run<'_>, dtype: DType, dims: &[usize]) -> Result<Tensor, OpError> {
+pub(super) fn new_bits(run: &mut Run<'_>, dtype: DType, dims: &[usize]) -> Result<Tensor, OpError> {
     run.arena.tensor(if dtype == DType::Bool { DType::U8 } else { dtype }, dims)
 }
 
-fn bits_mut<T: remuda_tensor::Scalar>(tensor: &mut Tensor) -> Result<&mut [T], OpError> {
+pub(super) fn bits_mut<T: remuda_tensor::Scalar>(tensor: &mut Tensor) -> Result<&mut [T], OpError> {
     let bytes =
         tensor.bytes_mut().ok_or_else(|| OpError::Bug("a result is not writable".to_owned()))?;
     cast_mut(bytes).ok_or_else(|| OpError::Bug("misaligned elements".to_owned()))
 }
 
-fn finish(tensor: Tensor, dtype: DType) -> Result<Val, OpError> {
+pub(super) fn finish(tensor: Tensor, dtype: DType) -> Result<Val, OpError> {
     Ok(if tensor.dtype() == dtype { tensor } else { tensor.bit_cast(dtype)? }.into())
 }
 
