@@ -31,6 +31,7 @@ const SNAPSHOTS: &[(&str, &[&str])] = &[
     ("error-empty-model", &["run", "empty.onnx"]),
     ("error-cut-off-model", &["show", "cut-off.onnx"]),
     ("error-not-a-model", &["run", "seven.npy"]),
+    ("error-unknown-operator", &["run", "twirl.onnx"]),
     ("error-missing-input", &["run", "cwd.onnx"]),
     ("error-unknown-input", &["run", "digits", "-i", "imag=1"]),
     ("error-input-without-name", &["run", "digits", "-i", "@seven.npy"]),
@@ -60,6 +61,8 @@ fn folder(name: &str) -> PathBuf {
     let seven = std::fs::read(assets.join("assets/seven.npy")).unwrap();
     let proto = std::fs::read(assets.join("tests/data/seven.pb")).unwrap();
     let write = |name: &str, bytes: &[u8]| std::fs::write(folder.join(name), bytes).unwrap();
+    let twirl = std::fs::read(assets.join("tests/data/twirl.onnx")).unwrap();
+    write("twirl.onnx", &twirl);
     write("cwd.onnx", &model);
     write("cut-off.onnx", &model[..model.len() / 2]);
     write("empty.onnx", &[]);

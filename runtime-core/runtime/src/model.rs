@@ -83,7 +83,7 @@ impl Model {
             return Err(Error::Model {
                 kind: ErrorKind::Unsupported,
                 message: format!(
-                    "node `{}`: no provider knows the operator `{}`",
+                    "node {}: no provider knows the operator `{}`",
                     node.label(),
                     node.op
                 ),
