@@ -41,7 +41,7 @@ fn values_cross_without_copies() {
     let tensor = Tensor::from_vec([2, 2], vec![1.0f32, 2.0, 3.0, 4.0]).unwrap();
     let turned = tensor.permute(&[1, 0]).unwrap();
     let nested = Val::sequence(vec![
-        tensor.clone().into(),
+        tensor.into(),
         Val::Optional(Some(Val::from(Tensor::from_strings([1], vec!["a".into()]).unwrap()).into())),
         Val::Optional(None),
         turned.into(),

@@ -92,7 +92,7 @@ unsafe fn compiled<'a>(program: *mut ProgramHandle) -> Result<&'a Program, Failu
 ///
 /// # Safety
 /// `flag` must be null or point to a byte that is 0 or 1 and alive during the call.
-unsafe fn cancel_flag<'a>(flag: *const u8, never: &'a AtomicBool) -> &'a AtomicBool {
+unsafe fn cancel_flag(flag: *const u8, never: &AtomicBool) -> &AtomicBool {
     if flag.is_null() {
         return never;
     }

@@ -1,4 +1,4 @@
-//! Conv and FusedConv of f32: bias, residual and activation in the same pass.
+//! Conv and `FusedConv` of f32: bias, residual and activation in the same pass.
 
 use remuda_cpu::conv::{AxisSpec, Conv};
 use remuda_cpu::gemm::{Activation, Epilogue, Residual};

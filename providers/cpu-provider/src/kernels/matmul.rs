@@ -1,4 +1,4 @@
-//! MatMul and FusedLinear of f32: batched products with broadcasting; constant right-hand sides are
+//! `MatMul` and `FusedLinear` of f32: batched products with broadcasting; constant right-hand sides are
 //! packed once; bias, residual and activation are applied while the result is written.
 
 use remuda_cpu::gemm::{Activation, Epilogue, Matrix, Offsets, PackedB, Product, Residual, Rhs};

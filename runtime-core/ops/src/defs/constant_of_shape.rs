@@ -1,4 +1,4 @@
-//! ConstantOfShape: one value in every place of a tensor of these dimensions; 0 as `f32` by default.
+//! `ConstantOfShape:` one value in every place of a tensor of these dimensions; 0 as `f32` by default.
 
 use remuda_ir::{
     AttrDef, AttrKind, Attrs, InferCtx, Inferred, InputDef, KernelCtx, OpDef, OpError, OutputDef,

@@ -1,4 +1,4 @@
-//! EyeLike: ones on a diagonal, zeros elsewhere, of the dimensions of the input.
+//! `EyeLike:` ones on a diagonal, zeros elsewhere, of the dimensions of the input.
 
 use remuda_ir::{
     AttrDef, AttrKind, InferCtx, Inferred, InputDef, KernelCtx, OpDef, OpError, OutputDef,

@@ -1,4 +1,4 @@
-//! GatherElements: for each place of `indices`, the element of `data` at the same place but for the axis,
+//! `GatherElements:` for each place of `indices`, the element of `data` at the same place but for the axis,
 //! where it is the index.
 
 use remuda_ir::{

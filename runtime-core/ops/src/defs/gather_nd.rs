@@ -1,4 +1,4 @@
-//! GatherND: the slices of `data` that the rows of `indices` name.
+//! `GatherND:` the slices of `data` that the rows of `indices` name.
 
 use remuda_ir::{
     AttrDef, AttrKind, InferCtx, Inferred, InputDef, KernelCtx, OpDef, OpError, OutputDef,

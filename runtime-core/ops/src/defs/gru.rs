@@ -49,18 +49,18 @@ fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
     let done = layer.run(vec![layer.initial(ctx, 5)?], |step, states| {
         let h = &states[0];
         let gate = |gate: usize| -> Vec<f64> {
-            let (data, state) = (step.from_data(gate), step.from_state(h, gate));
+            let (data, state) = (step.data_through(gate), step.state_through(h, gate));
             data.iter().zip(&state).map(|(x, h)| step.activate(0, x + h)).collect()
         };
         let (update, reset) = (gate(0), gate(1));
         let scaled =
             |by: &[f64]| -> Vec<f64> { by.iter().zip(&reset).map(|(x, r)| x * r).collect() };
         let state = if linear_first {
-            scaled(&step.from_state(h, 2))
+            scaled(&step.state_through(h, 2))
         } else {
-            step.from_state(&scaled(h), 2)
+            step.state_through(&scaled(h), 2)
         };
-        let new = step.from_data(2);
+        let new = step.data_through(2);
         let new = new.iter().zip(&state).map(|(x, h)| step.activate(1, x + h));
         let mixed = new.zip(&update).zip(h).map(|((new, z), h)| (1.0 - z) * new + z * h);
         states[0] = mixed.collect();

@@ -63,7 +63,7 @@ fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
     }
     let done = layer.run(states, |step, states| {
         let sum = |gate: usize| -> Vec<f64> {
-            let (data, state) = (step.from_data(gate), step.from_state(&states[0], gate));
+            let (data, state) = (step.data_through(gate), step.state_through(&states[0], gate));
             data.iter().zip(&state).map(|(x, h)| x + h).collect()
         };
         let peeped = |gate: usize, at: usize, cell: f64| {

@@ -1,4 +1,4 @@
-//! NonZero: the places of elements that are not zero, one column each, in row-major order.
+//! `NonZero:` the places of elements that are not zero, one column each, in row-major order.
 
 use remuda_ir::{
     InferCtx, Inferred, InputDef, KernelCtx, OpDef, OpError, OutputDef, Tolerance, Traits, Types,

@@ -1,4 +1,4 @@
-//! OneHot: a new axis of `depth` places, `on` where the index says and `off` elsewhere.
+//! `OneHot:` a new axis of `depth` places, `on` where the index says and `off` elsewhere.
 
 use remuda_ir::{
     AttrDef, AttrKind, InferCtx, Inferred, InputDef, KernelCtx, OpDef, OpError, OutputDef,

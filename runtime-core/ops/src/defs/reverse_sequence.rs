@@ -1,4 +1,4 @@
-//! ReverseSequence: along the time axis, the first so many places of each batch entry in reverse.
+//! `ReverseSequence:` along the time axis, the first so many places of each batch entry in reverse.
 
 use remuda_ir::{
     AttrDef, AttrKind, InferCtx, Inferred, InputDef, KernelCtx, OpDef, OpError, OutputDef,

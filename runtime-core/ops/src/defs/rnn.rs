@@ -45,8 +45,8 @@ fn infer(ctx: &InferCtx<'_>) -> Result<Vec<Inferred>, OpError> {
 fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
     let layer = Layer::read(ctx, 1, &["Tanh"])?;
     let done = layer.run(vec![layer.initial(ctx, 5)?], |step, states| {
-        let data = step.from_data(0);
-        let state = step.from_state(&states[0], 0);
+        let data = step.data_through(0);
+        let state = step.state_through(&states[0], 0);
         states[0] = data.iter().zip(&state).map(|(x, h)| step.activate(0, x + h)).collect();
     })?;
     layer.outputs(done, ctx.tensor(0)?.dtype())

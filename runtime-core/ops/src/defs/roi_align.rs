@@ -115,10 +115,10 @@ fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
         Along { start, bin, samples, size }
     };
     let mut y = Array::filled([regions, channels, rows, columns], 0.0)?;
-    for region in 0..regions {
-        let image = usize::try_from(batches[region]).ok().filter(|&image| image < images);
+    for (region, &batch) in batches.iter().enumerate().take(regions) {
+        let image = usize::try_from(batch).ok().filter(|&image| image < images);
         let image = image.ok_or_else(|| {
-            OpError::Invalid(format!("batch index {} is outside {images} images", batches[region]))
+            OpError::Invalid(format!("batch index {batch} is outside {images} images"))
         })?;
         let roi = &rois.values[region * 4..][..4];
         let (down, across) =

@@ -1,4 +1,4 @@
-//! Scatter, which opset 11 renamed to ScatterElements.
+//! Scatter, which opset 11 renamed to `ScatterElements`.
 
 use remuda_ir::{LegacyOp, OpName};
 

@@ -1,4 +1,4 @@
-//! ScatterElements: a copy of `data` in which the places that `indices` names along an axis hold the
+//! `ScatterElements:` a copy of `data` in which the places that `indices` names along an axis hold the
 //! elements of `updates`, put there or combined.
 
 use remuda_ir::{

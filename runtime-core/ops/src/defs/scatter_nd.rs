@@ -1,4 +1,4 @@
-//! ScatterND: a copy of `data` in which the slices that the rows of `indices` name hold those of
+//! `ScatterND:` a copy of `data` in which the slices that the rows of `indices` name hold those of
 //! `updates`, put there or combined.
 
 use remuda_ir::{

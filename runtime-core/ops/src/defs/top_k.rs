@@ -1,4 +1,4 @@
-//! TopK: the `k` greatest (or least) elements along an axis and their places; equal elements in order
+//! `TopK:` the `k` greatest (or least) elements along an axis and their places; equal elements in order
 //! of their places.
 
 use remuda_ir::{

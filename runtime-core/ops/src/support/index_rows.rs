@@ -1,4 +1,4 @@
-//! Rows of indices that name slices of a tensor: what GatherND and ScatterND share.
+//! Rows of indices that name slices of a tensor: what `GatherND` and `ScatterND` share.
 
 use remuda_ir::OpError;
 use remuda_tensor::Tensor;

@@ -216,12 +216,12 @@ impl Layer {
 
 impl Step<'_> {
     /// Data times the weights of a gate, with its bias.
-    pub(crate) fn from_data(&self, gate: usize) -> Vec<f64> {
+    pub(crate) fn data_through(&self, gate: usize) -> Vec<f64> {
         self.product(&self.layer.w, self.x, gate, gate)
     }
 
     /// The state times the recurrent weights of a gate, with its bias.
-    pub(crate) fn from_state(&self, state: &[f64], gate: usize) -> Vec<f64> {
+    pub(crate) fn state_through(&self, state: &[f64], gate: usize) -> Vec<f64> {
         self.product(&self.layer.r, state, gate, self.layer.gates + gate)
     }
 

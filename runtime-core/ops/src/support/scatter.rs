@@ -7,6 +7,9 @@ use super::axes::gather_flat;
 use super::elementwise::{Wrapping, by_kind};
 use super::flat::join_flat;
 
+type FloatFn = fn(f64, f64) -> f64;
+type IntFn = fn(i128, i128) -> i128;
+
 /// A copy of `data` with the elements of `updates` at these offsets, in order.
 pub(crate) fn scatter(
     data: &Tensor,
@@ -14,7 +17,7 @@ pub(crate) fn scatter(
     updates: &Tensor,
     reduction: &str,
 ) -> Result<Vec<Val>, OpError> {
-    let (float, int): (fn(f64, f64) -> f64, fn(i128, i128) -> i128) = match reduction {
+    let (float, int): (FloatFn, IntFn) = match reduction {
         "none" => return Ok(vec![replace(data, places, updates)?.into()]),
         "add" => (|a, b| a + b, |a, b| a + b),
         "mul" => (|a, b| a * b, |a, b| a * b),

@@ -1,5 +1,5 @@
 //! `(x - mean) / sqrt(mean((x - mean)^2) + epsilon) * scale + bias` over the last axis:
-//! LayerNormalization.
+//! `LayerNormalization`.
 
 use remuda_ir::{Attr, Graph, Node, NodeId, OpName, ValueId};
 
