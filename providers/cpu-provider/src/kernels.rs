@@ -10,13 +10,18 @@ mod attention;
 mod cast;
 mod conv;
 mod elementwise;
+mod extreme;
 mod gemm;
 mod layout;
 mod matmul;
 mod norm;
 mod numbers;
+mod pooling;
+mod quantize;
 mod reduce;
 mod remap;
+mod rotary;
+mod skip_norm;
 mod softmax;
 
 /// Every fast kernel.
@@ -26,7 +31,10 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "Add", elementwise::prepare_binary),
     ("", "Add", numbers::prepare_arithmetic),
     ("", "And", numbers::prepare_logic),
+    ("", "ArgMax", extreme::prepare),
+    ("", "ArgMin", extreme::prepare),
     ("", "Attention", attention::prepare),
+    ("", "AveragePool", pooling::prepare),
     ("", "BatchNormalization", norm::prepare_batch),
     ("", "Cast", cast::prepare),
     ("", "Ceil", elementwise::prepare_unary),
@@ -35,6 +43,7 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "Concat", layout::prepare_concat),
     ("", "Conv", conv::prepare),
     ("", "Cos", elementwise::prepare_unary),
+    ("", "DequantizeLinear", quantize::prepare),
     ("", "Div", elementwise::prepare_binary),
     ("", "Elu", elementwise::prepare_unary),
     ("", "Equal", numbers::prepare_compare),
@@ -46,6 +55,8 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "Gather", layout::prepare_gather),
     ("", "Gelu", elementwise::prepare_unary),
     ("", "Gemm", gemm::prepare),
+    ("", "GlobalAveragePool", pooling::prepare_global),
+    ("", "GlobalMaxPool", pooling::prepare_global),
     ("", "Greater", numbers::prepare_compare),
     ("", "GreaterOrEqual", numbers::prepare_compare),
     ("", "GroupNormalization", norm::prepare_groups),
@@ -60,6 +71,7 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "LogSoftmax", softmax::prepare),
     ("", "MatMul", matmul::prepare),
     ("", "Max", elementwise::prepare_binary),
+    ("", "MaxPool", pooling::prepare),
     ("", "Min", elementwise::prepare_binary),
     ("", "Mish", elementwise::prepare_unary),
     ("", "Mul", elementwise::prepare_binary),
@@ -70,6 +82,7 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "PRelu", elementwise::prepare_binary),
     ("", "Pad", remap::prepare_pad),
     ("", "Pow", elementwise::prepare_binary),
+    ("", "QuantizeLinear", quantize::prepare),
     ("", "RMSNormalization", norm::prepare_rows),
     ("", "Reciprocal", elementwise::prepare_unary),
     ("", "ReduceL1", reduce::prepare),
@@ -83,10 +96,12 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "ReduceSum", reduce::prepare),
     ("", "ReduceSumSquare", reduce::prepare),
     ("", "Relu", elementwise::prepare_unary),
+    ("", "RotaryEmbedding", rotary::prepare),
     ("", "Round", elementwise::prepare_unary),
     ("", "Selu", elementwise::prepare_unary),
     ("", "Sigmoid", elementwise::prepare_unary),
     ("", "Sign", elementwise::prepare_unary),
+    ("", "SimplifiedLayerNormalization", norm::prepare_rows),
     ("", "Sin", elementwise::prepare_unary),
     ("", "Slice", remap::prepare_slice),
     ("", "Softmax", softmax::prepare),
@@ -103,9 +118,14 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "Transpose", layout::prepare_transpose),
     ("", "Where", numbers::prepare_where),
     ("", "Xor", numbers::prepare_logic),
+    ("com.microsoft", "DequantizeLinear", quantize::prepare),
     ("com.microsoft", "FastGelu", elementwise::prepare_unary),
     ("com.microsoft", "Gelu", elementwise::prepare_unary),
+    ("com.microsoft", "QuantizeLinear", quantize::prepare),
     ("com.microsoft", "QuickGelu", elementwise::prepare_unary),
+    ("com.microsoft", "SimplifiedLayerNormalization", norm::prepare_rows),
+    ("com.microsoft", "SkipLayerNormalization", skip_norm::prepare),
+    ("com.microsoft", "SkipSimplifiedLayerNormalization", skip_norm::prepare),
     ("remuda", "FusedConv", conv::prepare),
     ("remuda", "FusedLinear", matmul::prepare),
 ];
