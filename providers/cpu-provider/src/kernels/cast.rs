@@ -9,8 +9,10 @@
     reason = "the conversions of Cast are those of `as`: they wrap, saturate and round"
 )]
 
+use remuda_cpu::convert::{narrow, widen};
 use remuda_cpu::elementwise::numbers::map;
 use remuda_ir::{OpError, Val};
+use remuda_simd::Element as Fast;
 use remuda_tensor::storage::Scalar;
 use remuda_tensor::{DType, Tensor, bf16, f16};
 
@@ -54,6 +56,16 @@ fn each<T: Scalar, U: Scalar>(
     Ok(())
 }
 
+fn widened<T: Scalar + Fast>(run: &Run<'_>, x: &Tensor, out: &mut Tensor) -> Result<(), OpError> {
+    widen::<T>(run.context(), bits(x)?, bits_mut(out)?);
+    Ok(())
+}
+
+fn narrowed<T: Scalar + Fast>(run: &Run<'_>, x: &Tensor, out: &mut Tensor) -> Result<(), OpError> {
+    narrow::<T>(run.context(), bits(x)?, bits_mut(out)?);
+    Ok(())
+}
+
 macro_rules! convert {
     ($from:ty => $to:ty: $f:expr) => {
         Some(|run, x, out| each::<$from, $to>(run, x, out, $f))
@@ -78,10 +90,10 @@ macro_rules! from_number {
 
 fn conversion(from: DType, to: DType) -> Option<Convert> {
     match (from, to) {
-        (DType::F16, DType::F32) => convert!(f16 => f32: f16::to_f32),
-        (DType::BF16, DType::F32) => convert!(bf16 => f32: bf16::to_f32),
-        (DType::F32, DType::F16) => convert!(f32 => f16: f16::from_f32),
-        (DType::F32, DType::BF16) => convert!(f32 => bf16: bf16::from_f32),
+        (DType::F16, DType::F32) => Some(widened::<f16>),
+        (DType::BF16, DType::F32) => Some(widened::<bf16>),
+        (DType::F32, DType::F16) => Some(narrowed::<f16>),
+        (DType::F32, DType::BF16) => Some(narrowed::<bf16>),
         (DType::Bool, DType::F16) => convert!(u8 => f16: |x| f16::from_f32(f32::from(x))),
         (DType::Bool, DType::BF16) => convert!(u8 => bf16: |x| bf16::from_f32(f32::from(x))),
         (DType::F32, _) => from_number!(f32, to),
