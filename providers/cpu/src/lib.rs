@@ -1,31 +1,22 @@
-//! The kernels of the CPU provider and its thread pool: matrix products, convolutions, attention,
-//! and everything that is computed element by element, row by row or window by window.
+//! The CPU provider: total over all operators, fast where it matters.
 //!
-//! Functions here work on slices and plain numbers; tensors, graphs and operators are unknown to
-//! them. The instruction set is chosen when the program runs, so one build serves every CPU of its
-//! architecture. Shapes are checked by whoever plans a call: a slice that does not fit its shape is
-//! a bug of the caller and panics.
+//! A region of a graph becomes a [`Program`]: one step per node, each with the best kernel there is
+//! for it. [`kernels`] is the table of fast ones, one file per operator family; a node that none of
+//! them takes runs on the operator's reference kernel, so that nothing is ever refused. Memory of
+//! values that nobody needs any more is used again ([`Arena`]); many threads may run one program at
+//! the same time.
+#![forbid(unsafe_code)]
 
-pub mod attention;
-mod context;
-pub mod conv;
-pub mod convert;
-pub mod elementwise;
-pub mod gemm;
-pub mod int4;
-pub mod int8;
-pub mod layout;
-pub mod norm;
-pub mod pool;
-pub mod pooling;
-pub mod quantize;
-pub mod reduce;
-pub mod resize;
-pub mod rotary;
-mod rows;
-mod scratch;
-pub mod softmax;
-pub mod threads;
+mod arena;
+mod backend;
+mod kernel;
+pub mod kernels;
+mod memory;
+mod profile;
+mod program;
 
-pub use context::Context;
-pub use pool::{Schedule, ThreadPool};
+pub use arena::Arena;
+pub use backend::{CpuBackend, table};
+pub use kernel::{Kernel, Preparation, Prepare, Run};
+pub use profile::{Profile, StepTime};
+pub use program::{Program, RunOptions, Settings};

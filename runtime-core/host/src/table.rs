@@ -114,7 +114,7 @@ mod tests {
     use remuda_abi::Provider;
 
     fn good() -> Provider {
-        *remuda_cpu_provider::table()
+        *remuda_cpu::table()
     }
 
     fn check(change: impl FnOnce(&mut Provider)) -> Result<(), TableError> {

@@ -8,7 +8,7 @@ use remuda_ops::{NEWEST_OPSET, Ops};
 use remuda_tensor::Tensor;
 
 fn provider() -> Provider {
-    let table = Table::linked(remuda_cpu_provider::table()).expect("a good table");
+    let table = Table::linked(remuda_cpu::table()).expect("a good table");
     Provider::open(table, 1, &[]).expect("the CPU opens")
 }
 

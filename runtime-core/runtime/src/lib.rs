@@ -38,7 +38,7 @@ pub use trace::chrome_trace;
 
 /// What the operator set holds, for reference pages and `remuda ops`.
 pub mod operators {
-    pub use remuda_cpu_provider::kernels::fast_operators;
+    pub use remuda_cpu::kernels::fast_operators;
     pub use remuda_ir::OpDef;
     pub use remuda_ops::{LEGACY, NEWEST_OPSET, TABLE};
 }

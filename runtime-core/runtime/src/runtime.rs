@@ -131,9 +131,9 @@ impl Builder {
         let threads = match self.threads {
             Some(0) => return Err(Error::Setup("expected at least 1 thread, got 0".to_owned())),
             Some(threads) => threads,
-            None => remuda_cpu::threads::default_threads().map_err(|error| setup(&error))?,
+            None => remuda_kernels::threads::default_threads().map_err(|error| setup(&error))?,
         };
-        let table = Table::linked(remuda_cpu_provider::table()).map_err(|error| setup(&error))?;
+        let table = Table::linked(remuda_cpu::table()).map_err(|error| setup(&error))?;
         let kernels = if self.reference { "reference" } else { "fast" };
         let cpu = Provider::open(table, threads, &[("kernels", kernels)])
             .map_err(|error| setup(&error))?;

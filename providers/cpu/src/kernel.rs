@@ -1,0 +1,127 @@
+//! What a fast kernel is, and how a node gets one.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use remuda_ir::{Graph, Node, OpError, Val, ValueType};
+use remuda_kernels::{Context, ThreadPool};
+use remuda_simd::Isa;
+use remuda_tensor::{DType, Tensor};
+
+use crate::Arena;
+
+/// A kernel of one node, prepared once and run by many threads.
+pub trait Kernel: Send + Sync {
+    /// Computes the node's outputs. Inputs are handed over: one that nobody else holds may be
+    /// written in place ([`Run::reuse_or_new`]); what is left of them is taken back afterwards.
+    ///
+    /// # Errors
+    /// When the inputs break the operator's rules, or memory does not suffice.
+    fn run(&self, run: &mut Run<'_>, inputs: &mut [Option<Val>]) -> Result<Vec<Val>, OpError>;
+}
+
+/// Gives a node a fast kernel, or `None` where there is none for its types and attributes.
+pub type Prepare = fn(&Preparation<'_>) -> Option<Box<dyn Kernel>>;
+
+/// What is known of a node before it runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Preparation<'a> {
+    /// The graph it stands in.
+    pub graph: &'a Graph,
+    /// The node.
+    pub node: &'a Node,
+    /// The instructions that kernels may use.
+    pub isa: Isa,
+}
+
+impl<'a> Preparation<'a> {
+    /// The type of an input, if it is there and known.
+    #[must_use]
+    pub fn input_type(&self, at: usize) -> Option<&'a ValueType> {
+        self.graph.value(self.node.input(at)?).ty.as_ref()
+    }
+
+    /// The dtype of a tensor input.
+    #[must_use]
+    pub fn dtype(&self, at: usize) -> Option<DType> {
+        Some(self.input_type(at)?.as_tensor()?.dtype)
+    }
+
+    /// The content of a constant input: weights, which may be packed once and for all.
+    #[must_use]
+    pub fn constant(&self, at: usize) -> Option<&'a Tensor> {
+        self.graph.value(self.node.input(at)?).constant()
+    }
+}
+
+/// What a kernel may use while it runs.
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// The threads.
+    pub pool: &'a ThreadPool,
+    /// The instructions.
+    pub isa: Isa,
+    /// Memory for results and scratch.
+    pub arena: &'a mut Arena,
+    pub(crate) cancel: &'a AtomicBool,
+}
+
+impl<'a> Run<'a> {
+    /// Threads and instructions, as kernels want them.
+    #[must_use]
+    pub fn context(&self) -> Context<'a> {
+        Context { pool: self.pool, isa: self.isa }
+    }
+
+    /// Whether the caller no longer wants the result.
+    #[must_use]
+    pub fn cancelled(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed)
+    }
+
+    /// A result to be written, in the memory of input `at` if that is a tensor of the same dtype and
+    /// dimensions that nobody else holds (then it holds that input's elements), else in new memory.
+    ///
+    /// # Errors
+    /// When no memory can be had.
+    pub fn reuse_or_new(
+        &mut self,
+        inputs: &mut [Option<Val>],
+        at: usize,
+        dtype: DType,
+        dims: &[usize],
+    ) -> Result<(Tensor, bool), OpError> {
+        if let Some(Some(Val::Tensor(tensor))) = inputs.get_mut(at)
+            && tensor.dtype() == dtype
+            && tensor.dims() == dims
+            && dtype != DType::Bool
+            && tensor.bytes_mut().is_some()
+            && let Some(Val::Tensor(tensor)) = inputs[at].take()
+        {
+            return Ok((tensor, true));
+        }
+        Ok((self.arena.tensor(dtype, dims)?, false))
+    }
+}
+
+/// The tensor input at this place.
+///
+/// # Errors
+/// When it is missing or no tensor.
+pub(crate) fn tensor(inputs: &[Option<Val>], at: usize) -> Result<&Tensor, OpError> {
+    optional(inputs, at)?.ok_or_else(|| OpError::Invalid(format!("input {at} is missing")))
+}
+
+/// The tensor input at this place, if it is there.
+///
+/// # Errors
+/// When it is no tensor.
+pub(crate) fn optional(inputs: &[Option<Val>], at: usize) -> Result<Option<&Tensor>, OpError> {
+    inputs.get(at).and_then(Option::as_ref).map(Val::tensor).transpose()
+}
+
+/// A result that a kernel made can be written: it was made for this purpose.
+pub(crate) fn writable<T: remuda_tensor::Element>(
+    tensor: &mut Tensor,
+) -> Result<&mut [T], OpError> {
+    tensor.as_mut_slice().ok_or_else(|| OpError::Bug("a result is not writable".to_owned()))
+}

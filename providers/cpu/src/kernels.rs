@@ -1,0 +1,188 @@
+//! The table of fast kernels, sorted by domain and name. An operator may stand in it more than once:
+//! the first entry that takes the node wins.
+
+use remuda_ir::OpError;
+use remuda_kernels::gemm::Activation;
+
+use crate::kernel::{Kernel, Preparation, Prepare};
+
+mod attention;
+mod cast;
+mod conv;
+mod elementwise;
+mod extreme;
+mod gemm;
+mod layout;
+mod matmul;
+mod norm;
+mod numbers;
+mod pooling;
+mod quantize;
+mod reduce;
+mod remap;
+mod rotary;
+mod skip_norm;
+mod softmax;
+
+/// Every fast kernel.
+#[rustfmt::skip]
+static TABLE: &[(&str, &str, Prepare)] = &[
+    ("", "Abs", elementwise::prepare_unary),
+    ("", "Add", elementwise::prepare_binary),
+    ("", "Add", numbers::prepare_arithmetic),
+    ("", "And", numbers::prepare_logic),
+    ("", "ArgMax", extreme::prepare),
+    ("", "ArgMin", extreme::prepare),
+    ("", "Attention", attention::prepare),
+    ("", "AveragePool", pooling::prepare),
+    ("", "BatchNormalization", norm::prepare_batch),
+    ("", "Cast", cast::prepare),
+    ("", "Ceil", elementwise::prepare_unary),
+    ("", "Celu", elementwise::prepare_unary),
+    ("", "Clip", elementwise::prepare_unary),
+    ("", "Concat", layout::prepare_concat),
+    ("", "Conv", conv::prepare),
+    ("", "Cos", elementwise::prepare_unary),
+    ("", "DequantizeLinear", quantize::prepare),
+    ("", "Div", elementwise::prepare_binary),
+    ("", "Elu", elementwise::prepare_unary),
+    ("", "Equal", numbers::prepare_compare),
+    ("", "Equal", numbers::prepare_logic),
+    ("", "Erf", elementwise::prepare_unary),
+    ("", "Exp", elementwise::prepare_unary),
+    ("", "Expand", layout::prepare_expand),
+    ("", "Floor", elementwise::prepare_unary),
+    ("", "Gather", layout::prepare_gather),
+    ("", "Gelu", elementwise::prepare_unary),
+    ("", "Gemm", gemm::prepare),
+    ("", "GlobalAveragePool", pooling::prepare_global),
+    ("", "GlobalMaxPool", pooling::prepare_global),
+    ("", "Greater", numbers::prepare_compare),
+    ("", "GreaterOrEqual", numbers::prepare_compare),
+    ("", "GroupNormalization", norm::prepare_groups),
+    ("", "HardSigmoid", elementwise::prepare_unary),
+    ("", "HardSwish", elementwise::prepare_unary),
+    ("", "InstanceNormalization", norm::prepare_groups),
+    ("", "LayerNormalization", norm::prepare_rows),
+    ("", "LeakyRelu", elementwise::prepare_unary),
+    ("", "Less", numbers::prepare_compare),
+    ("", "LessOrEqual", numbers::prepare_compare),
+    ("", "Log", elementwise::prepare_unary),
+    ("", "LogSoftmax", softmax::prepare),
+    ("", "MatMul", matmul::prepare),
+    ("", "Max", elementwise::prepare_binary),
+    ("", "MaxPool", pooling::prepare),
+    ("", "Min", elementwise::prepare_binary),
+    ("", "Mish", elementwise::prepare_unary),
+    ("", "Mul", elementwise::prepare_binary),
+    ("", "Mul", numbers::prepare_arithmetic),
+    ("", "Neg", elementwise::prepare_unary),
+    ("", "Not", numbers::prepare_not),
+    ("", "Or", numbers::prepare_logic),
+    ("", "PRelu", elementwise::prepare_binary),
+    ("", "Pad", remap::prepare_pad),
+    ("", "Pow", elementwise::prepare_binary),
+    ("", "QuantizeLinear", quantize::prepare),
+    ("", "RMSNormalization", norm::prepare_rows),
+    ("", "Reciprocal", elementwise::prepare_unary),
+    ("", "ReduceL1", reduce::prepare),
+    ("", "ReduceL2", reduce::prepare),
+    ("", "ReduceLogSum", reduce::prepare),
+    ("", "ReduceLogSumExp", reduce::prepare),
+    ("", "ReduceMax", reduce::prepare),
+    ("", "ReduceMean", reduce::prepare),
+    ("", "ReduceMin", reduce::prepare),
+    ("", "ReduceProd", reduce::prepare),
+    ("", "ReduceSum", reduce::prepare),
+    ("", "ReduceSumSquare", reduce::prepare),
+    ("", "Relu", elementwise::prepare_unary),
+    ("", "RotaryEmbedding", rotary::prepare),
+    ("", "Round", elementwise::prepare_unary),
+    ("", "Selu", elementwise::prepare_unary),
+    ("", "Sigmoid", elementwise::prepare_unary),
+    ("", "Sign", elementwise::prepare_unary),
+    ("", "SimplifiedLayerNormalization", norm::prepare_rows),
+    ("", "Sin", elementwise::prepare_unary),
+    ("", "Slice", remap::prepare_slice),
+    ("", "Softmax", softmax::prepare),
+    ("", "Softplus", elementwise::prepare_unary),
+    ("", "Softsign", elementwise::prepare_unary),
+    ("", "Split", layout::prepare_split),
+    ("", "Sqrt", elementwise::prepare_unary),
+    ("", "Sub", elementwise::prepare_binary),
+    ("", "Sub", numbers::prepare_arithmetic),
+    ("", "Swish", elementwise::prepare_unary),
+    ("", "Tanh", elementwise::prepare_unary),
+    ("", "ThresholdedRelu", elementwise::prepare_unary),
+    ("", "Tile", remap::prepare_tile),
+    ("", "Transpose", layout::prepare_transpose),
+    ("", "Where", numbers::prepare_where),
+    ("", "Xor", numbers::prepare_logic),
+    ("com.microsoft", "DequantizeLinear", quantize::prepare),
+    ("com.microsoft", "FastGelu", elementwise::prepare_unary),
+    ("com.microsoft", "Gelu", elementwise::prepare_unary),
+    ("com.microsoft", "QuantizeLinear", quantize::prepare),
+    ("com.microsoft", "QuickGelu", elementwise::prepare_unary),
+    ("com.microsoft", "SimplifiedLayerNormalization", norm::prepare_rows),
+    ("com.microsoft", "SkipLayerNormalization", skip_norm::prepare),
+    ("com.microsoft", "SkipSimplifiedLayerNormalization", skip_norm::prepare),
+    ("remuda", "FusedConv", conv::prepare),
+    ("remuda", "FusedLinear", matmul::prepare),
+];
+
+/// The fast kernel of a node, if there is one.
+pub(crate) fn prepare(preparation: &Preparation<'_>) -> Option<Box<dyn Kernel>> {
+    let op = &preparation.node.op;
+    let start =
+        TABLE.partition_point(|(domain, name, _)| (*domain, *name) < (&*op.domain, &*op.name));
+    TABLE[start..]
+        .iter()
+        .take_while(|(domain, name, _)| (*domain, *name) == (&*op.domain, &*op.name))
+        .find_map(|(_, _, prepare)| prepare(preparation))
+}
+
+/// The operators that have a fast kernel for some types: domain and name.
+pub fn fast_operators() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TABLE.iter().map(|&(domain, name, _)| (domain, name))
+}
+
+/// The axis that a possibly negative number means.
+fn resolve_axis(axis: i64, rank: usize) -> Result<usize, OpError> {
+    let signed = i64::try_from(rank).unwrap_or(i64::MAX);
+    let shifted = if axis < 0 { axis.saturating_add(signed) } else { axis };
+    usize::try_from(shifted).ok().filter(|&axis| axis < rank).ok_or_else(|| {
+        OpError::Invalid(format!("axis {axis} is outside a tensor of {rank} dimensions"))
+    })
+}
+
+/// The activation that fused operators name, with its parameters.
+fn activation(name: &str, params: &[f32]) -> Option<Activation> {
+    let param = |at: usize, default: f32| params.get(at).copied().unwrap_or(default);
+    Some(match name {
+        "" => Activation::None,
+        "Relu" => Activation::Relu,
+        "Clip" => Activation::Clip { low: param(0, f32::MIN), high: param(1, f32::MAX) },
+        "LeakyRelu" => Activation::LeakyRelu { alpha: param(0, 0.01) },
+        "HardSigmoid" => Activation::HardSigmoid { alpha: param(0, 0.2), beta: param(1, 0.5) },
+        "HardSwish" => Activation::HardSwish,
+        "Sigmoid" => Activation::Sigmoid,
+        "Tanh" => Activation::Tanh,
+        "Swish" => Activation::Swish { alpha: param(0, 1.0) },
+        "Gelu" => Activation::Gelu,
+        "GeluTanh" => Activation::GeluTanh,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TABLE;
+
+    #[test]
+    fn the_table_is_sorted_and_names_known_operators() {
+        assert!(TABLE.is_sorted_by_key(|(domain, name, _)| (*domain, *name)));
+        for (domain, name, _) in TABLE {
+            assert!(remuda_ops::find(domain, name).is_some(), "`{name}` is no operator");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Every case of every operator on the CPU provider, compared with the reference kernels: with each
+//! instruction set that this machine has, on one thread and on two.
+
+use std::sync::Arc;
+
+use remuda_cpu::{Program, RunOptions, Settings};
+use remuda_ir::{OpDef, Val, infer_graph, verify};
+use remuda_kernels::ThreadPool;
+use remuda_ops::cases::{Case, Check, compare, parse};
+use remuda_ops::{Ops, TABLE, interpret};
+use remuda_simd::Isa;
+
+fn run(case: &Case, inputs: &[Val], settings: &Settings) -> Result<Vec<Val>, String> {
+    let mut graph = case.graph.clone();
+    verify(&graph, &Ops).map_err(|error| error.to_string())?;
+    infer_graph(&mut graph, &Ops).map_err(|error| error.to_string())?;
+    let program = Program::new(&graph, settings).map_err(|error| error.to_string())?;
+    program.run(inputs.to_vec(), &RunOptions::default()).map_err(|error| error.to_string())
+}
+
+fn check(def: &OpDef, case: &Case, settings: &Settings) -> Result<(), String> {
+    match &case.check {
+        Check::Run(inputs, want) => {
+            let got = run(case, inputs, settings)?;
+            got.iter()
+                .zip(want.iter().flatten())
+                .try_for_each(|(got, want)| compare(def.tolerance, got, want))
+        }
+        Check::Generated(inputs) => {
+            let want = interpret(&case.graph, inputs).map_err(|error| error.to_string())?;
+            let got = run(case, inputs, settings)?;
+            got.iter().zip(&want).try_for_each(|(got, want)| compare(def.tolerance, got, want))
+        }
+        Check::Error(inputs, _) => match run(case, inputs, settings) {
+            Ok(got) => Err(format!("expected an error, got {got:?}")),
+            Err(_) => Ok(()),
+        },
+        Check::Infer(_) => Ok(()),
+    }
+}
+
+#[test]
+fn every_case_agrees_with_the_reference() {
+    let mut failures = Vec::new();
+    for threads in [1, 2] {
+        let pool = Arc::new(ThreadPool::new(threads).expect("threads"));
+        for isa in Isa::available() {
+            let settings = Settings { pool: Arc::clone(&pool), isa, fast: true };
+            for def in TABLE {
+                for case in parse(def).expect("cases parse") {
+                    if let Err(error) = check(def, &case, &settings) {
+                        failures.push(format!(
+                            "{} line {} on {isa}, {threads} threads: {error}",
+                            def.name, case.line
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} cases differ:\n{}", failures.len(), failures.join("\n"));
+}
