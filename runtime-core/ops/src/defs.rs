@@ -54,11 +54,13 @@ mod cum_sum;
 mod deform_conv;
 mod depth_to_space;
 mod dequantize_linear;
+mod det;
 mod dft;
 mod div;
 mod dropout;
 mod dynamic_quantize_linear;
 mod dynamic_quantize_mat_mul;
+mod einsum;
 mod elu;
 mod embed_layer_normalization;
 mod equal;
@@ -120,6 +122,7 @@ mod mat_mul_integer_to_float;
 mod mat_mul_n_bits;
 mod max;
 mod max_pool;
+mod max_roi_pool;
 mod max_unpool;
 mod mean;
 mod mean_variance_normalization;
@@ -240,6 +243,7 @@ mod tree_ensemble;
 mod tree_ensemble_classifier;
 mod tree_ensemble_regressor;
 mod trilu;
+mod unique;
 mod unsqueeze;
 mod upsample;
 mod r#where;
@@ -295,9 +299,11 @@ pub static TABLE: &[&OpDef] = &[
     &deform_conv::OP,
     &depth_to_space::OP,
     &dequantize_linear::OP,
+    &det::OP,
     &div::OP,
     &dropout::OP,
     &dynamic_quantize_linear::OP,
+    &einsum::OP,
     &elu::OP,
     &equal::OP,
     &erf::OP,
@@ -345,6 +351,7 @@ pub static TABLE: &[&OpDef] = &[
     &mat_mul_integer::OP,
     &max::OP,
     &max_pool::OP,
+    &max_roi_pool::OP,
     &max_unpool::OP,
     &mean::OP,
     &mean_variance_normalization::OP,
@@ -442,6 +449,7 @@ pub static TABLE: &[&OpDef] = &[
     &top_k::OP,
     &transpose::OP,
     &trilu::OP,
+    &unique::OP,
     &unsqueeze::OP,
     &r#where::OP,
     &xor::OP,

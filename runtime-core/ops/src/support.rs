@@ -11,6 +11,7 @@ pub(crate) mod contents;
 pub(crate) mod convert;
 pub(crate) mod convolve;
 pub(crate) mod dtypes;
+pub(crate) mod einsum;
 pub(crate) mod elementwise;
 pub(crate) mod flat;
 pub(crate) mod gelu;

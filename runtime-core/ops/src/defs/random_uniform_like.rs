@@ -22,7 +22,7 @@ pub(crate) static OP: OpDef = OpDef {
         AttrDef::new("seed", AttrKind::Float),
     ],
     traits: Traits::IMPURE,
-    tolerance: Tolerance::Float(1.0),
+    tolerance: Tolerance::Shape,
     infer: type_like_first,
     reference,
     cases: include_str!("random_uniform_like.cases"),

@@ -8,7 +8,7 @@ use remuda_ir::{
 use remuda_tensor::{DType, Dim, Tensor};
 
 use crate::support::array::{Array, element_count};
-use crate::support::axes::{resolve_axis, select};
+use crate::support::axes::{gather_flat, resolve_axis, select};
 
 pub(crate) static OP: OpDef = OpDef {
     domain: "",
@@ -356,9 +356,14 @@ fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
     let axes = axes(ctx.attrs(), x.rank())?;
     let modes = Modes::read(ctx.attrs())?;
     let plan = plan(ctx, x.dims(), &axes)?;
-    element_count(&plan.iter().map(|along| along.output).collect::<Vec<_>>())?;
+    let dims: Vec<usize> = plan.iter().map(|along| along.output).collect();
+    let count = element_count(&dims)?;
     if x.len() == 0 && plan.iter().any(|along| along.output > 0 && along.input == 0) {
         return Err(OpError::Invalid(format!("cannot resize the empty axes of {:?}", x.dims())));
+    }
+    if count == 0 {
+        // The other axes may be of any size.
+        return Ok(vec![gather_flat(x, dims, std::iter::empty())?.into()]);
     }
     let moves = |along: &Along| {
         along.input != along.output || along.scale != 1.0 || along.roi != (0.0, 1.0)
