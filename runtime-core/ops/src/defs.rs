@@ -21,7 +21,9 @@ mod attention;
 mod average_pool;
 mod batch_normalization;
 mod bernoulli;
+mod bias_add;
 mod bias_gelu;
+mod bias_split_gelu;
 mod binarizer;
 mod bit_cast;
 mod bit_shift;
@@ -155,11 +157,14 @@ mod pad;
 mod pow;
 mod prelu;
 mod qlinear_add;
+mod qlinear_average_pool;
 mod qlinear_conv;
+mod qlinear_global_average_pool;
 mod qlinear_leaky_relu;
 mod qlinear_mat_mul;
 mod qlinear_mul;
 mod qlinear_sigmoid;
+mod qlinear_softmax;
 mod quantize_linear;
 mod quick_gelu;
 mod random_normal;
@@ -473,7 +478,9 @@ pub static TABLE: &[&OpDef] = &[
     &adagrad::OP,
     &adam::OP,
     &momentum::OP,
+    &bias_add::OP,
     &bias_gelu::OP,
+    &bias_split_gelu::OP,
     &microsoft_dequantize_linear::OP,
     &dynamic_quantize_mat_mul::OP,
     &embed_layer_normalization::OP,
@@ -485,9 +492,12 @@ pub static TABLE: &[&OpDef] = &[
     &mat_mul_n_bits::OP,
     &multi_head_attention::OP,
     &qlinear_add::OP,
+    &qlinear_average_pool::OP,
+    &qlinear_global_average_pool::OP,
     &qlinear_leaky_relu::OP,
     &qlinear_mul::OP,
     &qlinear_sigmoid::OP,
+    &qlinear_softmax::OP,
     &microsoft_quantize_linear::OP,
     &quick_gelu::OP,
     &microsoft_rotary_embedding::OP,
