@@ -76,6 +76,7 @@ mod flatten;
 mod flex_attention;
 mod floor;
 mod fused_conv;
+mod fused_gemm;
 mod fused_linear;
 mod fused_mat_mul;
 mod gather;
@@ -129,6 +130,7 @@ mod max_unpool;
 mod mean;
 mod mean_variance_normalization;
 mod mel_weight_matrix;
+mod microsoft_attention;
 mod microsoft_dequantize_linear;
 mod microsoft_gelu;
 mod microsoft_quantize_linear;
@@ -478,6 +480,7 @@ pub static TABLE: &[&OpDef] = &[
     &adagrad::OP,
     &adam::OP,
     &momentum::OP,
+    &microsoft_attention::OP,
     &bias_add::OP,
     &bias_gelu::OP,
     &bias_split_gelu::OP,
@@ -485,6 +488,7 @@ pub static TABLE: &[&OpDef] = &[
     &dynamic_quantize_mat_mul::OP,
     &embed_layer_normalization::OP,
     &fast_gelu::OP,
+    &fused_gemm::OP,
     &fused_mat_mul::OP,
     &microsoft_gelu::OP,
     &group_query_attention::OP,
