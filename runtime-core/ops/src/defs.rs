@@ -132,6 +132,7 @@ mod mean_variance_normalization;
 mod mel_weight_matrix;
 mod microsoft_attention;
 mod microsoft_dequantize_linear;
+mod microsoft_fused_conv;
 mod microsoft_gelu;
 mod microsoft_quantize_linear;
 mod microsoft_rotary_embedding;
@@ -160,6 +161,7 @@ mod pow;
 mod prelu;
 mod qlinear_add;
 mod qlinear_average_pool;
+mod qlinear_concat;
 mod qlinear_conv;
 mod qlinear_global_average_pool;
 mod qlinear_leaky_relu;
@@ -488,6 +490,7 @@ pub static TABLE: &[&OpDef] = &[
     &dynamic_quantize_mat_mul::OP,
     &embed_layer_normalization::OP,
     &fast_gelu::OP,
+    &microsoft_fused_conv::OP,
     &fused_gemm::OP,
     &fused_mat_mul::OP,
     &microsoft_gelu::OP,
@@ -497,6 +500,7 @@ pub static TABLE: &[&OpDef] = &[
     &multi_head_attention::OP,
     &qlinear_add::OP,
     &qlinear_average_pool::OP,
+    &qlinear_concat::OP,
     &qlinear_global_average_pool::OP,
     &qlinear_leaky_relu::OP,
     &qlinear_mul::OP,
