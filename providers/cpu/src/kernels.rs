@@ -7,6 +7,7 @@ use remuda_kernels::gemm::Activation;
 use crate::kernel::{Kernel, Preparation, Prepare};
 
 mod attention;
+mod bias_gelu;
 mod cast;
 mod conv;
 mod elementwise;
@@ -20,6 +21,7 @@ mod pooling;
 mod quantize;
 mod reduce;
 mod remap;
+mod resize;
 mod rotary;
 mod skip_norm;
 mod softmax;
@@ -96,6 +98,7 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "ReduceSum", reduce::prepare),
     ("", "ReduceSumSquare", reduce::prepare),
     ("", "Relu", elementwise::prepare_unary),
+    ("", "Resize", resize::prepare),
     ("", "RotaryEmbedding", rotary::prepare),
     ("", "Round", elementwise::prepare_unary),
     ("", "Selu", elementwise::prepare_unary),
@@ -118,8 +121,11 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "Transpose", layout::prepare_transpose),
     ("", "Where", numbers::prepare_where),
     ("", "Xor", numbers::prepare_logic),
+    ("com.microsoft", "BiasGelu", bias_gelu::prepare),
     ("com.microsoft", "DequantizeLinear", quantize::prepare),
     ("com.microsoft", "FastGelu", elementwise::prepare_unary),
+    ("com.microsoft", "FastGelu", bias_gelu::prepare),
+    ("com.microsoft", "FusedMatMul", matmul::prepare),
     ("com.microsoft", "Gelu", elementwise::prepare_unary),
     ("com.microsoft", "QuantizeLinear", quantize::prepare),
     ("com.microsoft", "QuickGelu", elementwise::prepare_unary),

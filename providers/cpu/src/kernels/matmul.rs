@@ -1,5 +1,6 @@
-//! `MatMul` and `FusedLinear` of f32: batched products with broadcasting; constant right-hand sides are
-//! packed once; bias, residual and activation are applied while the result is written.
+//! `MatMul`, `FusedLinear` and `FusedMatMul` of f32: batched products with broadcasting; constant
+//! right-hand sides are packed once; factor, bias, residual and activation are applied while the
+//! result is written.
 
 use remuda_ir::{OpError, Val};
 use remuda_kernels::gemm::{
@@ -14,6 +15,9 @@ use crate::kernel::{Kernel, Preparation, Run, optional, tensor, writable};
 
 struct MatMul {
     packed: Option<PackedB>,
+    /// Whether the last two axes of each side are exchanged.
+    transposed: [bool; 2],
+    alpha: f32,
     activation: Activation,
 }
 
@@ -21,22 +25,43 @@ pub(super) fn prepare(preparation: &Preparation<'_>) -> Option<Box<dyn Kernel>> 
     if preparation.dtype(0)? != DType::F32 || preparation.dtype(1)? != DType::F32 {
         return None;
     }
+    let attrs = &preparation.node.attrs;
+    let flag = |name: &str| attrs.bool_or(name, false).ok();
+    let transposed = [flag("transA")?, flag("transB")?];
+    if flag("transBatchA")? || flag("transBatchB")? {
+        return None;
+    }
     let packed = preparation.constant(1).and_then(|weight| {
         let &[rows, columns] = weight.dims() else { return None };
         let weight = weight.contiguous();
-        Some(PackedB::new(&Matrix::new(weight.as_slice::<f32>().ok()?, rows, columns).ok()?))
+        let matrix = Matrix::new(weight.as_slice::<f32>().ok()?, rows, columns).ok()?;
+        Some(PackedB::new(&if transposed[1] { matrix.transposed() } else { matrix }))
     });
-    let attrs = &preparation.node.attrs;
+    let alpha = attrs.float_or("alpha", 1.0).ok()?;
     let activation = match attrs.text("activation").ok()? {
         Some(name) => activation(name, attrs.floats("activation_params").ok()?.unwrap_or(&[]))?,
         None => Activation::None,
     };
-    Some(Box::new(MatMul { packed, activation }))
+    Some(Box::new(MatMul { packed, transposed, alpha, activation }))
+}
+
+/// The tensor, or a view of it with its last two axes exchanged.
+fn oriented(tensor: &Tensor, transposed: bool) -> Result<Tensor, OpError> {
+    let rank = tensor.rank();
+    if !transposed || rank < 2 {
+        return Ok(tensor.clone());
+    }
+    let mut axes: Vec<usize> = (0..rank).collect();
+    axes.swap(rank - 2, rank - 1);
+    Ok(tensor.permute(&axes)?)
 }
 
 impl Kernel for MatMul {
     fn run(&self, run: &mut Run<'_>, inputs: &mut [Option<Val>]) -> Result<Vec<Val>, OpError> {
-        let (a, b) = (tensor(inputs, 0)?.contiguous(), tensor(inputs, 1)?.contiguous());
+        let a = oriented(tensor(inputs, 0)?, self.transposed[0])?.contiguous();
+        let b = oriented(tensor(inputs, 1)?, self.transposed[1])?;
+        // Of packed weights only the dimensions are read.
+        let b = if self.packed.is_some() { b } else { b.contiguous() };
         let shape = Shape::new(&a, &b)?;
         let bias =
             optional(inputs, 2)?.map(|bias| per_element(bias, &[shape.columns])).transpose()?;
@@ -68,6 +93,7 @@ impl Kernel for MatMul {
                 None => None,
             },
             activation: self.activation,
+            alpha: self.alpha,
             ..Epilogue::default()
         };
         let product = Product { items: &items, epilogue, ..Product::new(lhs, rhs) };
