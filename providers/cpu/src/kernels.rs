@@ -13,6 +13,8 @@ mod conv;
 mod elementwise;
 mod extreme;
 mod gemm;
+mod int4;
+mod int8;
 mod layout;
 mod matmul;
 mod norm;
@@ -72,6 +74,7 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "Log", elementwise::prepare_unary),
     ("", "LogSoftmax", softmax::prepare),
     ("", "MatMul", matmul::prepare),
+    ("", "MatMulInteger", int8::prepare),
     ("", "Max", elementwise::prepare_binary),
     ("", "MaxPool", pooling::prepare),
     ("", "Min", elementwise::prepare_binary),
@@ -84,6 +87,7 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "PRelu", elementwise::prepare_binary),
     ("", "Pad", remap::prepare_pad),
     ("", "Pow", elementwise::prepare_binary),
+    ("", "QLinearMatMul", int8::prepare),
     ("", "QuantizeLinear", quantize::prepare),
     ("", "RMSNormalization", norm::prepare_rows),
     ("", "Reciprocal", elementwise::prepare_unary),
@@ -123,10 +127,13 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "Xor", numbers::prepare_logic),
     ("com.microsoft", "BiasGelu", bias_gelu::prepare),
     ("com.microsoft", "DequantizeLinear", quantize::prepare),
+    ("com.microsoft", "DynamicQuantizeMatMul", int8::prepare),
     ("com.microsoft", "FastGelu", elementwise::prepare_unary),
     ("com.microsoft", "FastGelu", bias_gelu::prepare),
     ("com.microsoft", "FusedMatMul", matmul::prepare),
     ("com.microsoft", "Gelu", elementwise::prepare_unary),
+    ("com.microsoft", "MatMulIntegerToFloat", int8::prepare),
+    ("com.microsoft", "MatMulNBits", int4::prepare),
     ("com.microsoft", "QuantizeLinear", quantize::prepare),
     ("com.microsoft", "QuickGelu", elementwise::prepare_unary),
     ("com.microsoft", "SimplifiedLayerNormalization", norm::prepare_rows),

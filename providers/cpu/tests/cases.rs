@@ -60,3 +60,43 @@ fn every_case_agrees_with_the_reference() {
     }
     assert!(failures.is_empty(), "{} cases differ:\n{}", failures.len(), failures.join("\n"));
 }
+
+/// The case with its inputs but the first as constants, which kernels may pack in advance.
+fn with_constant_weights(mut case: Case) -> Case {
+    let (Check::Run(inputs, _) | Check::Generated(inputs) | Check::Error(inputs, _)) =
+        &mut case.check
+    else {
+        return case;
+    };
+    let given = inputs.split_off(inputs.len().min(1));
+    let ids = case.graph.inputs.split_off(inputs.len());
+    for (id, input) in ids.into_iter().zip(given) {
+        match input {
+            Val::Tensor(tensor) => {
+                case.graph.set_const(id, tensor);
+            }
+            other => {
+                case.graph.inputs.push(id);
+                inputs.push(other);
+            }
+        }
+    }
+    case
+}
+
+#[test]
+fn packed_weights_agree_with_the_reference() {
+    let mut failures = Vec::new();
+    let pool = Arc::new(ThreadPool::new(2).expect("threads"));
+    for isa in Isa::available() {
+        let settings = Settings { pool: Arc::clone(&pool), isa, fast: true };
+        for def in TABLE {
+            for case in parse(def).expect("cases parse").into_iter().map(with_constant_weights) {
+                if let Err(error) = check(def, &case, &settings) {
+                    failures.push(format!("{} line {} on {isa}: {error}", def.name, case.line));
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} cases differ:\n{}", failures.len(), failures.join("\n"));
+}
