@@ -352,6 +352,9 @@ impl fmt::Display for Dim {
 
 impl fmt::Display for Poly {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.terms.is_empty() {
+            return f.write_str("0");
+        }
         // The constant comes last: `past + 1`, not `1 + past`.
         let constant = self.terms.get(&Vec::new()).map(|value| (&[][..], *value));
         let others = self.terms.iter().filter(|(atoms, _)| !atoms.is_empty());
@@ -461,7 +464,7 @@ mod tests {
     #[test]
     fn printing_and_parsing_lose_nothing() {
         for text in
-            ["0", "-3", "n", "?", "2*n + 1", "a*b - c", "floordiv(h + 1, 2)", "\"odd name\" + 1"]
+            ["0", "-3", "n", "?", "2*n + 1", "a*b - c", "floordiv(h + 1, 2)", "max(0, n)", "\"odd name\" + 1"]
         {
             let dim = parse_dim(text).unwrap();
             assert_eq!(parse_dim(&dim.to_string()).unwrap(), dim, "{text} became {dim}");

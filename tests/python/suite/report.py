@@ -135,7 +135,8 @@ Python wheel's `remuda.onnx_backend`. Loading, data, tolerances and comparison a
 not pass has to end in `remuda.UnsupportedError` with the operator, attribute or data type it refuses; a wrong
 answer, any other error, a crash or a hang fails the build. Nothing is skipped. `random`: the model draws random
 numbers and the suite expects one draw of numpy's generator; type and shape are right, the values are other ones.
-`superseded`: a later `onnx` replaced the expected output, and Remuda follows the later one."""
+`superseded`: a later `onnx` replaced the expected output, and Remuda follows the later one. `noise`: the expected
+values are rounding noise above the suite's tolerance, and ours differ by no more than a stated bound."""
 
 
 def _totals(results: Sequence[Result]) -> str:

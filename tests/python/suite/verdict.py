@@ -2,9 +2,9 @@
 
 A case that does not pass may only end in the runtime's typed refusal, and a refusal has to name what it
 refuses: an operator, an attribute or a data type of the model. Everything else counts against the runtime,
-with two exceptions where other values of the right type and shape did not pass and did no wrong: the expected output
-of an operator that draws random numbers is one draw of numpy's generator, and `corrected` names the cases whose
-expected output `onnx` itself replaced later.
+with three exceptions where other values of the right type and shape did not pass and did no wrong: the expected output
+of an operator that draws random numbers is one draw of numpy's generator, `corrected` names the cases whose
+expected output `onnx` itself replaced later, and `noise` those whose expected values are rounding noise.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import onnx
 from suite.collect import Case, Delegate
 from suite.corrected import CORRECTED_LATER
 from suite.engines import Engine
+from suite.noise import noise_reason
 
 
 class Verdict(StrEnum):
@@ -27,6 +28,7 @@ class Verdict(StrEnum):
     UNSUPPORTED = "unsupported"
     RANDOM = "random"
     SUPERSEDED = "superseded"
+    NOISE = "noise"
     WRONG = "wrong"
     ERROR = "error"
     CRASH = "crash"
@@ -87,6 +89,8 @@ def _judge_difference(case: Case, error: AssertionError) -> Outcome:
     if str(error).lstrip().startswith("Not equal to tolerance"):
         if any(map(_draws, _nodes(Delegate.last_model))):
             return Outcome(case.name, case.category, Verdict.RANDOM, RANDOM_REASON)
+        if noise := noise_reason(case.name, error):
+            return Outcome(case.name, case.category, Verdict.NOISE, noise)
         corrected = CORRECTED_LATER.get(onnx.__version__, {}).get(case.name)
         if corrected:
             return Outcome(case.name, case.category, Verdict.SUPERSEDED, corrected)
