@@ -4,7 +4,7 @@
 //! Ctrl-C to cancellation. What is only a matter of taste (ONNX Runtime's names, context managers) is
 //! written in Python beside it.
 //!
-//! Unsafe code is in two modules: [`foreign`], memory that Python objects own, and [`dlpack`], the
+//! Unsafe code is in two modules: `foreign`, memory that Python objects own, and `dlpack`, the
 //! exchange protocol, which is a C structure.
 
 mod array;

@@ -3,8 +3,8 @@
 //!
 //! The softmax is kept up to date block by block of keys: when a greater score turns up, what was
 //! summed so far is scaled down. Query heads that share a key head are treated as more query rows of
-//! it. Many rows ([`blocked`]) work on panels of keys in the first-level cache; few rows
-//! ([`streamed`], decoding) read the cache once, in as many parts as keep the threads busy.
+//! it. Many rows (`blocked`) work on panels of keys in the first-level cache; few rows
+//! (`streamed`, decoding) read the cache once, in as many parts as keep the threads busy.
 
 mod blocked;
 mod mask;
