@@ -463,9 +463,17 @@ mod tests {
 
     #[test]
     fn printing_and_parsing_lose_nothing() {
-        for text in
-            ["0", "-3", "n", "?", "2*n + 1", "a*b - c", "floordiv(h + 1, 2)", "max(0, n)", "\"odd name\" + 1"]
-        {
+        for text in [
+            "0",
+            "-3",
+            "n",
+            "?",
+            "2*n + 1",
+            "a*b - c",
+            "floordiv(h + 1, 2)",
+            "max(0, n)",
+            "\"odd name\" + 1",
+        ] {
             let dim = parse_dim(text).unwrap();
             assert_eq!(parse_dim(&dim.to_string()).unwrap(), dim, "{text} became {dim}");
         }
