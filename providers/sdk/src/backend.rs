@@ -1,5 +1,6 @@
 //! The traits of a provider.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -7,12 +8,16 @@ use remuda_abi as abi;
 use remuda_bridge::{Failure, borrow_text};
 use remuda_ir::{Graph, Node, OpName, Val};
 
+use crate::memory::{Allocator, Buffer, Operand};
+
 /// A provider.
 pub trait Backend: Send + Sync + Sized + 'static {
     /// Its name: `cpu`, `ggml`, …
     const NAME: &'static str;
     /// Its version.
     const VERSION: &'static str;
+    /// Whether devices have memory of their own, which [`Backend::allocator`] gives out.
+    const DEVICE_MEMORY: bool = false;
 
     /// How well this build fits this machine: 0 not at all; the highest of several builds wins.
     #[must_use]
@@ -74,6 +79,23 @@ pub trait Backend: Send + Sync + Sized + 'static {
     /// When the device cannot say.
     fn memory_info(&self, device: u32) -> Result<MemoryInfo, Failure>;
 
+    /// What allocates memory of a device; none for a device that works in host memory.
+    fn allocator(&self, _device: u32) -> Option<&dyn Allocator> {
+        None
+    }
+
+    /// Allocates memory of a device.
+    ///
+    /// # Errors
+    /// When the device has no memory of its own, or not enough.
+    fn allocate(&self, device: u32, bytes: u64, align: u64) -> Result<Arc<dyn Buffer>, Failure> {
+        let none = || Failure::Unsupported {
+            node: None,
+            text: format!("device {device} has no memory to allocate from"),
+        };
+        self.allocator(device).ok_or_else(none)?.allocate(bytes, align)
+    }
+
     /// Waits until everything on a device is done.
     ///
     /// # Errors
@@ -90,6 +112,20 @@ pub trait Compiled: Send + Sync + 'static {
     /// # Errors
     /// When it fails; the inputs are then as they were.
     fn execute(&self, inputs: Vec<Val>, request: &RunRequest<'_>) -> Result<Vec<Val>, Failure>;
+
+    /// As [`Compiled::execute`], for programs that read and make values in memory of the device. By
+    /// default inputs are brought to host memory.
+    ///
+    /// # Errors
+    /// When it fails; the inputs are then as they were.
+    fn execute_on_device(
+        &self,
+        inputs: Vec<Operand>,
+        request: &RunRequest<'_>,
+    ) -> Result<Vec<Operand>, Failure> {
+        let inputs = inputs.into_iter().map(Operand::into_host).collect::<Result<_, _>>()?;
+        Ok(self.execute(inputs, request)?.into_iter().map(Operand::Host).collect())
+    }
 
     /// What it needs.
     fn info(&self) -> ProgramInfo {

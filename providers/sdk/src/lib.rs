@@ -12,12 +12,14 @@
 
 mod backend;
 mod fence;
+mod memory;
 mod table;
 
 pub use backend::{
     Backend, CompileRequest, Compiled, Cost, CostSource, Device, HostServices, Level, MemoryInfo,
     ProgramInfo, Proposal, RunRequest, StepTime, Support,
 };
+pub use memory::{Allocator, Buffer, DeviceTensor, Operand, check_range};
 pub use remuda_abi as abi;
 pub use remuda_bridge::Failure;
 pub use remuda_ir as ir;

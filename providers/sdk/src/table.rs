@@ -1,11 +1,13 @@
 //! The table of C functions of a [`Backend`].
 
+mod memory;
+
 use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::sync::atomic::AtomicBool;
 
 use remuda_abi::{self as abi, InstanceHandle, KeyValue, ProgramHandle, Provider, Status, Str};
-use remuda_bridge::{Failure, borrow_text, export, import, import_graph, read_text};
+use remuda_bridge::{Failure, borrow_text, import_graph, read_text};
 
 use crate::backend::{
     Backend, CompileRequest, Compiled, Cost, CostSource, HostServices, RunRequest, StepTime,
@@ -42,12 +44,12 @@ impl<B: Backend> Shim<B> {
         run: Some(run),
         synchronize: Some(synchronize::<B>),
         memory_info: Some(memory_info::<B>),
-        allocate: None,
-        import_host: None,
-        free_buffer: None,
-        upload: None,
-        download: None,
-        copy: None,
+        allocate: if B::DEVICE_MEMORY { Some(memory::allocate::<B>) } else { None },
+        import_host: if B::DEVICE_MEMORY { Some(memory::import_host::<B>) } else { None },
+        free_buffer: if B::DEVICE_MEMORY { Some(memory::free_buffer) } else { None },
+        upload: if B::DEVICE_MEMORY { Some(memory::upload) } else { None },
+        download: if B::DEVICE_MEMORY { Some(memory::download) } else { None },
+        copy: if B::DEVICE_MEMORY { Some(memory::copy) } else { None },
         create_stream: None,
         free_stream: None,
         record_event: None,
@@ -343,7 +345,7 @@ unsafe extern "C" fn run(program: *mut ProgramHandle, args: *const abi::RunArgs)
         let mut inputs = Vec::with_capacity(args.input_count);
         for at in 0..args.input_count {
             // SAFETY: the contract: there are `input_count` values.
-            inputs.push(unsafe { import(&*args.inputs.add(at)) }?);
+            inputs.push(unsafe { memory::take(&*args.inputs.add(at)) }?);
         }
         let never = AtomicBool::new(false);
         // SAFETY: the contract.
@@ -358,14 +360,14 @@ unsafe extern "C" fn run(program: *mut ProgramHandle, args: *const abi::RunArgs)
         };
         let profile: Option<&dyn Fn(&StepTime)> =
             if args.profile.is_some() { Some(&report) } else { None };
-        let outputs = program.execute(inputs, &RunRequest { cancel, profile })?;
+        let outputs = program.execute_on_device(inputs, &RunRequest { cancel, profile })?;
         if outputs.len() != args.output_count {
             let text = format!("it made {} outputs of {}", outputs.len(), args.output_count);
             return Err(Failure::Internal(text));
         }
-        for (at, val) in outputs.iter().enumerate() {
+        for (at, operand) in outputs.into_iter().enumerate() {
             // SAFETY: the contract: there are `output_count` places to be written.
-            unsafe { give(val, &mut *args.outputs.add(at)) }?;
+            unsafe { memory::give(operand, &mut *args.outputs.add(at)) }?;
         }
         Ok(())
     })
@@ -388,30 +390,6 @@ fn emit_step(step: &StepTime, emit: impl FnOnce(*const abi::StepTime)) {
         nanoseconds: nanoseconds(step.time),
     };
     emit(&raw const step);
-}
-
-/// Hands an output over, or writes it where the host wants it.
-///
-/// # Safety
-/// A place with `data` must have `bytes` bytes there.
-unsafe fn give(val: &remuda_ir::Val, place: &mut abi::Value) -> Result<(), Failure> {
-    if place.data.is_null() {
-        *place = export(val);
-        return Ok(());
-    }
-    let tensor = val.tensor()?.contiguous();
-    let bytes = tensor.bytes().unwrap_or(&[]);
-    let room = usize::try_from(place.bytes).unwrap_or(usize::MAX);
-    if bytes.len() > room {
-        return Err(Failure::Invalid(format!(
-            "an output needs {} bytes, its place has {room}",
-            bytes.len()
-        )));
-    }
-    // SAFETY: the place has at least so many bytes, and is the host's own memory.
-    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), place.data.cast(), bytes.len()) };
-    place.bytes = bytes.len() as u64;
-    Ok(())
 }
 
 unsafe extern "C" fn synchronize<B: Backend>(

@@ -10,10 +10,14 @@
 #![expect(unsafe_code, reason = "calls the C functions of providers")]
 
 mod instance;
+mod memory;
 mod program;
+mod proposal;
 mod table;
 
 pub use instance::{Answer, Device, Price, Provider};
+pub use memory::{Buffer, DeviceTensor, MemoryInfo, Operand};
 pub use program::{Program, RunOptions, StepTime};
-pub use remuda_bridge::Failure;
+pub use proposal::Proposal;
+pub use remuda_bridge::{Failure, GraphExport};
 pub use table::{Table, TableError};

@@ -5,11 +5,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use remuda_abi::{self as abi, ProgramHandle, Value};
-use remuda_bridge::{Failure, GraphExport, export, failure_of, import_owned, read_text};
-use remuda_ir::{Graph, Val};
+use remuda_bridge::{Failure, GraphExport, failure_of, import_owned, read_text};
+use remuda_ir::{Graph, OpError, Val};
 
 use crate::Provider;
 use crate::instance::{ended, lacks};
+use crate::memory::{Arguments, Operand, take_output};
 
 /// A compiled region. Runs may go on in many threads at once.
 #[derive(Debug)]
@@ -90,12 +91,32 @@ impl Program {
     /// # Errors
     /// What the provider says, or that its outputs contradict themselves.
     pub fn run(&self, inputs: &[Val], options: &RunOptions<'_>) -> Result<Vec<Val>, Failure> {
-        let inputs = Exported(inputs.iter().map(export).collect());
+        let outputs = self.call(&Arguments::of_vals(inputs), options)?;
+        // SAFETY: after a good end every output is a value with one reference.
+        readable(outputs.iter().map(|value| unsafe { import_owned(value) }).collect())
+    }
+
+    /// Runs the program over values in host memory or in memory of its own provider.
+    ///
+    /// # Errors
+    /// What the provider says, or that its outputs contradict themselves.
+    pub fn run_operands(
+        &self,
+        inputs: &[Operand],
+        options: &RunOptions<'_>,
+    ) -> Result<Vec<Operand>, Failure> {
+        let outputs = self.call(&Arguments::of_operands(inputs, &self.provider)?, options)?;
+        let provider = &self.provider;
+        // SAFETY: after a good end every output is a value with one reference.
+        readable(outputs.iter().map(|value| unsafe { take_output(value, provider) }).collect())
+    }
+
+    fn call(&self, inputs: &Arguments, options: &RunOptions<'_>) -> Result<Vec<Value>, Failure> {
         let mut outputs = vec![Value::none(); self.outputs];
         let args = abi::RunArgs {
             struct_size: size_of::<abi::RunArgs>(),
-            inputs: inputs.0.as_ptr(),
-            input_count: inputs.0.len(),
+            inputs: inputs.values.as_ptr(),
+            input_count: inputs.values.len(),
             outputs: outputs.as_mut_ptr(),
             output_count: outputs.len(),
             states: std::ptr::null(),
@@ -114,15 +135,16 @@ impl Program {
         let status = unsafe { call(self.handle, &raw const args) };
         // SAFETY: a status of the provider.
         ended(unsafe { failure_of(status) })?;
-        // SAFETY: after a good end every output is a value with one reference.
-        let taken: Vec<_> = outputs.iter().map(|value| unsafe { import_owned(value) }).collect();
-        let checked = taken.into_iter().enumerate().map(|(at, val)| {
-            val.map_err(|error| {
-                Failure::Internal(format!("its output {at} cannot be read: {error}"))
-            })
-        });
-        checked.collect()
+        Ok(outputs)
     }
+}
+
+/// Every output, or that one cannot be read. All were taken over before: none is lost.
+fn readable<T>(taken: Vec<Result<T, OpError>>) -> Result<Vec<T>, Failure> {
+    let checked = taken.into_iter().enumerate().map(|(at, val)| {
+        val.map_err(|error| Failure::Internal(format!("its output {at} cannot be read: {error}")))
+    });
+    checked.collect()
 }
 
 /// What one run is told.
@@ -184,18 +206,4 @@ unsafe extern "C" fn emit_step(context: *mut c_void, step: *const abi::StepTime)
         start: Duration::from_nanos(step.start_nanoseconds),
         time: Duration::from_nanos(step.nanoseconds),
     });
-}
-
-/// Values whose references are given up on drop.
-struct Exported(Vec<Value>);
-
-impl Drop for Exported {
-    fn drop(&mut self) {
-        for value in &self.0 {
-            if let Some(release) = value.release {
-                // SAFETY: the reference that `export` gave, given up once.
-                unsafe { release(value.owner) };
-            }
-        }
-    }
 }
