@@ -54,7 +54,9 @@ const LAYOUTS: &[Layout] = layouts! {
     }
 };
 
-/// FNV-1a over the layouts of this major version on this target.
+/// FNV-1a over the layouts of this major version on this target. A struct that may grow counts with
+/// its fields and not with its size; fields that a later minor version appends do not count, so that
+/// hosts and providers of one major version always have the same hash.
 pub const LAYOUT_HASH: u64 = hash(LAYOUTS);
 
 const fn hash(layouts: &[Layout]) -> u64 {
@@ -62,7 +64,8 @@ const fn hash(layouts: &[Layout]) -> u64 {
     let mut at = 0;
     while at < layouts.len() {
         let (name, size, align, fields) = layouts[at];
-        state = hash_entry(state, name, [size as u64, align as u64]);
+        let size = if may_grow(fields) { 0 } else { size as u64 };
+        state = hash_entry(state, name, [size, align as u64]);
         let mut field = 0;
         while field < fields.len() {
             state = hash_entry(state, fields[field].0, [fields[field].1 as u64, 0]);
@@ -71,6 +74,16 @@ const fn hash(layouts: &[Layout]) -> u64 {
         at += 1;
     }
     state
+}
+
+/// Whether the first field is `struct_size`.
+const fn may_grow(fields: &[(&str, usize)]) -> bool {
+    let (name, wanted) = (fields[0].0.as_bytes(), b"struct_size");
+    let mut at = 0;
+    while at < wanted.len() && at < name.len() && name[at] == wanted[at] {
+        at += 1;
+    }
+    at == wanted.len() && at == name.len()
 }
 
 const fn hash_entry(mut state: u64, name: &str, numbers: [u64; 2]) -> u64 {

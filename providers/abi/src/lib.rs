@@ -28,6 +28,7 @@ mod graph;
 mod host;
 mod layout;
 mod provider;
+mod target;
 mod value;
 
 pub use graph::{
@@ -44,6 +45,7 @@ pub use provider::{
     SUPPORT_IF, SUPPORT_NO, SUPPORT_YES, StateDesc, StateHandle, StepTime, StreamHandle, Support,
     WriteFn,
 };
+pub use target::{TARGET_ARCH, TARGET_ENV, TARGET_OS};
 pub use value::{KIND_NONE, KIND_OPTIONAL, KIND_SEQUENCE, KIND_STATE, KIND_TENSOR, Value, dtype};
 
 use core::ffi::{CStr, c_void};
@@ -59,8 +61,13 @@ pub const ENTRY_SYMBOL: &CStr = c"remuda_provider_entry";
 /// The type of the entry symbol.
 pub type EntryFn = unsafe extern "C" fn(host_abi_major: u32) -> *const Provider;
 
-/// The section (of ELF, Mach-O and PE files alike) that holds the manifest: TOML, UTF-8.
+/// The section that holds the manifest: TOML, UTF-8. Mach-O allows 16 bytes of a name and PE 8: there
+/// it is called [`MANIFEST_SECTION_SHORT`].
 pub const MANIFEST_SECTION: &str = ".remuda_manifest";
+/// See [`MANIFEST_SECTION`].
+pub const MANIFEST_SECTION_SHORT: &str = ".remuda";
+/// A manifest of more bytes is refused.
+pub const MAX_MANIFEST_BYTES: usize = 16 * 1024;
 
 /// A piece of UTF-8 text. Not terminated by a zero.
 #[repr(C)]

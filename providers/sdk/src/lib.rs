@@ -1,7 +1,7 @@
 //! What the author of a provider in Rust sees.
 //!
 //! A provider implements [`Backend`] (what the project's brief calls `IBackend`) and
-//! [`Compiled`], and writes `export_provider!(MyBackend, manifest)`. The macro makes the entry
+//! [`Compiled`], and writes `export_provider!(MyBackend)`. The macro makes the entry
 //! symbol, the manifest section and the table of C functions; every function is fenced, so that a
 //! panic becomes an error of the provider and never crosses into the host.
 //!
@@ -12,6 +12,7 @@
 
 mod backend;
 mod fence;
+pub mod manifest;
 mod memory;
 mod table;
 
@@ -26,18 +27,48 @@ pub use remuda_ir as ir;
 pub use remuda_tensor as tensor;
 pub use table::table;
 
-/// Exports a provider from a `cdylib`: its entry symbol and its manifest.
+/// Exports a provider from a `cdylib`: its entry symbol, and its manifest, which the host reads from
+/// the file before it loads it.
+///
+/// The manifest says what the compiler knows (contract version and layout, target, instruction sets
+/// that were compiled in), the backend's name and version, and what the author adds as TOML: needed
+/// libraries and drivers, conflicts, state that a whole process shares. `docs/guide/write-a-provider.md`
+/// lists the keys.
 ///
 /// ```ignore
-/// remuda_sdk::export_provider!(MyBackend, include_bytes!("../manifest.toml"));
+/// remuda_sdk::export_provider!(MyBackend);
+/// remuda_sdk::export_provider!(MyBackend, manifest = include_str!("../manifest.toml"));
 /// ```
+///
+/// Each of the two symbols is there once in a library: the crate that calls the macro is a `cdylib`
+/// and nothing links it.
 #[macro_export]
 macro_rules! export_provider {
-    ($backend:ty, $manifest:expr) => {
+    ($backend:ty) => {
+        $crate::export_provider!($backend, manifest = "");
+    };
+    ($backend:ty, manifest = $extra:expr) => {
+        const _: () = assert!(
+            cfg!(panic = "unwind"),
+            "a provider must be built with panic = \"unwind\": a panic has to become an error"
+        );
+
+        const REMUDA_MANIFEST: $crate::manifest::Text = $crate::manifest::text(
+            <$backend as $crate::Backend>::NAME,
+            <$backend as $crate::Backend>::VERSION,
+            $extra,
+        );
+
+        /// The manifest of the provider contract. It has a symbol so that linkers keep it.
+        #[unsafe(no_mangle)]
         #[used]
-        #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,.remuda_manifest"))]
-        #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".remuda_manifest"))]
-        static REMUDA_MANIFEST: [u8; $manifest.len()] = *$manifest;
+        #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,.remuda"))]
+        #[cfg_attr(windows, unsafe(link_section = ".remuda"))]
+        #[cfg_attr(
+            not(any(target_vendor = "apple", windows)),
+            unsafe(link_section = ".remuda_manifest")
+        )]
+        pub static remuda_provider_manifest: [u8; REMUDA_MANIFEST.len()] = REMUDA_MANIFEST.bytes();
 
         /// The entry symbol of the provider contract.
         #[unsafe(no_mangle)]
@@ -47,7 +78,7 @@ macro_rules! export_provider {
             if host_abi_major == $crate::abi::ABI_MAJOR {
                 $crate::table::<$backend>()
             } else {
-                std::ptr::null()
+                ::core::ptr::null()
             }
         }
     };

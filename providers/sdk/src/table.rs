@@ -13,7 +13,7 @@ use crate::backend::{
     Backend, CompileRequest, Compiled, Cost, CostSource, HostServices, RunRequest, StepTime,
     Support,
 };
-use crate::fence::{fence, fence_silent};
+use crate::fence::{fence, fence_or};
 
 /// The table of a provider.
 #[must_use]
@@ -103,7 +103,7 @@ unsafe fn cancel_flag(flag: *const u8, never: &AtomicBool) -> &AtomicBool {
 }
 
 unsafe extern "C" fn score<B: Backend>() -> u32 {
-    std::panic::catch_unwind(B::score).unwrap_or(0)
+    fence_or(0, B::score)
 }
 
 unsafe extern "C" fn open<B: Backend>(
@@ -136,7 +136,7 @@ unsafe extern "C" fn open<B: Backend>(
 unsafe extern "C" fn close<B: Backend>(instance: *mut InstanceHandle) {
     if !instance.is_null() {
         // SAFETY: the handle is the box of `open` and is closed once.
-        fence_silent(|| drop(unsafe { Box::from_raw(instance.cast::<B>()) }));
+        fence_or((), || drop(unsafe { Box::from_raw(instance.cast::<B>()) }));
     }
 }
 
@@ -328,7 +328,7 @@ unsafe extern "C" fn export_engine(
 unsafe extern "C" fn free_program(program: *mut ProgramHandle) {
     if !program.is_null() {
         // SAFETY: the handle is the box of `compile` and is freed once.
-        fence_silent(|| drop(unsafe { Box::from_raw(program.cast::<Program>()) }));
+        fence_or((), || drop(unsafe { Box::from_raw(program.cast::<Program>()) }));
     }
 }
 

@@ -9,7 +9,7 @@ use remuda_tensor::Memory;
 
 use super::{backend, null};
 use crate::Backend;
-use crate::fence::{fence, fence_silent};
+use crate::fence::{fence, fence_or};
 use crate::memory::{Allocator, Buffer, DeviceTensor, Operand, check_range};
 
 /// A buffer handle points to one of these.
@@ -96,7 +96,7 @@ pub(super) unsafe extern "C" fn import_host<B: Backend>(
 pub(super) unsafe extern "C" fn free_buffer(buffer: *mut BufferHandle) {
     if !buffer.is_null() {
         // SAFETY: the handle is the box of `give_handle` and is freed once.
-        fence_silent(|| drop(unsafe { Box::from_raw(buffer.cast::<Held>()) }));
+        fence_or((), || drop(unsafe { Box::from_raw(buffer.cast::<Held>()) }));
     }
 }
 
@@ -207,7 +207,7 @@ unsafe extern "C" fn retain_given(owner: *mut c_void) {
 
 unsafe extern "C" fn release_given(owner: *mut c_void) {
     // SAFETY: as above; the reference that is given up was counted.
-    fence_silent(|| unsafe { Arc::decrement_strong_count(owner.cast::<Given>()) });
+    fence_or((), || unsafe { Arc::decrement_strong_count(owner.cast::<Given>()) });
 }
 
 fn give_device(tensor: DeviceTensor) -> Result<abi::Value, Failure> {
