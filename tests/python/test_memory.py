@@ -69,9 +69,6 @@ def chain(path: Path, weights: int, size: int, offset_step: int) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.xfail(
-    reason="importing maps the weights, but compiling packs those of matrix products before the first run"
-)
 def test_loading_external_data_does_not_read_it(engine: str, tmp_path: Path) -> None:
     if engine != "remuda":
         pytest.skip("a promise of Remuda alone, which other engines need not keep")

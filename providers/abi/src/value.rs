@@ -72,7 +72,8 @@ pub struct Value {
     /// The dimensions.
     pub dims: *const i64,
     /// Elements in row-major order, in host memory, aligned to 64 bytes or to the element; null for
-    /// device memory and for texts.
+    /// device memory and for texts. Constants of a graph lie where the model's file has them, at any
+    /// address.
     pub data: *mut c_void,
     /// Bytes at `data` or in `buffer`.
     pub bytes: u64,

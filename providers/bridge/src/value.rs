@@ -38,10 +38,10 @@ pub fn export(val: &Val) -> Value {
     value
 }
 
-/// The value with every tensor contiguous: what raw pointers can describe.
+/// The value with the elements of every tensor together: what raw pointers can describe.
 fn contiguous(val: &Val) -> Val {
     match val {
-        Val::Tensor(tensor) => tensor.contiguous().into(),
+        Val::Tensor(tensor) => tensor.together().into(),
         Val::Sequence(items) => Val::sequence(items.iter().map(contiguous).collect()),
         Val::Optional(item) => Val::Optional(item.as_ref().map(|item| contiguous(item).into())),
     }
@@ -67,7 +67,7 @@ fn with_items(kind: u32, items: &[Val], keep: &mut Keep) -> Value {
 }
 
 fn describe_tensor(tensor: &Tensor, keep: &mut Keep) -> Value {
-    let tensor = tensor.contiguous();
+    let tensor = tensor.together();
     let dims: Vec<i64> =
         tensor.dims().iter().map(|&dim| i64::try_from(dim).unwrap_or(i64::MAX)).collect();
     let mut value = Value {

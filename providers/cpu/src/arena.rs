@@ -8,9 +8,18 @@ use remuda_tensor::{DType, Tensor};
 /// Free blocks by size, and how much memory is in use.
 #[derive(Debug, Default)]
 pub struct Arena {
-    free: Map<usize, Vec<AlignedBytes>>,
+    free: Map<usize, Vec<Free>>,
+    /// How many runs it has served.
+    runs: u64,
     /// Bytes of all blocks, free ones and those in use.
     held_bytes: usize,
+}
+
+/// A free block, and the run that used it last.
+#[derive(Debug)]
+struct Free {
+    block: AlignedBytes,
+    run: u64,
 }
 
 /// Blocks come in multiples of this.
@@ -39,12 +48,12 @@ impl Arena {
         let size = bytes.max(1).checked_next_multiple_of(GRAIN)?;
         let fits = size..=size.saturating_add(size / 2);
         if let Some((&found, blocks)) = self.free.range_mut(fits).next() {
-            let block = blocks.pop();
+            let free = blocks.pop();
             if blocks.is_empty() {
                 self.free.remove(&found);
             }
-            if block.is_some() {
-                return block;
+            if let Some(Free { block, .. }) = free {
+                return Some(block);
             }
         }
         let block = AlignedBytes::try_zeroed(size)?;
@@ -56,7 +65,8 @@ impl Arena {
     pub fn reclaim(&mut self, val: Val) {
         let Val::Tensor(tensor) = val else { return };
         if let Some(block) = tensor.reclaim() {
-            self.free.entry(block.len()).or_default().push(block);
+            let run = self.runs;
+            self.free.entry(block.len()).or_default().push(Free { block, run });
         }
     }
 
@@ -66,8 +76,15 @@ impl Arena {
         self.held_bytes
     }
 
-    /// Forgets what left as results, so that [`Arena::held_bytes`] counts what is really kept.
+    /// Ends a run: frees the blocks that it did not use (those of reference kernels and of runs with
+    /// other sizes would gather otherwise), and forgets what left as results.
     pub(crate) fn settle(&mut self) {
+        let run = self.runs;
+        self.free.retain(|_, blocks| {
+            blocks.retain(|free| free.run == run);
+            !blocks.is_empty()
+        });
+        self.runs += 1;
         self.held_bytes = self.free.iter().map(|(size, blocks)| size * blocks.len()).sum();
     }
 }
@@ -90,6 +107,21 @@ mod tests {
         arena.tensor(DType::F32, &[100]).unwrap();
         assert!(arena.held_bytes() > held, "memory that somebody holds is not reused");
         drop(shared);
+    }
+
+    #[test]
+    fn memory_that_a_run_does_not_use_is_freed_at_its_end() {
+        let mut arena = Arena::default();
+        for _ in 0..3 {
+            // As a kernel does that makes its own memory.
+            arena.reclaim(remuda_tensor::Tensor::zeros(DType::U8, [1000]).unwrap().into());
+            let used = arena.tensor(DType::F32, &[100]).unwrap();
+            arena.reclaim(used.into());
+            arena.settle();
+            assert_eq!(arena.held_bytes(), 1000 + 512);
+        }
+        arena.settle();
+        assert_eq!(arena.held_bytes(), 0);
     }
 
     #[test]

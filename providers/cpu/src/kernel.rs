@@ -11,6 +11,28 @@ use crate::Arena;
 
 /// A kernel of one node, prepared once and run by many threads.
 pub trait Kernel: Send + Sync {
+    /// The places of inputs that are known before the first run and that the kernel reads only once,
+    /// in [`Kernel::pack`]: weights. A run sees no more than their dimensions.
+    fn packs(&self) -> &[usize] {
+        &[]
+    }
+
+    /// Takes what it needs of the inputs that [`Kernel::packs`] names; called once, with those alone,
+    /// before the first run.
+    ///
+    /// # Errors
+    /// When they break the operator's rules.
+    fn pack(&self, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
+        let _ = inputs;
+        Ok(())
+    }
+
+    /// Whether elements of this input may lie at any address.
+    fn reads_unaligned(&self, at: usize) -> bool {
+        let _ = at;
+        false
+    }
+
     /// Computes the node's outputs. Inputs are handed over: one that nobody else holds may be
     /// written in place ([`Run::reuse_or_new`]); what is left of them is taken back afterwards.
     ///
@@ -31,6 +53,8 @@ pub struct Preparation<'a> {
     pub node: &'a Node,
     /// The instructions that kernels may use.
     pub isa: Isa,
+    /// Whether the value of this index is known before the first run.
+    pub(crate) fixed: &'a [bool],
 }
 
 impl<'a> Preparation<'a> {
@@ -46,7 +70,20 @@ impl<'a> Preparation<'a> {
         Some(self.input_type(at)?.as_tensor()?.dtype)
     }
 
-    /// The content of a constant input: weights, which may be packed once and for all.
+    /// Whether an input is known before the first run, be it a constant or computed from constants:
+    /// what [`Kernel::packs`] may name.
+    #[must_use]
+    pub fn is_fixed(&self, at: usize) -> bool {
+        self.node.input(at).is_some_and(|id| self.fixed.get(id.index()).copied().unwrap_or(false))
+    }
+
+    /// The number of dimensions of a tensor input.
+    #[must_use]
+    pub fn rank(&self, at: usize) -> Option<usize> {
+        Some(self.input_type(at)?.as_tensor()?.dims.as_ref()?.len())
+    }
+
+    /// The content of a constant input. Weights are not to be read here: see [`Kernel::packs`].
     #[must_use]
     pub fn constant(&self, at: usize) -> Option<&'a Tensor> {
         self.graph.value(self.node.input(at)?).constant()

@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 use memmap2::Mmap;
@@ -52,6 +53,24 @@ impl Memory for MappedFile {
     fn bytes(&self) -> &[u8] {
         self.map.as_deref().unwrap_or_default()
     }
+
+    #[cfg(unix)]
+    fn discard(&self, range: Range<usize>) {
+        let Some(map) = &self.map else { return };
+        let end = range.end.min(map.len());
+        if range.start >= end {
+            return;
+        }
+        // SAFETY: pages of a shared read-only mapping hold what the file holds: the next access reads
+        // the same bytes again. That the advice may fail costs memory only.
+        let _ = unsafe {
+            map.unchecked_advise_range(
+                memmap2::UncheckedAdvice::DontNeed,
+                range.start,
+                end - range.start,
+            )
+        };
+    }
 }
 
 #[cfg(test)]
@@ -68,6 +87,20 @@ mod tests {
         assert_eq!(MappedFile::open(&path).unwrap().bytes(), b"");
         std::fs::remove_file(&path).unwrap();
         assert!(MappedFile::open(&path).is_err());
+    }
+
+    #[test]
+    fn discarded_bytes_are_read_again() {
+        let path = std::env::temp_dir().join(format!("remuda-discarded-{}", std::process::id()));
+        let written: Vec<u8> = (0..=250).cycle().take(100_000).collect();
+        std::fs::write(&path, &written).unwrap();
+        let file = MappedFile::open(&path).unwrap();
+        for range in [0..100_000, 5000..70_001, 99_999..usize::MAX, 100_000..200_000] {
+            assert_eq!(file.bytes(), written);
+            file.discard(range);
+        }
+        assert_eq!(file.bytes(), written);
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]

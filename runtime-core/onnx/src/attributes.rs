@@ -46,7 +46,7 @@ pub(crate) fn plain(value: &AttributeValue<'_>, loader: &Loader<'_>) -> Result<O
         AttributeValue::Texts(texts) => {
             Attr::Texts(texts.iter().map(|bytes| text(bytes)).collect::<Result<_>>()?)
         }
-        AttributeValue::Tensor(tensor) => Attr::Tensor(loader.load(tensor)?),
+        AttributeValue::Tensor(tensor) => Attr::Tensor(loader.load(tensor)?.contiguous()),
         AttributeValue::Sparse(sparse) => Attr::Tensor(loader.load_sparse(sparse)?),
         AttributeValue::Type(message) => {
             let ty: Option<ValueType> = value_type(*message)?;

@@ -37,6 +37,11 @@ impl Memory for Part {
     fn bytes(&self) -> &[u8] {
         self.whole.bytes().get(self.range.clone()).unwrap_or_default()
     }
+
+    fn discard(&self, range: Range<usize>) {
+        let from = |at: usize| self.range.start.saturating_add(at).min(self.range.end);
+        self.whole.discard(from(range.start)..from(range.end));
+    }
 }
 
 /// Bytes that were decoded.
@@ -55,6 +60,10 @@ pub(crate) struct Extent {
     pub(crate) dims: Vec<usize>,
     pub(crate) elements: usize,
 }
+
+/// Misaligned tensors up to this size are copied at once, so that whoever looks at a shape or an axis
+/// finds it ready. Larger ones are weights: who reads them decides.
+const MAX_ALIGNED_BYTES: usize = 1 << 14;
 
 /// More dimensions than any operator makes sense of.
 const MAX_RANK: usize = 64;
@@ -179,7 +188,7 @@ impl<'a> Loader<'a> {
         Ok(memory)
     }
 
-    /// A view of these bytes; a copy where they are misaligned.
+    /// A view of these bytes; a copy where they are misaligned and few.
     fn view(&self, extent: Extent, part: Part) -> Result<Tensor> {
         let bytes = part.bytes();
         if bytes.len() != extent.bytes() {
@@ -188,8 +197,8 @@ impl<'a> Loader<'a> {
             return Err(TensorError::Length { dtype, dims, expected, got }.into());
         }
         let needed = extent.dtype.element_bytes().unwrap_or(1).min(8);
-        if bytes.as_ptr().align_offset(needed) == 0 {
-            return Ok(Tensor::from_memory(extent.dtype, extent.dims, Arc::new(part))?);
+        if bytes.as_ptr().align_offset(needed) == 0 || bytes.len() > MAX_ALIGNED_BYTES {
+            return Ok(Tensor::over_memory(extent.dtype, extent.dims, Arc::new(part))?);
         }
         self.charge_copy(bytes.len())?;
         let mut tensor = Tensor::zeros(extent.dtype, extent.dims)?;

@@ -40,7 +40,7 @@ fn read(message: Message<'_>, ty: &ValueType, loader: &Loader<'_>, depth: usize)
     }
     let item = match ty {
         ValueType::Tensor(_) => {
-            return Ok(loader.load(&TensorProto::decode(message)?)?.into());
+            return Ok(loader.load(&TensorProto::decode(message)?)?.contiguous().into());
         }
         ValueType::Sequence(item) | ValueType::Optional(item) => item,
         ValueType::State(_) => {

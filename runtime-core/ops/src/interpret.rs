@@ -57,7 +57,7 @@ fn run_graph(graph: &Graph, inputs: Vec<Val>, captured: Vec<Val>) -> Result<Vec<
     let mut values: Vec<Option<Val>> = vec![None; graph.value_count()];
     for (id, value) in graph.values() {
         if let Def::Const(tensor) = &value.def {
-            values[id.index()] = Some(tensor.clone().into());
+            values[id.index()] = Some(tensor.contiguous().into());
         }
     }
     if inputs.len() != graph.inputs.len() {

@@ -57,10 +57,8 @@ pub(crate) fn constant<'a>(graph: &'a Graph, node: &Node, input: usize) -> Optio
 
 /// The one number in a constant input.
 pub(crate) fn scalar(graph: &Graph, node: &Node, input: usize) -> Option<f64> {
-    match constant(graph, node, input)?.to_f64_vec().ok()?[..] {
-        [value] => Some(value),
-        _ => None,
-    }
+    let tensor = constant(graph, node, input).filter(|tensor| tensor.len() == 1)?;
+    tensor.to_f64_vec().ok()?.first().copied()
 }
 
 /// Of a commutative node's two inputs: the other one, and the number in the constant one.

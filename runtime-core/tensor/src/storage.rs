@@ -5,6 +5,7 @@
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::fmt;
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -12,6 +13,12 @@ use std::sync::Arc;
 pub trait Memory: Send + Sync {
     /// The bytes; the same slice at every call while `self` lives, never written to meanwhile.
     fn bytes(&self) -> &[u8];
+
+    /// This range of the bytes will not be read soon: memory that can be had again, as that of a
+    /// file can, may be given back. The bytes stay readable.
+    fn discard(&self, range: Range<usize>) {
+        let _ = range;
+    }
 }
 
 /// A type whose values are plain bytes: no padding, no pointers.

@@ -120,12 +120,21 @@ impl Tensor {
         dims: impl Into<Vec<usize>>,
         memory: Arc<dyn Memory>,
     ) -> Result<Self, TensorError> {
+        Ok(Self::over_memory(dtype, dims, memory)?.contiguous())
+    }
+
+    /// A tensor over memory of somebody else, wherever that lies: [`Tensor::contiguous`] copies
+    /// elements at odd addresses, [`Tensor::as_slice`] refuses them.
+    ///
+    /// # Errors
+    /// When the memory is not as long as `dims` says, or a boolean is neither 0 nor 1.
+    pub fn over_memory(
+        dtype: DType,
+        dims: impl Into<Vec<usize>>,
+        memory: Arc<dyn Memory>,
+    ) -> Result<Self, TensorError> {
         let dims = dims.into();
         check_bytes(dtype, &dims, memory.bytes())?;
-        let needed = dtype.element_bytes().unwrap_or(1).min(8);
-        if memory.bytes().as_ptr().align_offset(needed) != 0 {
-            return Self::from_bytes(dtype, dims, memory.bytes());
-        }
         Ok(Self::contiguous_view(dtype, dims, Storage::Shared(memory)))
     }
 
@@ -232,6 +241,23 @@ impl Tensor {
         }) || self.len() == 0
     }
 
+    /// Whether the elements lie at addresses that their type allows.
+    #[must_use]
+    pub fn is_aligned(&self) -> bool {
+        let needed = self.dtype.element_bytes().unwrap_or(1).min(8);
+        self.storage.bytes().as_ptr().align_offset(needed) == 0
+    }
+
+    /// The elements will not be read soon: see [`Memory::discard`].
+    pub fn discard(&self) {
+        if let (Storage::Shared(memory), Some(start)) =
+            (&self.storage, self.dtype.bytes_for(self.offset))
+            && self.is_contiguous()
+        {
+            memory.discard(start..start.saturating_add(self.byte_len()));
+        }
+    }
+
     /// The bytes of a contiguous tensor; `None` for other views and for texts.
     #[must_use]
     pub fn bytes(&self) -> Option<&[u8]> {
@@ -260,13 +286,14 @@ impl Tensor {
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>, TensorError> {
         self.expect_dtype(T::DTYPE)?;
         if self.is_contiguous() {
-            return Ok(self.as_slice::<T>()?.to_vec());
+            return Ok(self.contiguous().as_slice::<T>()?.to_vec());
         }
         let bytes = self.storage.bytes();
         let whole = bytes.len() / size_of::<T>() * size_of::<T>();
-        let all = cast::<T>(bytes.get(..whole).unwrap_or(&[]))
-            .ok_or_else(|| TensorError::Shape("the memory is misaligned".into()))?;
-        Ok(self.offsets().map(|at| all[at]).collect())
+        match cast::<T>(bytes.get(..whole).unwrap_or(&[])) {
+            Some(all) => Ok(self.offsets().map(|at| all[at]).collect()),
+            None => Ok(self.contiguous().as_slice::<T>()?.to_vec()),
+        }
     }
 
     /// The elements converted to another number type (through `f64` unless both are integers), in
@@ -377,9 +404,26 @@ impl Tensor {
         Err(TensorError::DType { expected, got: self.dtype })
     }
 
-    /// The same elements, lying together in row-major order; no copy if they already do.
+    /// The same elements, lying together in row-major order at addresses that their type allows; no
+    /// copy if they already do.
     #[must_use]
     pub fn contiguous(&self) -> Self {
+        if self.is_contiguous() && !self.is_aligned() {
+            let mut memory = AlignedBytes::zeroed(self.byte_len());
+            memory.bytes_mut().copy_from_slice(self.bytes().unwrap_or(&[]));
+            return Self::contiguous_view(
+                self.dtype,
+                self.dims.clone(),
+                Storage::Owned(Arc::new(memory)),
+            );
+        }
+        self.together()
+    }
+
+    /// The same elements, lying together in row-major order wherever they lie; no copy if they
+    /// already do.
+    #[must_use]
+    pub fn together(&self) -> Self {
         let Some(size) = self.dtype.element_bytes().filter(|_| !self.is_contiguous()) else {
             return if self.dtype == DType::String && !self.is_contiguous() {
                 let texts: Arc<[String]> = self.texts().into_iter().map(str::to_owned).collect();
@@ -410,7 +454,7 @@ impl Tensor {
         if matches!(self.dtype, DType::Block(_)) {
             byte_count(self.dtype, &dims)?;
         }
-        let mut view = self.contiguous();
+        let mut view = self.together();
         view.strides = contiguous_strides(&dims);
         view.dims = dims;
         Ok(view)

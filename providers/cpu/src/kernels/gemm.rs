@@ -1,5 +1,7 @@
 //! Gemm of f32: constant right-hand sides are packed once.
 
+use std::sync::OnceLock;
+
 use remuda_ir::{OpError, Val};
 use remuda_kernels::gemm::{Activation, Epilogue, Matrix, PackedB, Product, Residual, Rhs};
 use remuda_tensor::{DType, Tensor};
@@ -10,7 +12,8 @@ struct Gemm {
     alpha: f32,
     beta: f32,
     transposed: [bool; 2],
-    packed: Option<PackedB>,
+    /// The packed right-hand side, where that is known before the first run.
+    packed: Option<OnceLock<PackedB>>,
 }
 
 fn matrix(data: &[f32], dims: [usize; 2], transposed: bool) -> Result<Matrix<'_>, OpError> {
@@ -30,25 +33,46 @@ pub(super) fn prepare(preparation: &Preparation<'_>) -> Option<Box<dyn Kernel>> 
         preparation.node.input(at).is_none() || preparation.dtype(at) == Some(DType::F32)
     });
     let transposed = [attrs.bool_or("transA", false).ok()?, attrs.bool_or("transB", false).ok()?];
-    let packed = preparation.constant(1).and_then(|weight| {
-        let weight = weight.contiguous();
-        let dims = two_dims(&weight).ok()?;
-        Some(PackedB::new(&matrix(weight.as_slice().ok()?, dims, transposed[1]).ok()?))
-    });
+    let packed = preparation.is_fixed(1).then(OnceLock::new);
     let (alpha, beta) = (attrs.float_or("alpha", 1.0).ok()?, attrs.float_or("beta", 1.0).ok()?);
     floats.then(|| Box::new(Gemm { alpha, beta, transposed, packed }) as Box<dyn Kernel>)
 }
 
+/// The weights of a product, packed.
+pub(super) fn pack(weights: &Tensor, transposed: bool) -> Result<PackedB, OpError> {
+    Ok(PackedB::new(&matrix(weights.as_slice()?, two_dims(weights)?, transposed)?))
+}
+
 impl Kernel for Gemm {
+    fn packs(&self) -> &[usize] {
+        if self.packed.is_some() { &[1] } else { &[] }
+    }
+
+    fn pack(&self, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
+        if let (Some(packed), Some(Some(weights))) = (&self.packed, inputs.get(1)) {
+            let _ = packed.set(pack(weights, self.transposed[1])?);
+        }
+        Ok(())
+    }
+
     fn run(&self, run: &mut Run<'_>, inputs: &mut [Option<Val>]) -> Result<Vec<Val>, OpError> {
-        let (a, b) = (tensor(inputs, 0)?.contiguous(), tensor(inputs, 1)?.contiguous());
+        let (a, b) = (tensor(inputs, 0)?.contiguous(), tensor(inputs, 1)?);
+        let packed = self.packed.as_ref().and_then(OnceLock::get);
+        // Of packed weights only the dimensions are read.
+        let b = if packed.is_some() { b.clone() } else { b.contiguous() };
         let lhs = matrix(a.as_slice()?, two_dims(&a)?, self.transposed[0])?;
-        let rhs = matrix(b.as_slice()?, two_dims(&b)?, self.transposed[1])?;
-        if lhs.columns() != rhs.rows() {
+        let rhs = match packed {
+            Some(packed) => Rhs::Packed(packed),
+            None => Rhs::Matrix(matrix(b.as_slice()?, two_dims(&b)?, self.transposed[1])?),
+        };
+        let [inner, columns] = match (two_dims(&b)?, self.transposed[1]) {
+            ([columns, inner], true) | ([inner, columns], false) => [inner, columns],
+        };
+        if lhs.columns() != inner {
             let text = format!("dimensions {:?} and {:?} do not multiply", a.dims(), b.dims());
             return Err(OpError::Invalid(text));
         }
-        let dims = [lhs.rows(), rhs.columns()];
+        let dims = [lhs.rows(), columns];
         let added = optional(inputs, 2)?
             .filter(|_| self.beta != 0.0)
             .map(|c| Added::new(c, self.beta, dims))
@@ -63,7 +87,6 @@ impl Kernel for Gemm {
             }
             None => {}
         }
-        let rhs = self.packed.as_ref().map_or(Rhs::Matrix(rhs), Rhs::Packed);
         let product = Product { epilogue, ..Product::new(lhs, rhs) };
         product
             .run(run.context(), writable(&mut out)?, dims[1])

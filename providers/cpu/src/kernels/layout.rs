@@ -200,14 +200,24 @@ pub(super) fn prepare_gather(preparation: &Preparation<'_>) -> Option<Box<dyn Ke
 }
 
 impl Kernel for Gather {
+    /// Of a table in a file only the rows are read that are asked for.
+    fn reads_unaligned(&self, at: usize) -> bool {
+        at == 0
+    }
+
     fn run(&self, run: &mut Run<'_>, inputs: &mut [Option<Val>]) -> Result<Vec<Val>, OpError> {
-        let (x, indices) = (tensor(inputs, 0)?.contiguous(), tensor(inputs, 1)?);
+        let (x, indices) = (tensor(inputs, 0)?.together(), tensor(inputs, 1)?);
         let axis = resolve_axis(self.0, x.rank())?;
         let dims = [&x.dims()[..axis], indices.dims(), &x.dims()[axis + 1..]].concat();
         let inner: usize = x.dims()[axis + 1..].iter().product();
         let indices = indices.to_i64_vec()?;
         let mut out = new_bits(run, x.dtype(), &dims)?;
-        if out.len() > 0 {
+        if out.len() > 0 && !x.is_aligned() {
+            let row = (x.dims()[axis], inner * x.dtype().element_bytes().unwrap_or(1));
+            let bytes = x.bytes().unwrap_or(&[]);
+            gather::<u8>(run.context(), bytes, row, &indices, bits_mut(&mut out)?)
+                .map_err(|error| OpError::Invalid(format!("`indices`: {error}")))?;
+        } else if out.len() > 0 {
             by_width!(x.dtype(), T => {
                 gather::<T>(run.context(), bits(&x)?, (x.dims()[axis], inner), &indices, bits_mut(&mut out)?)
                     .map_err(|error| OpError::Invalid(format!("`indices`: {error}")))

@@ -2,6 +2,8 @@
 //! right-hand sides are packed once; factor, bias, residual and activation are applied while the
 //! result is written.
 
+use std::sync::OnceLock;
+
 use remuda_ir::{OpError, Val};
 use remuda_kernels::gemm::{
     Activation, Epilogue, Matrix, Offsets, PackedB, Product, Residual, Rhs,
@@ -14,7 +16,8 @@ use super::norm::per_element;
 use crate::kernel::{Kernel, Preparation, Run, optional, tensor, writable};
 
 struct MatMul {
-    packed: Option<PackedB>,
+    /// The packed right-hand side, where that is known before the first run.
+    packed: Option<OnceLock<PackedB>>,
     /// Whether the last two axes of each side are exchanged.
     transposed: [bool; 2],
     alpha: f32,
@@ -31,12 +34,8 @@ pub(super) fn prepare(preparation: &Preparation<'_>) -> Option<Box<dyn Kernel>> 
     if flag("transBatchA")? || flag("transBatchB")? {
         return None;
     }
-    let packed = preparation.constant(1).and_then(|weight| {
-        let &[rows, columns] = weight.dims() else { return None };
-        let weight = weight.contiguous();
-        let matrix = Matrix::new(weight.as_slice::<f32>().ok()?, rows, columns).ok()?;
-        Some(PackedB::new(&if transposed[1] { matrix.transposed() } else { matrix }))
-    });
+    let weights = preparation.is_fixed(1) && preparation.rank(1) == Some(2);
+    let packed = weights.then(OnceLock::new);
     let alpha = attrs.float_or("alpha", 1.0).ok()?;
     let activation = match attrs.text("activation").ok()? {
         Some(name) => activation(name, attrs.floats("activation_params").ok()?.unwrap_or(&[]))?,
@@ -57,6 +56,17 @@ fn oriented(tensor: &Tensor, transposed: bool) -> Result<Tensor, OpError> {
 }
 
 impl Kernel for MatMul {
+    fn packs(&self) -> &[usize] {
+        if self.packed.is_some() { &[1] } else { &[] }
+    }
+
+    fn pack(&self, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
+        if let (Some(packed), Some(Some(weights))) = (&self.packed, inputs.get(1)) {
+            let _ = packed.set(super::gemm::pack(weights, self.transposed[1])?);
+        }
+        Ok(())
+    }
+
     fn run(&self, run: &mut Run<'_>, inputs: &mut [Option<Val>]) -> Result<Vec<Val>, OpError> {
         let a = oriented(tensor(inputs, 0)?, self.transposed[0])?.contiguous();
         let b = oriented(tensor(inputs, 1)?, self.transposed[1])?;
@@ -78,7 +88,7 @@ impl Kernel for MatMul {
         let items = shape.items();
         let failed = |error: remuda_kernels::gemm::GemmError| OpError::Bug(error.to_string());
         let lhs = Matrix::new(a.as_slice::<f32>()?, shape.rows, shape.depth).map_err(failed)?;
-        let rhs = match &self.packed {
+        let rhs = match self.packed.as_ref().and_then(OnceLock::get) {
             Some(packed) => Rhs::Packed(packed),
             None => Rhs::Matrix(
                 Matrix::new(b.as_slice::<f32>()?, shape.depth, shape.columns).map_err(failed)?,

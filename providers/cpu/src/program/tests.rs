@@ -1,11 +1,11 @@
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use remuda_ir::{OpError, Val, infer_graph, text, verify};
 use remuda_kernels::ThreadPool;
 use remuda_ops::Ops;
 use remuda_simd::Isa;
-use remuda_tensor::Tensor;
+use remuda_tensor::{DType, Memory, Tensor};
 
 use super::{Program, RunOptions, Settings};
 
@@ -96,4 +96,82 @@ fn one_program_serves_many_threads() {
             });
         }
     });
+}
+
+/// Bytes at an odd address that count how often they are looked at, and how many were given back.
+struct Weights {
+    bytes: Vec<u8>,
+    reads: AtomicUsize,
+    discarded: AtomicUsize,
+}
+
+impl Memory for Weights {
+    fn bytes(&self) -> &[u8] {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        &self.bytes[1..]
+    }
+
+    fn discard(&self, range: std::ops::Range<usize>) {
+        self.discarded.fetch_add(range.len(), Ordering::Relaxed);
+    }
+}
+
+fn weights(values: &[f32]) -> Arc<Weights> {
+    let bytes = [0u8].into_iter().chain(values.iter().flat_map(|value| value.to_le_bytes()));
+    let (reads, discarded) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    Arc::new(Weights { bytes: bytes.collect(), reads, discarded })
+}
+
+#[test]
+fn weights_are_read_at_the_first_run_and_given_back() {
+    let source = r#"graph "g" {
+      input %x: f32[n, 2]
+      const %w: f32[2, 2] = x00000000000000000000000000000000
+      const %v: f32[2, 2] = x00000000000000000000000000000000
+      const %one: f32[2, 2] = x0000803f0000803f0000803f0000803f
+      const %rows: i64[1] = x0100000000000000
+      %t = Transpose(%w) {perm = ints[1, 0]}
+      %u = Add(%t, %one)
+      %a = MatMul(%x, %u)
+      %b = MatMul(%a, %v)
+      %c = Gather(%v, %rows)
+      %d = Add(%b, %c)
+      output %d
+    }"#;
+    let mut graph = text::parse(source).unwrap();
+    let memories = [weights(&[1.0, 2.0, 3.0, 4.0]), weights(&[1.0, 0.0, 0.5, -1.0])];
+    for (name, memory) in ["w", "v"].into_iter().zip(&memories) {
+        let id = graph.find_value(name).unwrap();
+        let memory: Arc<dyn Memory> = Arc::clone(memory) as _;
+        graph.set_const(id, Tensor::over_memory(DType::F32, [2, 2], memory).unwrap());
+    }
+    infer_graph(&mut graph, &Ops).unwrap();
+    let x = Tensor::from_vec([1, 2], vec![1.0f32, 10.0]).unwrap();
+    for fast in [true, false] {
+        let before = memories.each_ref().map(|memory| memory.reads.load(Ordering::Relaxed));
+        let program = Program::new(&graph, &settings(fast)).unwrap();
+        let after = memories.each_ref().map(|memory| memory.reads.load(Ordering::Relaxed));
+        assert_eq!(before, after, "compiling reads nothing");
+        for _ in 0..2 {
+            // x * (w' + 1) = [32, 54]; * v = [59, -54]; + [0.5, -1].
+            let made = run(&program, std::slice::from_ref(&x));
+            assert_eq!(made[0].to_vec::<f32>().unwrap(), [59.5, -55.0]);
+        }
+        for memory in &memories {
+            assert!(memory.discarded.swap(0, Ordering::Relaxed) >= 16, "fast: {fast}");
+        }
+    }
+}
+
+#[test]
+fn a_constant_that_is_also_an_output_keeps_its_elements() {
+    let source = r#"graph "g" {
+      input %x: f32[n, 1]
+      const %w: f32[1, 1] = x00000040
+      %y = MatMul(%x, %w)
+      output %y, %w
+    }"#;
+    let made = run(&program(source, true), &[Tensor::from_vec([1, 1], vec![3.0f32]).unwrap()]);
+    let values: Vec<_> = made.iter().map(|tensor| tensor.to_vec::<f32>().unwrap()).collect();
+    assert_eq!(values, [[6.0], [2.0]]);
 }

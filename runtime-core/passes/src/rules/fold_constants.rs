@@ -9,6 +9,10 @@ use crate::pattern::dims;
 pub(crate) static RULE: Rule =
     Rule { name: "fold_constants", apply, cases: include_str!("fold_constants.rir") };
 
+/// Larger constants are weights, which stay unread until the first run: a provider computes what follows
+/// from them alone once, then.
+const MAX_READ_BYTES: usize = 1 << 20;
+
 /// Results that grow beyond their inputs are kept only up to this: a repeated constant must not make
 /// the model large.
 const MAX_GROWN_BYTES: usize = 1 << 16;
@@ -55,7 +59,10 @@ fn evaluate(graph: &Graph, node: &Node) -> Option<Vec<Tensor>> {
             Some(id) => {
                 let Def::Const(tensor) = &graph.value(*id).def else { return None };
                 input_bytes += tensor.byte_len();
-                Some(Val::from(tensor.clone()))
+                if input_bytes > MAX_READ_BYTES {
+                    return None;
+                }
+                Some(Val::from(tensor.contiguous()))
             }
         });
     }

@@ -1,7 +1,8 @@
 //! A batch normalisation behind a convolution with constant weights: its factors go into the weights
-//! and the bias.
+//! and the bias. The product of weights and factors is a node over constants, so that large weights
+//! are not read before the first run.
 
-use remuda_ir::{Graph, Node, NodeId};
+use remuda_ir::{Graph, Node, NodeId, OpName, ValueId};
 use remuda_tensor::{DType, Tensor};
 
 use crate::Rule;
@@ -12,24 +13,28 @@ pub(crate) static RULE: Rule =
 
 fn apply(graph: &mut Graph, id: NodeId) -> bool {
     let Some(folded) = folded(graph, id) else { return false };
-    let Folded { conv, weights, bias, conv_id } = folded;
-    let weights = graph.add_const("folded_weights", weights);
+    let Folded { conv, weights, factors, bias, conv_id, output } = folded;
+    let factors = graph.add_const("folded_factors", factors);
     let bias = graph.add_const("folded_bias", bias);
-    let Some(output) = graph.node(id).and_then(|norm| norm.output(0)) else { return false };
+    let scaled = graph.add_pending("folded_weights");
+    let product =
+        Node::new(OpName::onnx("Mul"), vec![Some(weights), Some(factors)], vec![Some(scaled)]);
     let mut node =
-        Node::new(conv.op, vec![conv.inputs[0], Some(weights), Some(bias)], vec![Some(output)]);
+        Node::new(conv.op, vec![conv.inputs[0], Some(scaled), Some(bias)], vec![Some(output)]);
     node.attrs = conv.attrs;
     node.name = conv.name;
-    graph.remove(conv_id);
     replace(graph, id, node);
+    replace(graph, conv_id, product);
     true
 }
 
 struct Folded {
     conv_id: NodeId,
     conv: Node,
-    weights: Tensor,
+    weights: ValueId,
+    factors: Tensor,
     bias: Tensor,
+    output: ValueId,
 }
 
 fn folded(graph: &Graph, id: NodeId) -> Option<Folded> {
@@ -55,21 +60,20 @@ fn folded(graph: &Graph, id: NodeId) -> Option<Folded> {
         .zip(&variance)
         .map(|(scale, variance)| scale / (variance + epsilon).sqrt())
         .collect();
-    let row = weights.len() / channels.max(1);
-    let values = weights.to_f64_vec().ok()?;
-    #[expect(clippy::cast_possible_truncation, reason = "back to the width of the weights")]
-    let scaled: Vec<f32> = values
-        .iter()
-        .enumerate()
-        .map(|(at, value)| (value * factors[at / row.max(1)]) as f32)
-        .collect();
-    #[expect(clippy::cast_possible_truncation, reason = "back to the width of the weights")]
-    let bias: Vec<f32> =
-        (0..channels).map(|at| ((bias[at] - mean[at]) * factors[at] + offset[at]) as f32).collect();
+    let bias: Vec<f64> =
+        (0..channels).map(|at| (bias[at] - mean[at]) * factors[at] + offset[at]).collect();
+    let shape = [&[channels], &vec![1; weights.rank() - 1][..]].concat();
     Some(Folded {
         conv_id,
         conv: conv.clone(),
-        weights: Tensor::from_vec(weights.dims(), scaled).ok()?,
-        bias: Tensor::vector(bias),
+        weights: conv.input(1)?,
+        factors: Tensor::from_vec(shape, narrow(&factors)).ok()?,
+        bias: Tensor::vector(narrow(&bias)),
+        output: norm.output(0)?,
     })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "back to the width of the weights")]
+fn narrow(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&value| value as f32).collect()
 }

@@ -1,10 +1,10 @@
-//! A vector added to a product with constant weights: added while the product is written.
+//! A constant vector added to a product with a matrix: added while the product is written.
 
 use remuda_ir::{Graph, Node, NodeId, OpName};
 use remuda_tensor::DType;
 
 use crate::Rule;
-use crate::pattern::{constant, dtype, only_producer, replace};
+use crate::pattern::{constant, dims, dtype, only_producer, replace};
 
 pub(crate) static RULE: Rule =
     Rule { name: "fuse_linear_bias", apply, cases: include_str!("fuse_linear_bias.rir") };
@@ -21,8 +21,9 @@ fn fused(graph: &Graph, id: NodeId) -> Option<(NodeId, Node)> {
     let output = add.output(0).filter(|&output| dtype(graph, output) == Some(DType::F32))?;
     (0..2).find_map(|at| {
         let (product_id, product) = only_producer(graph, add.input(at)?, "MatMul")?;
-        let &[_, columns] = constant(graph, product, 1)?.dims() else { return None };
-        let is_vector = constant(graph, add, 1 - at)?.dims() == [columns];
+        let [_, columns] = dims(graph, product.input(1)?)? else { return None };
+        let vector = constant(graph, add, 1 - at)?.dims();
+        let is_vector = vector.len() == 1 && columns.as_usize() == Some(vector[0]);
         let inputs = vec![product.input(0), product.input(1), add.input(1 - at)];
         let node = Node {
             name: product.name.clone(),
