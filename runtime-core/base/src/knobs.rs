@@ -30,8 +30,39 @@ pub const CPU_ISA: Knob = Knob {
     doc: "Caps the CPU provider's instruction set: `baseline`, `avx2`, `avx512`, `neon`.",
 };
 
+/// Where `plugins.toml` is.
+pub const PLUGINS: Knob = Knob {
+    name: "REMUDA_PLUGINS",
+    default: "`remuda/plugins.toml` in the user's configuration folder, else in `/etc`",
+    doc: "The file that says which provider libraries may be loaded.",
+};
+
+/// More provider libraries.
+pub const PROVIDERS: Knob = Knob {
+    name: "REMUDA_PROVIDERS",
+    default: "none",
+    doc: "Provider libraries and folders of such, in a list like `PATH`, looked at after all others.",
+};
+
 /// All knobs, sorted by name.
-pub const ALL: &[Knob] = &[CPU_ISA, THREADS];
+pub const ALL: &[Knob] = &[CPU_ISA, PLUGINS, PROVIDERS, THREADS];
+
+/// The user's own folder: a variable of the system, not of this project.
+pub const HOME: Knob = Knob { name: "HOME", default: "none", doc: "The user's own folder." };
+
+/// The user's configuration folder: a variable of the system, not of this project.
+pub const CONFIG_HOME: Knob = Knob {
+    name: "XDG_CONFIG_HOME",
+    default: "`.config` in the user's own folder",
+    doc: "The user's configuration folder.",
+};
+
+/// Folders that the system's loader searches first: a variable of the system, not of this project.
+pub const LOADER_PATH: Knob = Knob {
+    name: "LD_LIBRARY_PATH",
+    default: "none",
+    doc: "Folders in which shared libraries are looked for first.",
+};
 
 /// A knob whose value cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,6 +10,7 @@
 #![expect(unsafe_code, reason = "calls the C functions of providers")]
 
 mod instance;
+pub mod loading;
 mod memory;
 mod program;
 mod proposal;

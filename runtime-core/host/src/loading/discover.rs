@@ -1,0 +1,84 @@
+//! Which files are looked at: those that the configuration lists, those in provider folders, those that
+//! the environment names, in this order.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::{Config, Verdict};
+
+/// Why a file is looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// `plugins.toml` or the caller lists it.
+    Listed,
+    /// It lies in a provider folder.
+    Folder,
+    /// `REMUDA_PROVIDERS` names it, or its folder.
+    Environment,
+}
+
+/// A file to be looked at, or a folder that cannot be.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    pub(super) path: PathBuf,
+    pub(super) origin: Origin,
+    /// What was wrong with a place before any file of it was looked at.
+    pub(super) fault: Option<Verdict>,
+}
+
+/// A folder with more libraries than this is not a provider folder.
+const MAX_FILES: usize = 1000;
+
+/// Every file to be looked at.
+pub(super) fn candidates(config: &Config) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    for library in config.providers.iter().filter_map(|entry| entry.library.as_ref()) {
+        found.push(Candidate { path: library.clone(), origin: Origin::Listed, fault: None });
+    }
+    for (folder, must_exist) in &config.folders {
+        if *must_exist || folder.exists() {
+            files_of(folder, &Origin::Folder, &mut found);
+        }
+    }
+    for place in &config.environment {
+        if place.is_dir() {
+            files_of(place, &Origin::Environment, &mut found);
+        } else {
+            let path = place.clone();
+            found.push(Candidate { path, origin: Origin::Environment, fault: None });
+        }
+    }
+    found
+}
+
+/// The libraries of a folder, in the order of their names.
+fn files_of(folder: &Path, origin: &Origin, found: &mut Vec<Candidate>) {
+    let fault =
+        |fault| Candidate { path: folder.to_owned(), origin: origin.clone(), fault: Some(fault) };
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => return found.push(fault(Verdict::Unreadable { reason: error.to_string() })),
+    };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut libraries: Vec<PathBuf> =
+        paths.filter(|path| is_library(path)).take(MAX_FILES + 1).collect();
+    if libraries.len() > MAX_FILES {
+        let reason =
+            format!("it holds more than {MAX_FILES} libraries: it is no folder of providers");
+        return found.push(fault(Verdict::Unreadable { reason }));
+    }
+    libraries.sort();
+    let candidate = |path| Candidate { path, origin: origin.clone(), fault: None };
+    found.extend(libraries.into_iter().map(candidate));
+}
+
+/// Whether the name is one of a shared library: `libx.so`, `libx.so.1`, `x.dll`, `libx.dylib`.
+fn is_library(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    name.ends_with(".so")
+        || name.contains(".so.")
+        || name.ends_with(".dylib")
+        || name.ends_with(".dll")
+}

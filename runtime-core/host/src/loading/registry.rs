@@ -1,0 +1,267 @@
+//! Every file looked at, and the providers that may be called.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::check::{self, Checked};
+use super::discover::{Candidate, Origin, candidates};
+use super::library::{self, LoadError};
+use super::manifest::Manifest;
+use super::needs::Search;
+use super::probe::{self, Probed, Report};
+use super::{Config, Isolation, Verdict};
+use crate::{Failure, Provider, Table};
+
+/// Every file looked at, and the providers that may be called.
+#[derive(Debug, Default)]
+pub struct Registry {
+    /// Providers that may be called, in the order in which they were found.
+    pub providers: Vec<Found>,
+    /// Every file that was looked at, with what came of it.
+    pub looked: Vec<Looked>,
+}
+
+/// A provider that may be called.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Its table, which opens like that of a linked provider.
+    pub table: Table,
+    /// Its file.
+    pub path: PathBuf,
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// What `plugins.toml` opens it with.
+    pub options: Vec<(String, String)>,
+    /// What the trial process found; absent where there was none.
+    pub report: Option<Report>,
+}
+
+/// A file that was looked at.
+#[derive(Clone, Debug, Serialize)]
+pub struct Looked {
+    /// The file, as it was named.
+    pub path: PathBuf,
+    /// Why it was looked at.
+    pub origin: Origin,
+    /// What it says of itself, as far as that could be read.
+    pub manifest: Option<Manifest>,
+    /// Its SHA-256, where somebody wanted to know it.
+    pub sha256: Option<String>,
+    /// What came of it.
+    pub verdict: Verdict,
+    /// What else is worth knowing.
+    pub notes: Vec<String>,
+    /// What the trial process found.
+    pub report: Option<Report>,
+}
+
+impl Looked {
+    /// Whether the user should do something: a file that is not used and was meant to be.
+    #[must_use]
+    pub fn is_problem(&self) -> bool {
+        match (&self.verdict, &self.origin) {
+            (Verdict::NotAProvider, Origin::Listed) => true,
+            (verdict, _) => !verdict.is_harmless(),
+        }
+    }
+}
+
+impl Found {
+    /// Opens it with what `plugins.toml` says.
+    ///
+    /// # Errors
+    /// What the provider says.
+    pub fn open(&self, threads: usize) -> Result<Provider, Failure> {
+        let options: Vec<(&str, &str)> =
+            self.options.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        Provider::open(self.table, threads, &options)
+    }
+}
+
+impl Registry {
+    /// Looks at every file that the configuration leads to and loads the providers that may be called.
+    /// It cannot fail: what is wrong with a file is its verdict.
+    #[must_use]
+    pub fn discover(config: &Config) -> Self {
+        let search = Search::new();
+        let mut registry = Self::default();
+        let mut seen: Vec<PathBuf> = Vec::new();
+        for candidate in candidates(config) {
+            registry.look(candidate, config, &search, &mut seen);
+        }
+        registry
+    }
+
+    /// What came of a file.
+    #[must_use]
+    pub fn verdict(&self, path: &Path) -> Option<&Verdict> {
+        self.looked.iter().find(|looked| looked.path == path).map(|looked| &looked.verdict)
+    }
+
+    fn look(
+        &mut self,
+        candidate: Candidate,
+        config: &Config,
+        search: &Search,
+        seen: &mut Vec<PathBuf>,
+    ) {
+        let mut looked = Looked {
+            path: candidate.path,
+            origin: candidate.origin,
+            manifest: None,
+            sha256: None,
+            verdict: Verdict::Ready,
+            notes: Vec::new(),
+            report: None,
+        };
+        let result = match candidate.fault {
+            Some(fault) => Err(fault),
+            None => self.try_file(&mut looked, config, search, seen),
+        };
+        match result {
+            Ok(found) => self.take(found),
+            Err(verdict) => looked.verdict = verdict,
+        }
+        self.looked.push(looked);
+    }
+
+    fn try_file(
+        &self,
+        looked: &mut Looked,
+        config: &Config,
+        search: &Search,
+        seen: &mut Vec<PathBuf>,
+    ) -> Result<Found, Verdict> {
+        let listed = looked.path.clone();
+        if config.entry(&listed, "").is_some_and(|entry| entry.disabled) {
+            return Err(Verdict::Disabled);
+        }
+        let unreadable = |error: std::io::Error| Verdict::Unreadable { reason: error.to_string() };
+        let real = listed.canonicalize().map_err(unreadable)?;
+        if seen.contains(&real) {
+            return Err(Verdict::Twin { of: real });
+        }
+        seen.push(real.clone());
+        let Checked { manifest, sha256 } =
+            check::check(&real, &listed, config, search, &mut |manifest| {
+                looked.manifest = Some(manifest.clone());
+            })?;
+        looked.sha256 = sha256;
+        let entry = config.entry(&listed, &manifest.name);
+        if entry.is_some_and(|entry| entry.disabled) {
+            return Err(Verdict::Disabled);
+        }
+        if let Some(expected) = entry.and_then(|entry| entry.name.clone())
+            && expected != manifest.name
+        {
+            return Err(Verdict::WrongName { got: manifest.name, expected });
+        }
+        self.check_others(&manifest, search, &mut looked.notes)?;
+        let options = entry.map_or_else(Vec::new, |entry| entry.options.clone());
+        let isolation = entry.and_then(|entry| entry.isolation).unwrap_or(config.isolation);
+        if isolation == Isolation::Probe {
+            looked.report = try_in_child(&real, &options, config, &mut looked.notes)?;
+        }
+        let table = load(&real, &manifest)?;
+        self.check_score(&manifest.name, table.score())?;
+        Ok(Found { table, path: listed, manifest, options, report: looked.report.clone() })
+    }
+
+    fn check_others(
+        &self,
+        manifest: &Manifest,
+        search: &Search,
+        notes: &mut Vec<String>,
+    ) -> Result<(), Verdict> {
+        let taken: Vec<&Manifest> = self.providers.iter().map(|found| &found.manifest).collect();
+        if let Some(conflict) = check::conflict(manifest, &taken, search) {
+            return Err(conflict);
+        }
+        for other in taken.iter().filter(|other| other.name != manifest.name) {
+            let shared = &other.process_wide_state;
+            for state in manifest.process_wide_state.iter().filter(|state| shared.contains(state)) {
+                notes.push(format!(
+                    "it changes `{state}` for the whole process, as provider `{}` does",
+                    other.name
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Among builds of one provider the highest score wins; the earlier one of equals.
+    fn check_score(&self, name: &str, score: u32) -> Result<(), Verdict> {
+        if score == 0 {
+            return Err(Verdict::Unfit);
+        }
+        let twin = self.providers.iter().find(|found| found.manifest.name == name);
+        match twin.filter(|twin| twin.table.score() >= score) {
+            Some(twin) => Err(Verdict::Outscored { by: twin.path.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes a provider, in the place of a worse build of the same one.
+    fn take(&mut self, found: Found) {
+        let same = |other: &Found| other.manifest.name == found.manifest.name;
+        let Some(place) = self.providers.iter().position(same) else {
+            return self.providers.push(found);
+        };
+        let worse = &self.providers[place];
+        for looked in self.looked.iter_mut().filter(|looked| looked.path == worse.path) {
+            looked.verdict = Verdict::Outscored { by: found.path.clone() };
+        }
+        self.providers[place] = found;
+    }
+}
+
+/// Lets a child process try it first.
+fn try_in_child(
+    real: &Path,
+    options: &[(String, String)],
+    config: &Config,
+    notes: &mut Vec<String>,
+) -> Result<Option<Report>, Verdict> {
+    let Some(prober) = &config.prober else {
+        notes.push(
+            "it was not tried in a process of its own: this program cannot start one".to_owned(),
+        );
+        return Ok(None);
+    };
+    match probe::run(prober, real, options, config.probe_deadline) {
+        Probed::Passed { report, note } => {
+            notes.extend(note);
+            let reasons = report.unusable();
+            if report.devices.len() == reasons.len() {
+                return Err(Verdict::NoDevice { reasons });
+            }
+            Ok(Some(report))
+        }
+        Probed::Failed(verdict) => Err(verdict),
+        Probed::Impossible(reason) => {
+            notes.push(format!("it was not tried in a process of its own: {reason}"));
+            Ok(None)
+        }
+    }
+}
+
+/// Loads it; what it then says of itself must be what its manifest says.
+fn load(real: &Path, manifest: &Manifest) -> Result<Table, Verdict> {
+    let table = library::load(real).map_err(|error| match error {
+        LoadError::Loader(reason) => Verdict::NotLoaded { reason },
+        other => {
+            Verdict::Refused { stage: "asking for its table".to_owned(), reason: other.to_string() }
+        }
+    })?;
+    let own =
+        [("name", &manifest.name, table.name()), ("version", &manifest.version, table.version())];
+    for (what, told, is) in own {
+        if *told != is {
+            let is = is.escape_debug();
+            let what = format!("its manifest says {what} `{told}`, its table `{is}`");
+            return Err(Verdict::Lies { what });
+        }
+    }
+    Ok(table)
+}
