@@ -72,10 +72,18 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "remuda-fake",
+        &["remuda-base", "remuda-cpu", "remuda-kernels", "remuda-ops", "remuda-sdk", "remuda-simd"],
+    ),
+    ("remuda-null", &["remuda-sdk"]),
+    ("remuda-reference", &["remuda-ops", "remuda-sdk"]),
+    ("remuda-exec", &["remuda-base", "remuda-host", "remuda-ir", "remuda-plan", "remuda-tensor"]),
+    (
         "remuda",
         &[
             "remuda-base",
             "remuda-cpu",
+            "remuda-exec",
             "remuda-host",
             "remuda-ir",
             "remuda-kernels",

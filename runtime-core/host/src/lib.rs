@@ -20,5 +20,6 @@ pub use instance::{Answer, Device, Price, Provider};
 pub use memory::{Buffer, DeviceTensor, MemoryInfo, Operand};
 pub use program::{Program, RunOptions, StepTime};
 pub use proposal::Proposal;
+pub use remuda_abi::{COST_DECLARED, COST_MEASURED, COST_MODELLED, COST_UNKNOWN};
 pub use remuda_bridge::{Failure, GraphExport};
 pub use table::{Table, TableError};

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use remuda_exec::ExecError;
+use remuda_exec::plan::PlanError;
 use remuda_ir::OpError;
 use remuda_tensor::TensorError;
 
@@ -52,6 +54,9 @@ pub enum Error {
     /// A run failed.
     #[error("{0}")]
     Run(#[from] OpError),
+    /// No placement does what is demanded of it.
+    #[error("{0}")]
+    Placement(String),
     /// A tensor could not be made.
     #[error(transparent)]
     Tensor(#[from] TensorError),
@@ -65,6 +70,7 @@ impl Error {
             Self::File { .. } => ErrorKind::Resource,
             Self::Model { kind, .. } => *kind,
             Self::Input(_) | Self::Setup(_) => ErrorKind::Invalid,
+            Self::Placement(_) => ErrorKind::Unsupported,
             Self::Run(error) => kind_of(error),
             Self::Tensor(TensorError::TooLarge { .. }) => ErrorKind::Resource,
             Self::Tensor(_) => ErrorKind::Invalid,
@@ -77,6 +83,32 @@ impl Error {
         match self {
             Self::Model { hint, .. } => hint.as_deref(),
             _ => None,
+        }
+    }
+}
+
+impl From<ExecError> for Error {
+    fn from(error: ExecError) -> Self {
+        let model =
+            |kind, error: &ExecError| Self::Model { kind, message: error.to_string(), hint: None };
+        match error {
+            ExecError::Failed { target, failure } if target.is_empty() => Self::Run(failure.into()),
+            ExecError::Failed { ref target, ref failure } => {
+                Self::Run(OpError::from(failure.clone()).at(&format!("`{target}`")))
+            }
+            ExecError::Contract(_) => Self::Placement(error.to_string()),
+            ExecError::Wish(text) => Self::Setup(text),
+            ExecError::Plan(ref why) => match why {
+                PlanError::FallbackIncomplete { .. } => model(ErrorKind::Unsupported, &error),
+                PlanError::NoProvider { .. } | PlanError::PinRefused { .. } => {
+                    Self::Placement(error.to_string())
+                }
+                PlanError::OutOfMemory { .. } => model(ErrorKind::Resource, &error),
+                PlanError::Malformed { .. }
+                | PlanError::Cyclic { .. }
+                | PlanError::NothingRefused { .. }
+                | PlanError::Broken { .. } => model(ErrorKind::Bug, &error),
+            },
         }
     }
 }

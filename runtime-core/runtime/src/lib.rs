@@ -22,13 +22,14 @@
 mod error;
 mod model;
 mod outputs;
+pub mod placement;
 mod runtime;
 mod trace;
 
 pub use error::{Error, ErrorKind};
 pub use model::{Model, Port, RunOptions, RunReport, Summary};
 pub use outputs::Outputs;
-pub use remuda_host::StepTime;
+pub use remuda_host::{StepTime, Table};
 pub use remuda_ir::{Val as Value, ValueType};
 pub use remuda_tensor::{
     DType, Dim, Element, Memory, Tensor, TensorError, TensorType, bf16, f16, packed,

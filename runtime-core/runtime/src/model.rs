@@ -2,15 +2,16 @@
 
 use std::cell::RefCell;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use remuda_host::{Program, StepTime};
+use remuda_exec::{RunRequest, Session};
+use remuda_host::StepTime;
 use remuda_ir::{Graph, OpError, Val, ValueType};
-use remuda_ops::NEWEST_OPSET;
 use remuda_tensor::Memory;
 
+use crate::placement::{Plan, Receipt};
 use crate::{Error, ErrorKind, Outputs, Runtime};
 
 mod bind;
@@ -27,7 +28,8 @@ pub struct Model(Arc<Loaded>);
 #[derive(Debug)]
 struct Loaded {
     graph: Graph,
-    program: Program,
+    session: Session,
+    last: Mutex<Option<Receipt>>,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
     summary: Summary,
@@ -62,6 +64,8 @@ pub struct RunReport {
     pub time: Duration,
     /// The time of each node, if it was asked for.
     pub steps: Vec<StepTime>,
+    /// Who really ran what.
+    pub receipt: Receipt,
 }
 
 impl Model {
@@ -100,11 +104,9 @@ impl Model {
             summary.rewrites =
                 remuda_passes::optimize(&mut graph, &remuda_passes::Options::default())?;
         }
-        let program = runtime
-            .cpu
-            .compile(0, graph.clone(), NEWEST_OPSET)
-            .map_err(|failure| Error::Run(failure.into()))?;
-        Ok(Self(Arc::new(Loaded { graph, program, inputs, outputs, summary })))
+        let session = Session::new(graph.clone(), &runtime.selection, &runtime.session)?;
+        let last = Mutex::new(None);
+        Ok(Self(Arc::new(Loaded { graph, session, last, inputs, outputs, summary })))
     }
 
     /// What runs must be given.
@@ -133,6 +135,25 @@ impl Model {
         } else {
             remuda_ir::text::print_outline(&self.0.graph)
         }
+    }
+
+    /// Who runs which node, what that costs, and why nobody else does. Plans name backends by their
+    /// place in [`Plan::providers`].
+    #[must_use]
+    pub fn placement(&self) -> Plan {
+        self.0.session.plan()
+    }
+
+    /// What the placement contract wants the user to know.
+    #[must_use]
+    pub fn placement_warnings(&self) -> Arc<[String]> {
+        self.0.session.plan_warnings()
+    }
+
+    /// The receipt of the run that ended last.
+    #[must_use]
+    pub fn last_receipt(&self) -> Option<Receipt> {
+        self.0.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Runs the model with named values and gives all its outputs.
@@ -168,8 +189,9 @@ impl Model {
         let steps = RefCell::new(Vec::new());
         let report = |step| steps.borrow_mut().push(step);
         let profile: Option<&dyn Fn(StepTime)> = if options.profile { Some(&report) } else { None };
-        let program_options = remuda_host::RunOptions { cancel: options.cancel, profile };
-        let made = self.0.program.run(&bound, &program_options).map_err(OpError::from)?;
+        let request = RunRequest { cancel: options.cancel, profile };
+        let (made, receipt) = self.0.session.run(&bound, &request)?;
+        *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(receipt.clone());
         let time = started.elapsed();
         let outputs = wanted
             .into_iter()
@@ -181,6 +203,6 @@ impl Model {
                 Ok((self.0.outputs[at].name.clone(), val))
             })
             .collect::<Result<_, OpError>>()?;
-        Ok(RunReport { outputs: Outputs(outputs), time, steps: steps.into_inner() })
+        Ok(RunReport { outputs: Outputs(outputs), time, steps: steps.into_inner(), receipt })
     }
 }

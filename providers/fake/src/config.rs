@@ -1,0 +1,341 @@
+//! The options of the fake provider.
+//!
+//! An option speaks of every device, or, with a device kind in front (`npu.memory`), of those of one
+//! kind. [`OPTIONS`] lists them.
+
+use std::time::Duration;
+
+use remuda_base::{Map, Set, nearest};
+use remuda_sdk::tensor::DType;
+
+/// Every option with what it means.
+pub const OPTIONS: &[(&str, &str)] = &[
+    ("claims", "`honest`, or `all` to say yes to everything and refuse it when it is compiled"),
+    ("cost", "nanoseconds per node, `MatMul=2000,*=500`; unknown where nothing is said"),
+    ("cuts", "a seed: takes about half of the nodes, chosen by a hash of their names"),
+    ("devices", "the kinds of the devices there are, `gpu,npu`"),
+    ("dtypes", "the element types it takes, `f32,i64`; all by default"),
+    ("fail", "what breaks and when: `oom@3,lost@2,refuse@1,hang@1,count@1,type@1,panic@1,error@1`"),
+    ("gbps", "how fast copies are, in GB per second; at once by default"),
+    ("latency_us", "how long a copy takes at least"),
+    ("launch_us", "how long a run takes beside its nodes"),
+    ("memory", "bytes of memory of each device"),
+    ("memory_kind", "`own`, or `host` to work in host memory"),
+    ("ops", "the operators it takes, `MatMul,Add`, or `all,-Softmax`"),
+];
+
+/// Bytes of a device's memory, unless an option says otherwise.
+const DEFAULT_MEMORY: u64 = 8 << 30;
+
+/// What the devices are like.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config(pub Vec<DeviceConfig>);
+
+/// What one device is like.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeviceConfig {
+    /// Its kind.
+    pub kind: String,
+    /// Whether it says yes to what it does not take.
+    pub lies: bool,
+    /// Nanoseconds per operator; `*` is every other one.
+    pub costs: Map<String, f64>,
+    /// The seed of a random choice of nodes.
+    pub cuts: Option<u64>,
+    /// The element types that it takes; none is all.
+    pub dtypes: Option<Set<&'static str>>,
+    /// What breaks.
+    pub faults: Vec<Fault>,
+    /// Bytes per second of copies.
+    pub bytes_per_second: Option<f64>,
+    /// The least time of a copy.
+    pub latency: Duration,
+    /// The time of a run beside its nodes.
+    pub launch: Duration,
+    /// Bytes of memory.
+    pub memory: u64,
+    /// Whether its memory is its own.
+    pub own_memory: bool,
+    /// The operators it takes: `None` for all.
+    pub ops: Option<Set<String>>,
+    /// Operators that it does not take although `ops` says so.
+    pub except: Set<String>,
+}
+
+impl Default for DeviceConfig {
+    fn default() -> Self {
+        Self {
+            kind: "gpu".to_owned(),
+            lies: false,
+            costs: Map::new(),
+            cuts: None,
+            dtypes: None,
+            faults: Vec::new(),
+            bytes_per_second: None,
+            latency: Duration::ZERO,
+            launch: Duration::ZERO,
+            memory: DEFAULT_MEMORY,
+            own_memory: true,
+            ops: None,
+            except: Set::new(),
+        }
+    }
+}
+
+/// What breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// An allocation finds no memory.
+    OutOfMemory,
+    /// A run finds the device gone; it stays gone.
+    Lost,
+    /// A region is refused when it is compiled.
+    Refuse,
+    /// A run never ends, unless it is cancelled.
+    Hang,
+    /// A run gives too few outputs.
+    Count,
+    /// A run gives outputs of another type than was said.
+    Type,
+    /// A run panics.
+    Panic,
+    /// A run ends with an error of the provider.
+    Error,
+}
+
+impl FaultKind {
+    const ALL: [(&'static str, Self); 8] = [
+        ("oom", Self::OutOfMemory),
+        ("lost", Self::Lost),
+        ("refuse", Self::Refuse),
+        ("hang", Self::Hang),
+        ("count", Self::Count),
+        ("type", Self::Type),
+        ("panic", Self::Panic),
+        ("error", Self::Error),
+    ];
+}
+
+/// Something that breaks the n-th time, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What.
+    pub kind: FaultKind,
+    /// Which allocation, run or compilation.
+    pub at: u64,
+}
+
+/// An option that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// There is no such option.
+    #[error("unknown option `{name}`{hint}")]
+    Unknown {
+        /// What was given.
+        name: String,
+        /// The nearest name, in words.
+        hint: String,
+    },
+    /// There is no device of this kind.
+    #[error("option `{name}` speaks of a device that `devices` does not list")]
+    NoDevice {
+        /// The option.
+        name: String,
+    },
+    /// A value that means nothing.
+    #[error("option `{name}` is `{value}`, expected {expected}")]
+    Value {
+        /// The option.
+        name: String,
+        /// What was given.
+        value: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+}
+
+impl Config {
+    /// What these options say.
+    ///
+    /// # Errors
+    /// The first option that is not known or whose value means nothing.
+    pub fn parse(options: &[(String, String)]) -> Result<Self, ConfigError> {
+        let kinds = options.iter().rev().find(|(name, _)| name == "devices");
+        let kinds = kinds.map_or("gpu", |(_, value)| value);
+        let mut devices: Vec<DeviceConfig> = words(kinds)
+            .map(|kind| DeviceConfig { kind: kind.to_owned(), ..DeviceConfig::default() })
+            .collect();
+        for (name, value) in options.iter().filter(|(name, _)| name != "devices") {
+            let (kind, option) = name
+                .split_once('.')
+                .map_or((None, name.as_str()), |(kind, option)| (Some(kind), option));
+            let mut spoken_of = 0;
+            for device in devices.iter_mut().filter(|d| kind.is_none_or(|kind| d.kind == kind)) {
+                device.set(name, option, value)?;
+                spoken_of += 1;
+            }
+            if spoken_of == 0 {
+                return Err(ConfigError::NoDevice { name: name.clone() });
+            }
+        }
+        Ok(Self(devices))
+    }
+}
+
+fn words(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|word| !word.is_empty())
+}
+
+impl DeviceConfig {
+    fn set(&mut self, name: &str, option: &str, value: &str) -> Result<(), ConfigError> {
+        let wrong = |expected| ConfigError::Value {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            expected,
+        };
+        match option {
+            "claims" => self.lies = choice(value, "honest", "all").map_err(wrong)?,
+            "cost" => self.costs = costs(value).map_err(wrong)?,
+            "cuts" => self.cuts = Some(value.parse().map_err(|_| wrong("a whole number"))?),
+            "dtypes" => self.dtypes = Some(dtypes(value).map_err(wrong)?),
+            "fail" => self.faults = faults(value).map_err(wrong)?,
+            "gbps" => self.bytes_per_second = Some(positive(value).map_err(wrong)? * 1e9),
+            "latency_us" => self.latency = microseconds(value).map_err(wrong)?,
+            "launch_us" => self.launch = microseconds(value).map_err(wrong)?,
+            "memory" => self.memory = value.parse().map_err(|_| wrong("a number of bytes"))?,
+            "memory_kind" => self.own_memory = !choice(value, "own", "host").map_err(wrong)?,
+            "ops" => self.set_ops(value),
+            _ => {
+                let near = nearest(option, OPTIONS.iter().map(|(name, _)| *name));
+                let hint = near.map_or(String::new(), |near| format!(", did you mean `{near}`?"));
+                return Err(ConfigError::Unknown { name: name.to_owned(), hint });
+            }
+        }
+        Ok(())
+    }
+
+    fn set_ops(&mut self, value: &str) {
+        let mut only = Set::new();
+        let mut all = false;
+        for word in words(value) {
+            match word.strip_prefix('-') {
+                Some(word) => drop(self.except.insert(word.to_owned())),
+                None if word == "all" => all = true,
+                None => drop(only.insert(word.to_owned())),
+            }
+        }
+        self.ops = (!all).then_some(only);
+    }
+
+    /// What a node of this operator costs, if something was said.
+    #[must_use]
+    pub fn cost(&self, op: &str) -> Option<f64> {
+        self.costs.get(op).or_else(|| self.costs.get("*")).copied()
+    }
+
+    /// Whether it takes this operator.
+    #[must_use]
+    pub fn takes(&self, op: &str) -> bool {
+        !self.except.contains(op) && self.ops.as_ref().is_none_or(|ops| ops.contains(op))
+    }
+}
+
+/// Whether the second of two words was chosen.
+fn choice(value: &str, no: &'static str, yes: &'static str) -> Result<bool, &'static str> {
+    match value {
+        _ if value == no => Ok(false),
+        _ if value == yes => Ok(true),
+        _ if no == "own" => Err("`own` or `host`"),
+        _ => Err("`honest` or `all`"),
+    }
+}
+
+fn positive(value: &str) -> Result<f64, &'static str> {
+    value
+        .parse()
+        .ok()
+        .filter(|number: &f64| *number > 0.0 && number.is_finite())
+        .ok_or("a positive number")
+}
+
+fn microseconds(value: &str) -> Result<Duration, &'static str> {
+    value.parse().map(Duration::from_micros).map_err(|_| "whole microseconds")
+}
+
+fn costs(value: &str) -> Result<Map<String, f64>, &'static str> {
+    let entry = |word: &str| {
+        let (op, ns) = word.split_once('=')?;
+        Some((op.to_owned(), ns.parse().ok()?))
+    };
+    words(value).map(entry).collect::<Option<_>>().ok_or("`OPERATOR=NANOSECONDS,…`")
+}
+
+fn dtypes(value: &str) -> Result<Set<&'static str>, &'static str> {
+    let known = |word: &str| DType::from_name(word).map(DType::name);
+    words(value).map(known).collect::<Option<_>>().ok_or("names of element types, `f32,i64`")
+}
+
+fn faults(value: &str) -> Result<Vec<Fault>, &'static str> {
+    let fault = |word: &str| {
+        let (name, at) = word.split_once('@')?;
+        let (_, kind) = FaultKind::ALL.into_iter().find(|(known, _)| *known == name)?;
+        Some(Fault { kind, at: at.parse().ok().filter(|at| *at > 0)? })
+    };
+    let expected = "`FAULT@N,…`, faults being oom, lost, refuse, hang, count, type, panic, error";
+    words(value).map(fault).collect::<Option<_>>().ok_or(expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Config, Fault, FaultKind};
+
+    fn parse(options: &[(&str, &str)]) -> Result<Config, String> {
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        Config::parse(&options.iter().map(owned).collect::<Vec<_>>()).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn options_speak_of_all_devices_or_of_one_kind() {
+        let config = parse(&[
+            ("devices", "gpu,npu"),
+            ("ops", "all,-Softmax"),
+            ("npu.ops", "MatMul"),
+            ("npu.fail", "lost@2, oom@1"),
+            ("gpu.cost", "MatMul=20,*=5"),
+        ])
+        .unwrap();
+        let [gpu, npu] = &config.0[..] else { panic!("two devices") };
+        assert!(
+            gpu.takes("Add") && !gpu.takes("Softmax") && npu.takes("MatMul") && !npu.takes("Add")
+        );
+        assert_eq!(
+            (gpu.cost("MatMul"), gpu.cost("Add"), npu.cost("Add")),
+            (Some(20.0), Some(5.0), None)
+        );
+        let lost = Fault { kind: FaultKind::Lost, at: 2 };
+        assert_eq!(npu.faults, [lost, Fault { kind: FaultKind::OutOfMemory, at: 1 }]);
+    }
+
+    #[test]
+    fn what_means_nothing_is_refused_in_words() {
+        let cases = [
+            (("memroy", "1"), "unknown option `memroy`, did you mean `memory`?"),
+            (
+                ("npu.ops", "all"),
+                "option `npu.ops` speaks of a device that `devices` does not list",
+            ),
+            (("memory", "lots"), "option `memory` is `lots`, expected a number of bytes"),
+            (
+                ("memory_kind", "shared"),
+                "option `memory_kind` is `shared`, expected `own` or `host`",
+            ),
+            (
+                ("dtypes", "f33"),
+                "option `dtypes` is `f33`, expected names of element types, `f32,i64`",
+            ),
+        ];
+        for (option, want) in cases {
+            assert_eq!(parse(&[option]).unwrap_err(), want);
+        }
+    }
+}

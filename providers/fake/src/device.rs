@@ -1,0 +1,107 @@
+//! One made-up device: what it has counted, what it has left, whether it still lives.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use remuda_sdk::Failure;
+
+use crate::config::{DeviceConfig, FaultKind};
+
+/// One made-up device.
+#[derive(Debug)]
+pub(crate) struct FakeDevice {
+    pub(crate) config: DeviceConfig,
+    allocations: AtomicU64,
+    compilations: AtomicU64,
+    runs: AtomicU64,
+    used: AtomicU64,
+    lost: AtomicBool,
+}
+
+impl FakeDevice {
+    pub(crate) fn new(config: DeviceConfig) -> Self {
+        Self {
+            config,
+            allocations: AtomicU64::new(0),
+            compilations: AtomicU64::new(0),
+            runs: AtomicU64::new(0),
+            used: AtomicU64::new(0),
+            lost: AtomicBool::new(false),
+        }
+    }
+
+    /// Bytes that are free now.
+    pub(crate) fn free(&self) -> u64 {
+        self.config.memory.saturating_sub(self.used.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn check_alive(&self) -> Result<(), Failure> {
+        if self.lost.load(Ordering::Relaxed) {
+            return Err(Failure::DeviceLost(format!("the fake {} is gone", self.config.kind)));
+        }
+        Ok(())
+    }
+
+    /// Takes bytes out of the budget.
+    pub(crate) fn reserve(&self, bytes: u64) -> Result<(), Failure> {
+        self.check_alive()?;
+        let count = self.allocations.fetch_add(1, Ordering::Relaxed) + 1;
+        let fails = self.fault(count, |kind| kind == FaultKind::OutOfMemory).is_some();
+        let taken = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+            let after = used.checked_add(bytes)?;
+            (after <= self.config.memory && !fails).then_some(after)
+        });
+        taken.map(|_| ()).map_err(|_| Failure::OutOfMemory {
+            needed: bytes,
+            free: if fails { 0 } else { self.free() },
+            text: format!("a buffer on the fake {}", self.config.kind),
+        })
+    }
+
+    /// Gives bytes back.
+    pub(crate) fn give_back(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// The fault of the compilation that starts now.
+    pub(crate) fn next_compilation(&self) -> Option<FaultKind> {
+        let count = self.compilations.fetch_add(1, Ordering::Relaxed) + 1;
+        self.fault(count, |kind| kind == FaultKind::Refuse)
+    }
+
+    /// The fault of the run that starts now.
+    pub(crate) fn next_run(&self) -> Result<Option<FaultKind>, Failure> {
+        self.check_alive()?;
+        let count = self.runs.fetch_add(1, Ordering::Relaxed) + 1;
+        let of_runs = |kind| !matches!(kind, FaultKind::OutOfMemory | FaultKind::Refuse);
+        let fault = self.fault(count, of_runs);
+        if fault == Some(FaultKind::Lost) {
+            self.lost.store(true, Ordering::Relaxed);
+            self.check_alive()?;
+        }
+        Ok(fault)
+    }
+
+    fn fault(&self, count: u64, concerns: impl Fn(FaultKind) -> bool) -> Option<FaultKind> {
+        let mut faults = self.config.faults.iter();
+        faults.find(|fault| fault.at == count && concerns(fault.kind)).map(|fault| fault.kind)
+    }
+
+    /// Lets as much time pass as a copy takes.
+    pub(crate) fn copy_takes(&self, bytes: u64) {
+        #[expect(clippy::cast_precision_loss, reason = "a made-up time")]
+        let moving = self.config.bytes_per_second.map_or(0.0, |speed| bytes as f64 / speed);
+        pass(self.config.latency + Duration::from_secs_f64(moving.min(60.0)));
+    }
+
+    /// Lets as much time pass as a launch takes.
+    pub(crate) fn launch_takes(&self) {
+        pass(self.config.launch);
+    }
+}
+
+fn pass(time: Duration) {
+    if !time.is_zero() {
+        std::thread::sleep(time);
+    }
+}

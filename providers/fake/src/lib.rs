@@ -1,0 +1,22 @@
+//! A made-up accelerator over the CPU's kernels.
+//!
+//! What it takes, what that costs, how much memory it has, how fast it copies and how it breaks is
+//! said by options ([`Config`]), so that placement, budgets, copies and failover can be tested where
+//! there is no accelerator. Its results are the CPU's; its memory is separate: values get into a
+//! [buffer](memory) and out of it by upload and download alone.
+#![forbid(unsafe_code)]
+
+mod backend;
+pub mod config;
+mod device;
+mod memory;
+mod program;
+
+pub use backend::FakeBackend;
+pub use config::Config;
+
+/// The table of the fake provider.
+#[must_use]
+pub fn table() -> &'static remuda_sdk::abi::Provider {
+    remuda_sdk::table::<FakeBackend>()
+}

@@ -1,0 +1,202 @@
+//! Asks every target about every node, and writes what they answered as a placement problem.
+
+use remuda_base::Map;
+use remuda_host::{Answer as Told, GraphExport, Price};
+use remuda_ir::{Def, Graph, Node as IrNode, ValueId};
+use remuda_plan::{
+    Answer, Code, Cost, Link, Node, NodeId, Problem, Provider, ProviderId, Source, Tensor, WeightId,
+};
+
+use crate::cost::{self, Sizes};
+use crate::error::ExecError;
+use crate::names::node_names;
+use crate::select::Selection;
+use crate::session::Options;
+use crate::target::{Place, Target};
+
+/// What handing a region to the CPU costs: a call.
+const CPU_LAUNCH_NS: f64 = 2_000.0;
+
+/// Asks every target about every node. In the problem nodes have the graph's order, and providers that
+/// of the targets.
+pub(crate) fn question(
+    graph: &Graph,
+    selection: &Selection,
+    options: &Options,
+) -> Result<Problem, ExecError> {
+    let targets = &selection.targets;
+    let sizes = Sizes(options.sizes.clone());
+    let cpu = ProviderId::from(targets.len() - 1);
+    let mut problem = Problem { home: cpu, ..Problem::default() };
+    problem.fallback = (!options.forbids_cpu(selection)).then_some(cpu);
+    for (at, target) in targets.iter().enumerate() {
+        problem.add_provider(provider(at, target, at == cpu.index()));
+    }
+    links(&mut problem, targets);
+    let answers = answers(graph, targets, options)?;
+    let mut weights = Weights::default();
+    for (at, ((_, node), name)) in graph.nodes().zip(node_names(graph)).enumerate() {
+        let row = answers.iter().enumerate().map(|(target, told)| {
+            let told = told.get(at).unwrap_or(&SILENT);
+            answer(told, || {
+                let is_cpu = target == cpu.index();
+                is_cpu.then(|| cost::on_cpu(graph, node, &sizes, options.threads))
+            })
+        });
+        let row = row.collect();
+        let weights = weights.of(graph, node, &mut problem);
+        let op = node.op.to_string();
+        problem.add_node(Node { name, op, answers: vec![row], weights, ..Node::default() });
+    }
+    tensors(graph, &sizes, &mut problem);
+    Ok(problem)
+}
+
+static SILENT: Told = Told::No { code: String::new(), text: String::new() };
+
+fn provider(at: usize, target: &Target, is_cpu: bool) -> Provider {
+    let own = target.place() != Place::Host;
+    let free = if target.place() == Place::Own {
+        target.provider.memory(target.device.index).map_or(0, |memory| memory.free_bytes)
+    } else {
+        0
+    };
+    Provider {
+        name: target.name.to_string(),
+        launch: if is_cpu { Cost::modelled(CPU_LAUNCH_NS) } else { Cost::UNKNOWN },
+        budget_bytes: (free > 0).then_some(free),
+        workspace_bytes: 0,
+        streams: false,
+        memory: if own { u32::try_from(at + 1).unwrap_or(u32::MAX) } else { 0 },
+    }
+}
+
+/// Copies between memories are taken as slow until somebody measures them.
+fn links(problem: &mut Problem, targets: &[Target]) {
+    for from in 0..targets.len() {
+        for to in (0..targets.len()).filter(|&to| to != from) {
+            let (from, to) = (ProviderId::from(from), ProviderId::from(to));
+            problem.links.push(Link { from, to, latency: Cost::UNKNOWN, bytes_per_ns: 1.0 });
+        }
+    }
+}
+
+/// What every target says of every node. One that fails to answer is one that takes nothing.
+fn answers(
+    graph: &Graph,
+    targets: &[Target],
+    options: &Options,
+) -> Result<Vec<Vec<Told>>, ExecError> {
+    let nodes = graph.order().len();
+    let export = GraphExport::new(graph.clone(), options.opset);
+    let last = targets.len() - 1;
+    let ask = |(at, target): (usize, &Target)| {
+        let told = target.provider.query(target.device.index, &export, nodes);
+        told.or_else(|failure| {
+            if at == last {
+                return Err(ExecError::Failed { target: String::new(), failure });
+            }
+            let text = failure.to_string();
+            Ok(vec![Told::No { code: "unavailable".to_owned(), text }; nodes])
+        })
+    };
+    targets.iter().enumerate().map(ask).collect()
+}
+
+fn answer(told: &Told, model: impl FnOnce() -> Option<f64>) -> Answer {
+    match told {
+        Told::Yes(price) => {
+            let said = said_cost(price);
+            if said.source == Source::Unknown
+                && let Some(ns) = model()
+            {
+                return Answer::yes(Cost::modelled(ns));
+            }
+            Answer::yes(said)
+        }
+        Told::No { code, text } => refusal(code, text),
+        // Bounds would have to be watched at every run.
+        Told::If { bounds, .. } => Answer::no(Code::ShapeDynamic, format!("only while {bounds}")),
+    }
+}
+
+/// A refusal in the planner's words; a code that it does not know stays in the text.
+pub(crate) fn refusal(code: &str, text: &str) -> Answer {
+    match Code::parse(code) {
+        Some(code) => Answer::no(code, text),
+        None if code.is_empty() => Answer::no(Code::Other, text),
+        None => Answer::no(Code::Other, format!("{code}: {text}")),
+    }
+}
+
+fn said_cost(price: &Price) -> Cost {
+    let source = match price.source {
+        remuda_host::COST_MEASURED => Source::Measured,
+        remuda_host::COST_DECLARED => Source::Declared,
+        remuda_host::COST_MODELLED => Source::Modelled,
+        _ => Source::Unknown,
+    };
+    Cost { ns: price.nanoseconds, source }
+}
+
+/// Constants as resident bytes, each counted once.
+#[derive(Default)]
+struct Weights(Map<ValueId, WeightId>);
+
+impl Weights {
+    fn of(&mut self, graph: &Graph, node: &IrNode, problem: &mut Problem) -> Vec<WeightId> {
+        let mut own = Vec::new();
+        for id in node.uses() {
+            let value = graph.value(id);
+            let Some(tensor) = value.constant() else { continue };
+            let weight = *self.0.entry(id).or_insert_with(|| {
+                problem.add_weight(value.name.clone(), tensor.byte_len() as u64)
+            });
+            if !own.contains(&weight) {
+                own.push(weight);
+            }
+        }
+        let inner: u64 = node.attrs.bodies().map(|(_, body)| constant_bytes(&body.graph)).sum();
+        if inner > 0 {
+            own.push(problem.add_weight(format!("bodies of {}", node.label()), inner));
+        }
+        own
+    }
+}
+
+fn constant_bytes(graph: &Graph) -> u64 {
+    let own: usize = graph
+        .values()
+        .filter_map(|(_, value)| value.constant())
+        .map(|tensor| tensor.byte_len())
+        .sum();
+    let bodies = graph.nodes().flat_map(|(_, node)| node.attrs.bodies());
+    own as u64 + bodies.map(|(_, body)| constant_bytes(&body.graph)).sum::<u64>()
+}
+
+/// Every value that a node makes or uses and that is no constant.
+fn tensors(graph: &Graph, sizes: &Sizes, problem: &mut Problem) {
+    let place: Map<remuda_ir::NodeId, usize> =
+        graph.order().iter().enumerate().map(|(at, &id)| (id, at)).collect();
+    let users = graph.users();
+    for (id, value) in graph.values() {
+        let producer = match value.def {
+            Def::Node(node, _) => Some(NodeId::from(place[&node])),
+            Def::Input => None,
+            Def::Const(_) | Def::State | Def::Capture | Def::Nothing => continue,
+        };
+        let consumers: Vec<NodeId> =
+            users[id.index()].iter().map(|user| NodeId::from(place[user])).collect();
+        let output = graph.outputs.contains(&id);
+        if consumers.is_empty() && !(output && producer.is_some()) {
+            continue;
+        }
+        problem.add_tensor(Tensor {
+            name: value.name.clone(),
+            producer,
+            consumers,
+            output,
+            bytes: vec![sizes.bytes(value.ty.as_ref())],
+        });
+    }
+}

@@ -1,0 +1,126 @@
+//! What a node costs on the CPU, by a roofline: the longer of computing and moving bytes.
+//!
+//! The numbers are of an ordinary core and are meant to be right to a factor of two or so: they rank
+//! nodes against each other until somebody measures.
+
+use remuda_base::Map;
+use remuda_ir::{Graph, Node, ValueId, ValueType};
+use remuda_tensor::{DType, Dim, TensorType};
+
+/// Arithmetic operations per nanosecond of one thread.
+const OPS_PER_NS: f64 = 16.0;
+/// Bytes per nanosecond that all threads together move.
+const BYTES_PER_NS: f64 = 8.0;
+/// What any node costs.
+const NODE_NS: f64 = 400.0;
+/// What a named dimension counts whose name does not begin with `batch`.
+const USUAL_SIZE: usize = 128;
+/// Bytes that a value counts of which not even the rank is known.
+const USUAL_BYTES: u64 = 4096;
+
+/// How large named dimensions are taken to be.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sizes(pub(crate) Map<String, usize>);
+
+impl Sizes {
+    fn symbol(&self, name: &str) -> Dim {
+        let small =
+            name.len() >= 5 && name.is_char_boundary(5) && name[..5].eq_ignore_ascii_case("batch");
+        let size = self.0.get(name).copied().unwrap_or(if small { 1 } else { USUAL_SIZE });
+        Dim::from(size)
+    }
+
+    fn dim(&self, dim: &Dim) -> u64 {
+        let fixed = dim.substitute(&|name| Some(self.symbol(name)));
+        fixed.as_usize().unwrap_or(USUAL_SIZE) as u64
+    }
+
+    fn dims(&self, ty: &TensorType) -> Option<Vec<u64>> {
+        Some(ty.dims.as_ref()?.iter().map(|dim| self.dim(dim)).collect())
+    }
+
+    /// Bytes of a value of this type, about.
+    pub(crate) fn bytes(&self, ty: Option<&ValueType>) -> u64 {
+        let Some(ValueType::Tensor(ty)) = ty else { return USUAL_BYTES };
+        let Some(dims) = self.dims(ty) else { return USUAL_BYTES };
+        let count = dims.iter().fold(1u64, |count, &dim| count.saturating_mul(dim));
+        let bytes = usize::try_from(count).ok().and_then(|count| width(ty.dtype, count));
+        bytes.unwrap_or(u64::MAX >> 16)
+    }
+}
+
+fn width(dtype: DType, count: usize) -> Option<u64> {
+    if dtype == DType::String {
+        return Some(count as u64 * 16);
+    }
+    dtype.bytes_for(count).map(|bytes| bytes as u64)
+}
+
+/// Nanoseconds of a node on so many threads.
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+pub(crate) fn on_cpu(graph: &Graph, node: &Node, sizes: &Sizes, threads: usize) -> f64 {
+    let values = node.uses().chain(node.outputs.iter().flatten().copied());
+    let bytes: u64 =
+        values.map(|id| sizes.bytes(graph.value(id).ty.as_ref())).fold(0, u64::saturating_add);
+    let compute = operations(graph, node, sizes) / (OPS_PER_NS * threads.max(1) as f64);
+    NODE_NS + compute.max(bytes as f64 / BYTES_PER_NS)
+}
+
+/// Arithmetic operations of a node.
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn operations(graph: &Graph, node: &Node, sizes: &Sizes) -> f64 {
+    let dims = |id: Option<ValueId>| {
+        let ty = graph.value(id?).ty.as_ref()?.as_tensor()?;
+        sizes.dims(ty)
+    };
+    let count = |dims: &[u64]| dims.iter().fold(1.0, |count, &dim| count * dim as f64);
+    let made = node.output(0).and_then(|id| dims(Some(id)));
+    let elements = made.as_deref().map_or(1.0, count);
+    let last = |at: usize| dims(node.input(at)).and_then(|dims| dims.last().copied());
+    let per_element = match &*node.op.name {
+        "MatMul" | "FusedMatMul" | "MatMulInteger" | "QLinearMatMul" | "Gemm" | "FusedGemm"
+        | "Linear" | "MatMulNBits" => 2.0 * last(0).unwrap_or(1) as f64,
+        "Conv" | "FusedConv" | "ConvInteger" | "QLinearConv" | "ConvTranspose" => {
+            // A weight of [out, in, window…] is used once per output element.
+            2.0 * dims(node.input(1)).map_or(1.0, |dims| count(dims.get(1..).unwrap_or(&[])))
+        }
+        "Attention" | "MultiHeadAttention" | "GroupQueryAttention" => {
+            let rows = dims(node.input(1)).and_then(|dims| dims.iter().rev().nth(1).copied());
+            4.0 * rows.unwrap_or(1) as f64
+        }
+        "Exp" | "Tanh" | "Erf" | "Gelu" | "Sigmoid" | "Softmax" | "Swish"
+        | "LayerNormalization" => 12.0,
+        _ => 2.0,
+    };
+    elements * per_element
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Sizes, on_cpu};
+    use remuda_base::Map;
+    use remuda_ir::{Graph, infer_graph, text, verify};
+
+    fn graph() -> Graph {
+        let source = "graph \"g\" {\n  input %x: f32[batch, tokens, 64]\n  input %w: f32[64, 256]\n  \
+            %y = MatMul(%x, %w)\n  %z = Neg(%x)\n  output %y, %z\n}";
+        let mut graph = text::parse(source).unwrap();
+        verify(&graph, &remuda_ops::Ops).unwrap();
+        infer_graph(&mut graph, &remuda_ops::Ops).unwrap();
+        graph
+    }
+
+    #[test]
+    fn products_cost_more_than_elementwise_and_grow_with_named_sizes() {
+        let graph = graph();
+        let cost = |sizes: &Sizes| -> Vec<f64> {
+            graph.nodes().map(|(_, node)| on_cpu(&graph, node, sizes, 1)).collect()
+        };
+        let usual = cost(&Sizes::default());
+        assert!(usual[0] > 10.0 * usual[1], "{usual:?}");
+        let long = cost(&Sizes(Map::from([("tokens".to_owned(), 4096)])));
+        assert!(long[0] > 20.0 * usual[0], "{long:?}");
+        let batched = cost(&Sizes(Map::from([("batch".to_owned(), 8)])));
+        assert!(batched[0] > 5.0 * usual[0], "{batched:?}");
+    }
+}

@@ -1,0 +1,65 @@
+//! A plan made runnable: one compiled program per part, and where its values go.
+
+use std::sync::Arc;
+
+use remuda_host::Program;
+use remuda_ir::{Val, ValueType};
+use remuda_plan::Plan;
+
+use crate::target::Target;
+
+/// A plan made runnable.
+#[derive(Debug)]
+pub(crate) struct Built {
+    pub(crate) plan: Plan,
+    pub(crate) steps: Steps,
+    /// What the contract wants the user to know.
+    pub(crate) warnings: Arc<[String]>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Steps {
+    /// One target in host memory takes the whole graph.
+    Whole(Arc<Part>),
+    /// Parts in order.
+    Parts(Flow),
+}
+
+/// Parts and the slots between them.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    pub(crate) steps: Vec<Step>,
+    /// How many slots there are. The first are the graph's inputs.
+    pub(crate) slots: usize,
+    /// Slots that hold a constant from the start: outputs that no node makes.
+    pub(crate) constants: Vec<(usize, Val)>,
+    pub(crate) outputs: Vec<usize>,
+}
+
+/// A part and where its values go.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) part: Arc<Part>,
+    pub(crate) inputs: Vec<usize>,
+    pub(crate) outputs: Vec<usize>,
+    /// Slots that nobody needs any more once the part has run.
+    pub(crate) frees: Vec<usize>,
+}
+
+/// A compiled region and who runs it.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// The place of the target among all of the session.
+    pub(crate) target: usize,
+    pub(crate) name: Arc<str>,
+    pub(crate) program: Program,
+    pub(crate) nodes: usize,
+    /// What the graph says of its outputs.
+    pub(crate) types: Vec<Option<ValueType>>,
+}
+
+impl Part {
+    pub(crate) fn owner<'t>(&self, targets: &'t [Target]) -> &'t Target {
+        &targets[self.target]
+    }
+}

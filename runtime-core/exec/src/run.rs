@@ -1,0 +1,215 @@
+//! Runs a built plan once.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use remuda_host::{Failure, Operand, RunOptions, StepTime};
+use remuda_ir::{Val, ValueType};
+
+use crate::program::{Built, Flow, Part, Steps};
+use crate::receipt::{Moved, PartReceipt};
+use crate::session::RunRequest;
+use crate::slots::Slots;
+use crate::target::Target;
+use crate::watch::{self, Watched};
+
+/// A run that went well.
+pub(crate) struct Ran {
+    pub(crate) outputs: Vec<Val>,
+    pub(crate) parts: Vec<PartReceipt>,
+    pub(crate) moved: Moved,
+}
+
+/// A run that did not.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    /// Whose fault it is.
+    pub(crate) target: usize,
+    /// In which part; the number of parts if it was while outputs were fetched.
+    pub(crate) part: usize,
+    pub(crate) failure: Failure,
+    pub(crate) timed_out: bool,
+}
+
+/// What runs of parts need to know.
+pub(crate) struct Runner<'a> {
+    pub(crate) targets: &'a [Target],
+    pub(crate) request: &'a RunRequest<'a>,
+    /// The longest that a part may run anywhere but on the last target.
+    pub(crate) deadline: Option<Duration>,
+}
+
+impl Runner<'_> {
+    pub(crate) fn run(&self, built: &Built, inputs: &[Val]) -> Result<Ran, Broken> {
+        match &built.steps {
+            Steps::Whole(part) => self.run_whole(part, inputs),
+            Steps::Parts(flow) => self.run_parts(flow, inputs),
+        }
+    }
+
+    fn run_whole(&self, part: &Arc<Part>, inputs: &[Val]) -> Result<Ran, Broken> {
+        let started = Instant::now();
+        let outputs = if self.watched(part).is_some() {
+            let operands = inputs.iter().cloned().map(Operand::Host).collect();
+            let made = self.call(0, part, operands)?;
+            made.into_iter().map(host_val).collect::<Result<_, _>>()
+        } else {
+            let options = RunOptions { cancel: self.request.cancel, profile: self.request.profile };
+            part.program.run(inputs, &options)
+        };
+        let broken = |failure| Broken { target: part.target, part: 0, failure, timed_out: false };
+        let outputs = outputs.map_err(broken)?;
+        if !self.is_last(part) {
+            let made = outputs.iter().zip(&part.types);
+            made.enumerate()
+                .try_for_each(|(at, (val, ty))| fits(at, val, ty.as_ref()))
+                .map_err(broken)?;
+        }
+        let receipt = PartReceipt {
+            target: Arc::clone(&part.name),
+            nodes: part.nodes,
+            time: started.elapsed(),
+            moved: Moved::default(),
+        };
+        Ok(Ran { outputs, parts: vec![receipt], moved: Moved::default() })
+    }
+
+    fn run_parts(&self, flow: &Flow, inputs: &[Val]) -> Result<Ran, Broken> {
+        let mut slots = Slots::new(flow, inputs, self.targets);
+        let mut parts = Vec::with_capacity(flow.steps.len());
+        for (at, step) in flow.steps.iter().enumerate() {
+            let (started, before) = (Instant::now(), slots.moved);
+            let part = &step.part;
+            let mut operands = Vec::with_capacity(step.inputs.len());
+            for &slot in &step.inputs {
+                operands.push(self.fetch(&mut slots, slot, at, part)?);
+            }
+            let made = self.call(at, part, operands)?;
+            for (&slot, operand) in step.outputs.iter().zip(made) {
+                slots.put(slot, part.target, operand);
+            }
+            step.frees.iter().for_each(|&slot| slots.free(slot));
+            let moved = slots.moved.since(before);
+            let target = Arc::clone(&part.name);
+            parts.push(PartReceipt { target, nodes: part.nodes, time: started.elapsed(), moved });
+        }
+        let outputs = flow.outputs.iter().map(|&slot| {
+            let holder = slots.holder(slot).map_or(self.targets.len() - 1, |(target, _)| target);
+            let part = flow.steps.len();
+            let broken = |failure| Broken { target: holder, part, failure, timed_out: false };
+            slots.host(slot).map_err(broken)
+        });
+        let outputs = outputs.collect::<Result<_, _>>()?;
+        Ok(Ran { outputs, parts, moved: slots.moved })
+    }
+
+    /// An input of a part. A value that cannot be read is the fault of whoever holds it, one that
+    /// cannot be written that of whoever needs it.
+    fn fetch(
+        &self,
+        slots: &mut Slots<'_>,
+        slot: usize,
+        at: usize,
+        part: &Part,
+    ) -> Result<Operand, Broken> {
+        let broken = |target| move |failure| Broken { target, part: at, failure, timed_out: false };
+        if let Some((holder, _)) = slots.holder(slot)
+            && holder != part.target
+            && self.targets[holder].provider.name() != part.owner(self.targets).provider.name()
+        {
+            slots.host(slot).map_err(broken(holder))?;
+        }
+        slots.fetch(slot, part.target).map_err(broken(part.target))
+    }
+
+    fn is_last(&self, part: &Part) -> bool {
+        part.target + 1 == self.targets.len()
+    }
+
+    fn watched(&self, part: &Part) -> Option<Duration> {
+        self.deadline.filter(|_| !self.is_last(part))
+    }
+
+    fn call(
+        &self,
+        at: usize,
+        part: &Arc<Part>,
+        inputs: Vec<Operand>,
+    ) -> Result<Vec<Operand>, Broken> {
+        let broken =
+            |failure, timed_out| Broken { target: part.target, part: at, failure, timed_out };
+        let (cancel, profile) = (self.request.cancel, self.request.profile);
+        let made = match self.watched(part) {
+            None => part.program.run_operands(&inputs, &RunOptions { cancel, profile }),
+            Some(deadline) => match watch::run(part, inputs, deadline, cancel, profile.is_some()) {
+                Watched::Ended(result, steps) => {
+                    forward(steps, profile);
+                    result
+                }
+                Watched::TimedOut => {
+                    let text = format!("it did not end within {} ms", deadline.as_millis());
+                    return Err(broken(Failure::Internal(text), true));
+                }
+            },
+        };
+        let made = made.map_err(|failure| broken(failure, false))?;
+        if !self.is_last(part) {
+            check(&made, part).map_err(|failure| broken(failure, false))?;
+        }
+        Ok(made)
+    }
+}
+
+fn forward(steps: Vec<StepTime>, profile: Option<&dyn Fn(StepTime)>) {
+    if let Some(profile) = profile {
+        steps.into_iter().for_each(profile);
+    }
+}
+
+fn host_val(operand: Operand) -> Result<Val, Failure> {
+    match operand {
+        Operand::Host(val) => Ok(val),
+        Operand::Device(tensor) => Ok(tensor.to_host()?.into()),
+    }
+}
+
+/// Whether outputs are what the graph says.
+fn check(made: &[Operand], part: &Part) -> Result<(), Failure> {
+    for (at, (operand, ty)) in made.iter().zip(&part.types).enumerate() {
+        match operand {
+            Operand::Host(val) => fits(at, val, ty.as_ref())?,
+            Operand::Device(tensor) => {
+                fits_tensor(at, (tensor.dtype, &tensor.dims), ty.as_ref())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn fits(at: usize, val: &Val, ty: Option<&ValueType>) -> Result<(), Failure> {
+    match val {
+        Val::Tensor(tensor) => fits_tensor(at, (tensor.dtype(), tensor.dims()), ty),
+        _ => Ok(()),
+    }
+}
+
+fn fits_tensor(
+    at: usize,
+    (dtype, dims): (remuda_tensor::DType, &[usize]),
+    ty: Option<&ValueType>,
+) -> Result<(), Failure> {
+    let Some(ValueType::Tensor(ty)) = ty else { return Ok(()) };
+    let known = ty.dims.as_deref();
+    let agrees = dtype == ty.dtype
+        && known.is_none_or(|known| {
+            known.len() == dims.len()
+                && known
+                    .iter()
+                    .zip(dims)
+                    .all(|(dim, &size)| dim.as_usize().is_none_or(|dim| dim == size))
+        });
+    if agrees {
+        return Ok(());
+    }
+    Err(Failure::Internal(format!("its output {at} should be {ty} and is {dtype}{dims:?}")))
+}

@@ -1,0 +1,74 @@
+//! Devices that may run nodes, by the names that users give and reports show.
+
+use std::sync::Arc;
+
+use remuda_base::Map;
+use remuda_host::{Device, Failure, Provider};
+
+/// Where a target keeps what it works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In host memory: values are used and made without copies.
+    Host,
+    /// In memory of its own that the host fills and reads.
+    Own,
+    /// In memory of its own that it fills and reads itself: it takes and gives host values.
+    Hidden,
+}
+
+/// A device that may run nodes. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// How it is called: `cpu`, `fake:gpu`, and with a number where there are several of a kind.
+    pub name: Arc<str>,
+    /// Whose it is.
+    pub provider: Provider,
+    /// The device.
+    pub device: Device,
+}
+
+impl Target {
+    /// Every device of a provider, usable or not.
+    ///
+    /// # Errors
+    /// When the provider cannot say.
+    pub fn all_of(provider: &Provider) -> Result<Vec<Self>, Failure> {
+        let devices = provider.devices()?;
+        let owner = provider.name();
+        let mut of_kind: Map<String, usize> = Map::new();
+        let mut targets = Vec::with_capacity(devices.len());
+        for device in devices {
+            let number = of_kind.entry(device.kind.clone()).or_insert(0);
+            let mut name = if device.kind == owner {
+                owner.clone()
+            } else {
+                format!("{owner}:{}", device.kind)
+            };
+            if *number > 0 {
+                name.push_str(&format!(":{number}"));
+            }
+            *number += 1;
+            targets.push(Self { name: name.into(), provider: provider.clone(), device });
+        }
+        Ok(targets)
+    }
+
+    /// Where it keeps what it works on.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        match (self.device.host_memory, self.provider.has_device_memory()) {
+            (true, _) => Place::Host,
+            (false, true) => Place::Own,
+            (false, false) => Place::Hidden,
+        }
+    }
+
+    /// Whether `wish` names it: by provider, by kind, by both, or by its whole name.
+    #[must_use]
+    pub fn answers_to(&self, wish: &str) -> bool {
+        let (owner, kind) = (self.provider.name(), &self.device.kind);
+        [owner.as_str(), kind, &self.name, &format!("{owner}:{kind}")]
+            .into_iter()
+            .any(|known| known.eq_ignore_ascii_case(wish))
+    }
+}
