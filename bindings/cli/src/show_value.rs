@@ -10,6 +10,7 @@ pub(crate) fn describe(value: &Value) -> String {
         Value::Sequence(items) => format!("sequence of {}", items.len()),
         Value::Optional(None) => "optional, absent".to_owned(),
         Value::Optional(Some(item)) => format!("optional {}", describe(item)),
+        Value::State(_) => "state".to_owned(),
     }
 }
 
@@ -28,6 +29,7 @@ pub(crate) fn preview(value: &Value, count: usize) -> String {
             texts.collect::<Vec<_>>().join(", ")
         }
         Value::Optional(item) => item.as_ref().map_or(String::new(), |item| preview(item, count)),
+        Value::State(_) => String::new(),
     }
 }
 
@@ -46,6 +48,7 @@ pub(crate) fn to_json(value: &Value, count: usize) -> Json {
         Value::Optional(item) => {
             json!({ "optional": item.as_ref().map(|item| to_json(item, count)) })
         }
+        Value::State(_) => Json::Null,
     }
 }
 

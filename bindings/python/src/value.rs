@@ -52,7 +52,7 @@ pub(crate) fn to_python<'py>(
                 items.map(|item| to_python(py, item, numpy)).collect::<PyResult<Vec<_>>>()?;
             Ok(PyList::new(py, items)?.into_any())
         }
-        Value::Optional(None) => Ok(py.None().into_bound(py)),
+        Value::Optional(None) | Value::State(_) => Ok(py.None().into_bound(py)),
         Value::Optional(Some(item)) => to_python(py, Arc::unwrap_or_clone(item), numpy),
     }
 }

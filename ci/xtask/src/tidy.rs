@@ -51,12 +51,20 @@ const EDGES: &[(&str, &[&str])] = &[
     ("remuda-plan", &["remuda-base"]),
     ("remuda-gguf", &["remuda-base", "remuda-tensor"]),
     ("remuda-onnx", &["remuda-base", "remuda-ir", "remuda-mapped", "remuda-ops", "remuda-tensor"]),
+    (
+        "remuda-models",
+        &[
+            "remuda-base",
+            "remuda-gguf",
+            "remuda-ir",
+            "remuda-mapped",
+            "remuda-ops",
+            "remuda-tensor",
+        ],
+    ),
     ("remuda-bridge", &["remuda-abi", "remuda-base", "remuda-ir", "remuda-tensor"]),
     ("remuda-sdk", &["remuda-abi", "remuda-bridge", "remuda-ir", "remuda-tensor"]),
-    (
-        "remuda-host",
-        &["remuda-abi", "remuda-base", "remuda-bridge", "remuda-ir", "remuda-tensor"],
-    ),
+    ("remuda-host", &["remuda-abi", "remuda-base", "remuda-bridge", "remuda-ir", "remuda-tensor"]),
     ("remuda-simd", &["remuda-base"]),
     ("remuda-kernels", &["remuda-base", "remuda-simd"]),
     (

@@ -50,7 +50,7 @@ const LAYOUTS: &[Layout] = layouts! {
         struct_size, abi_major, abi_minor, layout_hash, name, version, score, open, close, devices, query, propose,
         compile, program_info, export_engine, free_program, run, synchronize, memory_info, allocate, import_host,
         free_buffer, upload, download, copy, create_stream, free_stream, record_event, wait_event, free_event,
-        create_state, free_state, state_length, truncate_state, copy_state, export_state, import_state,
+        state_bytes, create_state, free_state, state_length, truncate_state, copy_state, export_state, import_state,
     }
 };
 

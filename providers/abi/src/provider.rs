@@ -240,7 +240,7 @@ pub struct StateDesc {
     pub key_dim: u32,
     /// Elements of a value.
     pub value_dim: u32,
-    /// Sequences that may be alive at once.
+    /// Sequences that may be alive at once, named from 0 on.
     pub sequences: u32,
     /// Zero.
     pub reserved: u32,
@@ -432,6 +432,15 @@ pub struct Provider {
     /// Frees an event.
     pub free_event: Option<unsafe extern "C" fn(event: *mut EventHandle)>,
 
+    /// Tells how many bytes a state would hold.
+    pub state_bytes: Option<
+        unsafe extern "C" fn(
+            instance: *mut InstanceHandle,
+            device: u32,
+            desc: *const StateDesc,
+            out: *mut u64,
+        ) -> Status,
+    >,
     /// Makes a state.
     pub create_state: Option<
         unsafe extern "C" fn(
@@ -447,7 +456,8 @@ pub struct Provider {
     pub state_length: Option<
         unsafe extern "C" fn(state: *mut StateHandle, sequence: u32, out: *mut u64) -> Status,
     >,
-    /// Cuts a sequence to so many positions; 0 ends it.
+    /// Cuts a sequence to so many positions; 0 ends it. Fails when the sequence is shorter, or when
+    /// positions that its window still reaches were given up.
     pub truncate_state:
         Option<unsafe extern "C" fn(state: *mut StateHandle, sequence: u32, length: u64) -> Status>,
     /// Makes sequence `to` a copy of the first `length` positions of `from`; memory may be shared.

@@ -44,6 +44,7 @@ fn contiguous(val: &Val) -> Val {
         Val::Tensor(tensor) => tensor.together().into(),
         Val::Sequence(items) => Val::sequence(items.iter().map(contiguous).collect()),
         Val::Optional(item) => Val::Optional(item.as_ref().map(|item| contiguous(item).into())),
+        Val::State(_) => val.clone(),
     }
 }
 
@@ -56,6 +57,8 @@ pub(crate) fn describe(val: &Val, keep: &mut Keep) -> Value {
         Val::Optional(Some(item)) => {
             with_items(abi::KIND_OPTIONAL, std::slice::from_ref(item), keep)
         }
+        // States cross as handles of their own; as a value there is nothing to see.
+        Val::State(_) => Value { kind: abi::KIND_STATE, ..Value::none() },
     }
 }
 

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use remuda_ir::{Graph, Node, OpName, Val};
+use remuda_ir::{Graph, Node, OpName, StateRef, Val};
 use remuda_kernels::ThreadPool;
 use remuda_sdk::{
     Backend, CompileRequest, Compiled, Cost, Device, Failure, HostServices, MemoryInfo, RunRequest,
-    Support,
+    StateRequest, Support,
 };
 use remuda_simd::Isa;
 
-use crate::{Profile, Program, RunOptions, Settings};
+use crate::{PagedCache, Profile, Program, RunOptions, Settings, cache_bytes};
 
 /// The CPU.
 #[derive(Debug)]
@@ -87,6 +87,14 @@ impl Backend for CpuBackend {
         Ok(Box::new(CpuProgram(Program::new(&region, &self.settings)?)))
     }
 
+    fn state_bytes(&self, _device: u32, request: &StateRequest) -> Result<u64, Failure> {
+        Ok(cache_bytes(&request.ty, request.sequences, request.capacity)?)
+    }
+
+    fn create_state(&self, _device: u32, request: &StateRequest) -> Result<StateRef, Failure> {
+        Ok(PagedCache::shared(&request.ty, request.sequences, request.capacity)?)
+    }
+
     fn memory_info(&self, _device: u32) -> Result<MemoryInfo, Failure> {
         let (total_bytes, free_bytes) = crate::memory::total_and_available();
         Ok(MemoryInfo { total_bytes, free_bytes })
@@ -97,8 +105,11 @@ struct CpuProgram(Program);
 
 impl Compiled for CpuProgram {
     fn execute(&self, inputs: Vec<Val>, request: &RunRequest<'_>) -> Result<Vec<Val>, Failure> {
-        let options =
-            RunOptions { cancel: Some(request.cancel), profile: request.profile.map(Profile::new) };
+        let options = RunOptions {
+            cancel: Some(request.cancel),
+            profile: request.profile.map(Profile::new),
+            states: request.states,
+        };
         Ok(self.0.run(inputs, &options)?)
     }
 }

@@ -8,14 +8,17 @@ use crate::kernel::{Kernel, Preparation, Prepare};
 
 mod attention;
 mod bias_gelu;
+mod cached_attention;
 mod cast;
 mod conv;
 mod elementwise;
 mod extreme;
+mod gather_rows;
 mod gemm;
 mod int4;
 mod int8;
 mod layout;
+mod linear;
 mod matmul;
 mod norm;
 mod numbers;
@@ -56,6 +59,7 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "Exp", elementwise::prepare_unary),
     ("", "Expand", layout::prepare_expand),
     ("", "Floor", elementwise::prepare_unary),
+    ("", "Gather", gather_rows::prepare),
     ("", "Gather", layout::prepare_gather),
     ("", "Gelu", elementwise::prepare_unary),
     ("", "Gemm", gemm::prepare),
@@ -139,8 +143,10 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("com.microsoft", "SimplifiedLayerNormalization", norm::prepare_rows),
     ("com.microsoft", "SkipLayerNormalization", skip_norm::prepare),
     ("com.microsoft", "SkipSimplifiedLayerNormalization", skip_norm::prepare),
+    ("remuda", "CachedAttention", cached_attention::prepare),
     ("remuda", "FusedConv", conv::prepare),
     ("remuda", "FusedLinear", matmul::prepare),
+    ("remuda", "Linear", linear::prepare),
 ];
 
 /// The fast kernel of a node, if there is one.

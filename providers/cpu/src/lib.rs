@@ -9,6 +9,7 @@
 
 mod arena;
 mod backend;
+mod cache;
 mod kernel;
 pub mod kernels;
 mod memory;
@@ -17,6 +18,7 @@ mod program;
 
 pub use arena::Arena;
 pub use backend::{CpuBackend, table};
+pub use cache::{PAGE, PagedCache, cache_bytes};
 pub use kernel::{Kernel, Preparation, Prepare, Run};
 pub use profile::{Profile, StepTime};
 pub use program::{Program, RunOptions, Settings};

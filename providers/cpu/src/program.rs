@@ -3,13 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use remuda_ir::{Graph, OpError, Val, ValueId};
+use remuda_ir::{Def, Graph, OpError, StateRef, Val, ValueId, ValueType};
 use remuda_kernels::ThreadPool;
 use remuda_simd::Isa;
 
-use crate::Arena;
 use crate::kernel::Run;
 use crate::profile::Profile;
+use crate::{Arena, PagedCache};
 
 mod fixed;
 mod step;
@@ -35,6 +35,8 @@ pub struct RunOptions<'a> {
     pub cancel: Option<&'a AtomicBool>,
     /// Told of the time of each step.
     pub profile: Option<Profile<'a>>,
+    /// The graph's states, in the order of its values.
+    pub states: &'a [StateRef],
 }
 
 /// A graph, made ready to run.
@@ -46,6 +48,7 @@ pub struct Program {
     inputs: Vec<usize>,
     captures: Vec<usize>,
     outputs: Vec<usize>,
+    states: Vec<(usize, Option<ValueType>)>,
     value_count: usize,
     settings: Settings,
     /// Memory of earlier runs: as many arenas as runs have been under way at once.
@@ -83,6 +86,11 @@ impl Program {
             inputs: indices(&graph.inputs),
             captures: indices(&graph.captures),
             outputs: indices(&graph.outputs),
+            states: graph
+                .values()
+                .filter(|(_, value)| value.def == Def::State)
+                .map(|(id, value)| (id.index(), value.ty.clone()))
+                .collect(),
             value_count: graph.value_count(),
             settings: settings.clone(),
             arenas: Mutex::default(),
@@ -105,23 +113,46 @@ impl Program {
     ///
     /// # Errors
     /// When a node refuses its inputs, memory does not suffice, or the run is cancelled; the message
-    /// names the node.
+    /// names the node. States are then as they were.
     pub fn run(&self, inputs: Vec<Val>, options: &RunOptions<'_>) -> Result<Vec<Val>, OpError> {
         let never = AtomicBool::new(false);
         let cancel = options.cancel.unwrap_or(&never);
-        self.run_captured(inputs, Vec::new(), cancel, options.profile.as_ref())
+        self.check_states(options.states)?;
+        let caches: Vec<_> = options
+            .states
+            .iter()
+            .filter_map(|state| state.as_any().downcast_ref::<PagedCache>())
+            .map(|cache| (cache, cache.lengths()))
+            .collect();
+        let given = Given { inputs, captured: Vec::new(), states: options.states };
+        let result = self.run_given(given, cancel, options.profile.as_ref());
+        if result.is_err() {
+            caches.iter().for_each(|(cache, lengths)| cache.restore(lengths));
+        }
+        result
     }
 
-    /// Runs the program as a body: `captured` are values of the graph around it.
-    fn run_captured(
+    fn check_states(&self, states: &[StateRef]) -> Result<(), OpError> {
+        let fits = |((_, ty), state): (&(usize, Option<ValueType>), &StateRef)| matches!(ty, Some(ValueType::State(ty)) if ty == state.ty());
+        if states.len() == self.states.len() && self.states.iter().zip(states).all(fits) {
+            return Ok(());
+        }
+        Err(OpError::Invalid(format!(
+            "expected {} states of the types that the graph says, got {}",
+            self.states.len(),
+            states.len()
+        )))
+    }
+
+    /// Runs the program, as a body or as the whole graph.
+    fn run_given(
         &self,
-        inputs: Vec<Val>,
-        captured: Vec<Val>,
+        given: Given<'_>,
         cancel: &AtomicBool,
         profile: Option<&Profile<'_>>,
     ) -> Result<Vec<Val>, OpError> {
         let mut arena = self.lock_arenas().pop().unwrap_or_default();
-        let result = self.run_within(inputs, captured, &mut arena, cancel, profile);
+        let result = self.run_within(given, &mut arena, cancel, profile);
         arena.settle();
         self.lock_arenas().push(arena);
         result
@@ -141,12 +172,12 @@ impl Program {
 
     fn run_within(
         &self,
-        inputs: Vec<Val>,
-        captured: Vec<Val>,
+        given: Given<'_>,
         arena: &mut Arena,
         cancel: &AtomicBool,
         profile: Option<&Profile<'_>>,
     ) -> Result<Vec<Val>, OpError> {
+        let Given { inputs, captured, states } = given;
         if inputs.len() != self.inputs.len() {
             let text = format!("expected {} inputs, got {}", self.inputs.len(), inputs.len());
             return Err(OpError::Invalid(text));
@@ -157,6 +188,9 @@ impl Program {
         }
         let given = self.inputs.iter().zip(inputs).chain(self.captures.iter().zip(captured));
         given.for_each(|(&at, val)| values[at] = Some(val));
+        for ((at, _), state) in self.states.iter().zip(states) {
+            values[*at] = Some(Val::State(state.clone()));
+        }
         let mut run = Run { pool: &self.settings.pool, isa: self.settings.isa, arena, cancel };
         for step in &self.steps {
             if cancel.load(Ordering::Relaxed) {
@@ -172,6 +206,14 @@ impl Program {
         }
         self.outputs.iter().map(|&at| fetch(&values, at)).collect()
     }
+}
+
+/// The values that a run starts with.
+struct Given<'a> {
+    inputs: Vec<Val>,
+    /// For a body: values of the graph around it.
+    captured: Vec<Val>,
+    states: &'a [StateRef],
 }
 
 fn fetch(values: &[Option<Val>], at: usize) -> Result<Val, OpError> {

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use remuda_cpu::{Program, RunOptions, Settings};
-use remuda_ir::{OpDef, Val, infer_graph, verify};
+use remuda_cpu::{PagedCache, Program, RunOptions, Settings};
+use remuda_ir::{Def, OpDef, Val, ValueType, infer_graph, verify};
 use remuda_kernels::ThreadPool;
 use remuda_ops::cases::{Case, Check, compare, parse};
 use remuda_ops::{Ops, TABLE, interpret};
@@ -15,7 +15,13 @@ fn run(case: &Case, inputs: &[Val], settings: &Settings) -> Result<Vec<Val>, Str
     verify(&graph, &Ops).map_err(|error| error.to_string())?;
     infer_graph(&mut graph, &Ops).map_err(|error| error.to_string())?;
     let program = Program::new(&graph, settings).map_err(|error| error.to_string())?;
-    program.run(inputs.to_vec(), &RunOptions::default()).map_err(|error| error.to_string())
+    let states = graph.values().filter_map(|(_, value)| match (&value.def, &value.ty) {
+        (Def::State, Some(ValueType::State(ty))) => Some(PagedCache::shared(ty, 16, 256)),
+        _ => None,
+    });
+    let states: Vec<_> = states.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+    let options = RunOptions { states: &states, ..RunOptions::default() };
+    program.run(inputs.to_vec(), &options).map_err(|error| error.to_string())
 }
 
 fn check(def: &OpDef, case: &Case, settings: &Settings) -> Result<(), String> {

@@ -47,8 +47,11 @@ impl FakeProgram {
             Some(FaultKind::Error) => return Err(Failure::Internal("as configured".to_owned())),
             _ => {}
         }
-        let options =
-            RunOptions { cancel: Some(request.cancel), profile: request.profile.map(Profile::new) };
+        let options = RunOptions {
+            cancel: Some(request.cancel),
+            profile: request.profile.map(Profile::new),
+            states: request.states,
+        };
         let mut outputs = self.program.run(inputs, &options)?;
         match fault {
             Some(FaultKind::Count) => drop(outputs.pop()),

@@ -96,7 +96,7 @@ fn a_hanging_run_ends_when_it_is_cancelled() {
     let x = Val::from(Tensor::vector(vec![1.0f32]));
     let result = std::thread::scope(|scope| {
         let run = scope.spawn(|| {
-            let options = RunOptions { cancel: Some(&cancel), profile: None };
+            let options = RunOptions { cancel: Some(&cancel), ..RunOptions::default() };
             program.run_operands(&[x.into()], &options).map(|_| ())
         });
         cancel.store(true, Ordering::Relaxed);

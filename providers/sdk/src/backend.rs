@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use remuda_abi as abi;
 use remuda_bridge::{Failure, borrow_text};
-use remuda_ir::{Graph, Node, OpName, Val};
+use remuda_ir::{Graph, Node, OpName, StateRef, Val};
+
+use crate::StateRequest;
 
 use crate::memory::{Allocator, Buffer, Operand};
 
@@ -73,6 +75,22 @@ pub trait Backend: Send + Sync + Sized + 'static {
         request: &CompileRequest<'_>,
     ) -> Result<Box<dyn Compiled>, Failure>;
 
+    /// How many bytes [`Backend::create_state`] would take.
+    ///
+    /// # Errors
+    /// [`Failure::Unsupported`] when it offers no states, or none like this.
+    fn state_bytes(&self, _device: u32, request: &StateRequest) -> Result<u64, Failure> {
+        Err(no_states(request))
+    }
+
+    /// Makes a state on a device: a key/value cache, addressed by sequence and position.
+    ///
+    /// # Errors
+    /// As for [`Backend::state_bytes`], or when memory does not suffice.
+    fn create_state(&self, _device: u32, request: &StateRequest) -> Result<StateRef, Failure> {
+        Err(no_states(request))
+    }
+
     /// The memory of a device.
     ///
     /// # Errors
@@ -105,12 +123,17 @@ pub trait Backend: Send + Sync + Sized + 'static {
     }
 }
 
+fn no_states(request: &StateRequest) -> Failure {
+    let dtype = request.ty.dtype;
+    Failure::Unsupported { node: None, text: format!("it keeps no states (of `{dtype}`)") }
+}
+
 /// A compiled region.
 pub trait Compiled: Send + Sync + 'static {
     /// Runs it. Inputs and outputs are in the order of the region's.
     ///
     /// # Errors
-    /// When it fails; the inputs are then as they were.
+    /// When it fails; inputs and states are then as they were.
     fn execute(&self, inputs: Vec<Val>, request: &RunRequest<'_>) -> Result<Vec<Val>, Failure>;
 
     /// As [`Compiled::execute`], for programs that read and make values in memory of the device. By
@@ -238,6 +261,8 @@ pub struct RunRequest<'a> {
     pub cancel: &'a AtomicBool,
     /// Told of each step as it ends; absent where nobody asks for times.
     pub profile: Option<&'a dyn Fn(&StepTime)>,
+    /// The region's states, in the order of its values.
+    pub states: &'a [StateRef],
 }
 
 impl std::fmt::Debug for RunRequest<'_> {

@@ -14,6 +14,7 @@ mod backend;
 mod fence;
 pub mod manifest;
 mod memory;
+mod state;
 mod table;
 
 pub use backend::{
@@ -25,6 +26,7 @@ pub use remuda_abi as abi;
 pub use remuda_bridge::Failure;
 pub use remuda_ir as ir;
 pub use remuda_tensor as tensor;
+pub use state::StateRequest;
 pub use table::table;
 
 /// Exports a provider from a `cdylib`: its entry symbol, and its manifest, which the host reads from

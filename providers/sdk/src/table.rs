@@ -14,6 +14,7 @@ use crate::backend::{
     Support,
 };
 use crate::fence::{fence, fence_or};
+use crate::state;
 
 /// The table of a provider.
 #[must_use]
@@ -55,20 +56,21 @@ impl<B: Backend> Shim<B> {
         record_event: None,
         wait_event: None,
         free_event: None,
-        create_state: None,
-        free_state: None,
-        state_length: None,
-        truncate_state: None,
-        copy_state: None,
-        export_state: None,
-        import_state: None,
+        state_bytes: Some(state::bytes::<B>),
+        create_state: Some(state::create::<B>),
+        free_state: Some(state::free),
+        state_length: Some(state::length),
+        truncate_state: Some(state::truncate),
+        copy_state: Some(state::copy),
+        export_state: Some(state::export),
+        import_state: Some(state::import),
     };
 }
 
 /// A program handle is a box of this.
 type Program = Box<dyn Compiled>;
 
-fn null(what: &str) -> Failure {
+pub(crate) fn null(what: &str) -> Failure {
     Failure::Invalid(format!("`{what}` is null"))
 }
 
@@ -76,7 +78,9 @@ fn null(what: &str) -> Failure {
 ///
 /// # Safety
 /// `instance` must be null or come from `open::<B>` and not be closed.
-unsafe fn backend<'a, B: Backend>(instance: *mut InstanceHandle) -> Result<&'a B, Failure> {
+pub(crate) unsafe fn backend<'a, B: Backend>(
+    instance: *mut InstanceHandle,
+) -> Result<&'a B, Failure> {
     // SAFETY: handed on to the caller.
     unsafe { instance.cast::<B>().as_ref() }.ok_or_else(|| null("instance"))
 }
@@ -347,6 +351,8 @@ unsafe extern "C" fn run(program: *mut ProgramHandle, args: *const abi::RunArgs)
             // SAFETY: the contract: there are `input_count` values.
             inputs.push(unsafe { memory::take(&*args.inputs.add(at)) }?);
         }
+        // SAFETY: the contract.
+        let states = unsafe { state::states_of(args) }?;
         let never = AtomicBool::new(false);
         // SAFETY: the contract.
         let cancel = unsafe { cancel_flag(args.cancel, &never) };
@@ -360,7 +366,8 @@ unsafe extern "C" fn run(program: *mut ProgramHandle, args: *const abi::RunArgs)
         };
         let profile: Option<&dyn Fn(&StepTime)> =
             if args.profile.is_some() { Some(&report) } else { None };
-        let outputs = program.execute_on_device(inputs, &RunRequest { cancel, profile })?;
+        let request = RunRequest { cancel, profile, states: &states };
+        let outputs = program.execute_on_device(inputs, &request)?;
         if outputs.len() != args.output_count {
             let text = format!("it made {} outputs of {}", outputs.len(), args.output_count);
             return Err(Failure::Internal(text));

@@ -54,7 +54,8 @@ impl Runner<'_> {
             let made = self.call(0, part, operands)?;
             made.into_iter().map(host_val).collect::<Result<_, _>>()
         } else {
-            let options = RunOptions { cancel: self.request.cancel, profile: self.request.profile };
+            let (cancel, profile) = (self.request.cancel, self.request.profile);
+            let options = RunOptions { cancel, profile, states: &[] };
             part.program.run(inputs, &options)
         };
         let broken = |failure| Broken { target: part.target, part: 0, failure, timed_out: false };
@@ -140,7 +141,9 @@ impl Runner<'_> {
             |failure, timed_out| Broken { target: part.target, part: at, failure, timed_out };
         let (cancel, profile) = (self.request.cancel, self.request.profile);
         let made = match self.watched(part) {
-            None => part.program.run_operands(&inputs, &RunOptions { cancel, profile }),
+            None => {
+                part.program.run_operands(&inputs, &RunOptions { cancel, profile, states: &[] })
+            }
             Some(deadline) => match watch::run(part, inputs, deadline, cancel, profile.is_some()) {
                 Watched::Ended(result, steps) => {
                     forward(steps, profile);

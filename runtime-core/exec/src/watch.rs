@@ -35,7 +35,7 @@ pub(crate) fn run(
         let steps = std::cell::RefCell::new(Vec::new());
         let report = |step| steps.borrow_mut().push(step);
         let profile: Option<&dyn Fn(StepTime)> = if profile { Some(&report) } else { None };
-        let options = RunOptions { cancel: Some(&theirs), profile };
+        let options = RunOptions { cancel: Some(&theirs), profile, states: &[] };
         let result = part.program.run_operands(&inputs, &options);
         // Nobody listens any more once the deadline has passed.
         drop(send.send((result, steps.into_inner())));

@@ -14,6 +14,7 @@ pub mod loading;
 mod memory;
 mod program;
 mod proposal;
+mod state;
 mod table;
 
 pub use instance::{Answer, Device, Price, Provider};
@@ -22,4 +23,5 @@ pub use program::{Program, RunOptions, StepTime};
 pub use proposal::Proposal;
 pub use remuda_abi::{COST_DECLARED, COST_MEASURED, COST_MODELLED, COST_UNKNOWN};
 pub use remuda_bridge::{Failure, GraphExport};
+pub use state::State;
 pub use table::{Table, TableError};

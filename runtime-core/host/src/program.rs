@@ -8,9 +8,9 @@ use remuda_abi::{self as abi, ProgramHandle, Value};
 use remuda_bridge::{Failure, GraphExport, failure_of, import_owned, read_text};
 use remuda_ir::{Graph, OpError, Val};
 
-use crate::Provider;
 use crate::instance::{ended, lacks};
 use crate::memory::{Arguments, Operand, take_output};
+use crate::{Provider, State};
 
 /// A compiled region. Runs may go on in many threads at once.
 #[derive(Debug)]
@@ -112,6 +112,10 @@ impl Program {
     }
 
     fn call(&self, inputs: &Arguments, options: &RunOptions<'_>) -> Result<Vec<Value>, Failure> {
+        if options.states.iter().any(|state| !state.is_of(&self.provider)) {
+            return Err(Failure::Invalid("a state was made by another provider".into()));
+        }
+        let states: Vec<_> = options.states.iter().map(|state| state.handle()).collect();
         let mut outputs = vec![Value::none(); self.outputs];
         let args = abi::RunArgs {
             struct_size: size_of::<abi::RunArgs>(),
@@ -119,8 +123,8 @@ impl Program {
             input_count: inputs.values.len(),
             outputs: outputs.as_mut_ptr(),
             output_count: outputs.len(),
-            states: std::ptr::null(),
-            state_count: 0,
+            states: states.as_ptr(),
+            state_count: states.len(),
             stream: std::ptr::null_mut(),
             cancel: options
                 .cancel
@@ -154,6 +158,8 @@ pub struct RunOptions<'a> {
     pub cancel: Option<&'a AtomicBool>,
     /// Told of each step as it ends.
     pub profile: Option<&'a dyn Fn(StepTime)>,
+    /// The region's states, in the order of its values.
+    pub states: &'a [&'a State],
 }
 
 impl std::fmt::Debug for RunOptions<'_> {

@@ -47,7 +47,7 @@ fn the_time_of_each_node_is_told() {
     let program = provider().compile(0, graph(SUM), NEWEST_OPSET).unwrap();
     let steps = std::cell::RefCell::new(Vec::new());
     let report = |step| steps.borrow_mut().push(step);
-    let options = RunOptions { profile: Some(&report), cancel: None };
+    let options = RunOptions { profile: Some(&report), ..RunOptions::default() };
     program.run(&[Tensor::vector(vec![1.0f32, 2.0]).into()], &options).unwrap();
     let steps = steps.into_inner();
     assert_eq!((steps.len(), steps[0].op.as_str(), &steps[0].dims[..]), (1, "Add", &[2][..]));
@@ -70,7 +70,7 @@ fn a_stranger_operator_is_refused_with_a_reason_and_failures_come_back_typed() {
     let program = provider.compile(0, graph(SUM), NEWEST_OPSET).unwrap();
     let cancel = AtomicBool::new(true);
     let x = Val::from(Tensor::vector(vec![1.0f32]));
-    let options = RunOptions { cancel: Some(&cancel), profile: None };
+    let options = RunOptions { cancel: Some(&cancel), ..RunOptions::default() };
     assert_eq!(program.run(&[x], &options), Err(Failure::Cancelled));
     assert!(matches!(program.run(&[], &RunOptions::default()), Err(Failure::Invalid(_))));
 }

@@ -17,6 +17,7 @@ mod error;
 mod graph;
 mod infer;
 mod opdef;
+mod state;
 pub mod text;
 mod types;
 mod val;
@@ -32,6 +33,7 @@ pub use opdef::{
     AttrDef, AttrKind, Draft, InputDef, LegacyOp, OpDef, OpTable, OutputDef, Presence, Tolerance,
     Traits, Upgrade,
 };
+pub use state::{Appended, State, StateRef, appended};
 pub use types::Types;
 pub use val::Val;
 pub use value::{Def, StateType, Value, ValueId, ValueType};

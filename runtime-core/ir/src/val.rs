@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use remuda_tensor::Tensor;
 
-use crate::OpError;
+use crate::{OpError, StateRef};
 
 /// What flows along an edge when a graph runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +15,8 @@ pub enum Val {
     Sequence(Arc<Vec<Val>>),
     /// A value that may be absent.
     Optional(Option<Arc<Val>>),
+    /// State that outlives runs; only nodes inside a provider see it.
+    State(StateRef),
 }
 
 impl Val {
@@ -46,6 +48,17 @@ impl Val {
         }
     }
 
+    /// The state, if it is one.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn state(&self) -> Result<&StateRef, OpError> {
+        match self {
+            Self::State(state) => Ok(state),
+            other => Err(OpError::Invalid(format!("expected a state, got {}", other.kind()))),
+        }
+    }
+
     /// What it is, in words.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -53,6 +66,7 @@ impl Val {
             Self::Tensor(_) => "a tensor",
             Self::Sequence(_) => "a sequence",
             Self::Optional(_) => "an optional",
+            Self::State(_) => "a state",
         }
     }
 }

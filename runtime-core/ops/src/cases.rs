@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Attributes are written as in the text form of graphs; `_` is an input or output that is left out.
-//! A sequence is `seq{f32[1] 1 | f32[2] 2 3}`, an optional `some{f32[1] 1}` or `none{f32[..]}`.
+//! A sequence is `seq{f32[1] 1 | f32[2] 2 3}`, an optional `some{f32[1] 1}` or `none{f32[..]}`. A state
+//! is its type, `kv_cache(f16, 2, 64, 64)`, and empty.
 //! `reference` runs all of them; every other provider runs `run` and `gen` and is compared with it.
 
 mod compare;
@@ -129,7 +130,8 @@ fn build(
     let mut source = "graph \"case\" {\n".to_owned();
     for (at, given) in inputs.iter().enumerate() {
         if let Some(given) = given {
-            source += &format!("input %i{at}: {}\n", given.ty);
+            let word = if matches!(given.ty, ValueType::State(_)) { "state" } else { "input" };
+            source += &format!("{word} %i{at}: {}\n", given.ty);
         }
     }
     let outs = outs.join(", ");

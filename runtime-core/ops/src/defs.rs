@@ -32,6 +32,7 @@ mod bitwise_not;
 mod bitwise_or;
 mod bitwise_xor;
 mod blackman_window;
+mod cached_attention;
 mod cast;
 mod cast_like;
 mod category_mapper;
@@ -109,6 +110,7 @@ mod layer_normalization;
 mod leaky_relu;
 mod less;
 mod less_or_equal;
+mod linear;
 mod linear_attention;
 mod linear_classifier;
 mod linear_regressor;
@@ -512,8 +514,10 @@ pub static TABLE: &[&OpDef] = &[
     &microsoft_simplified_layer_normalization::OP,
     &skip_layer_normalization::OP,
     &skip_simplified_layer_normalization::OP,
+    &cached_attention::OP,
     &fused_conv::OP,
     &fused_linear::OP,
+    &linear::OP,
 ];
 
 /// Operators that newer opsets no longer have.

@@ -1,10 +1,10 @@
 //! Runs nodes and graphs on the reference kernels.
 
 use remuda_ir::{
-    BodyRunner, Def, Graph, KernelCtx, NoBodies, Node, OpError, Val, ValueId, ValueType,
+    BodyRunner, Def, Graph, KernelCtx, NoBodies, Node, OpError, StateRef, Val, ValueId, ValueType,
 };
 
-use crate::{Ops, find};
+use crate::{Ops, PlainState, find};
 
 /// Runs one node without bodies on its reference kernel.
 ///
@@ -29,7 +29,20 @@ fn run_node(
 /// # Errors
 /// When an input is missing or a node fails; the message names the node.
 pub fn interpret(graph: &Graph, inputs: &[Val]) -> Result<Vec<Val>, OpError> {
-    run_graph(graph, inputs.to_vec(), Vec::new())
+    run_graph(graph, inputs.to_vec(), Vec::new(), &[])
+}
+
+/// As [`interpret`], with the graph's states, in the order of its values. Those that are not given
+/// start empty and end with the run.
+///
+/// # Errors
+/// As for [`interpret`]; the states then hold some of the run's positions.
+pub fn interpret_with(
+    graph: &Graph,
+    inputs: &[Val],
+    states: &[StateRef],
+) -> Result<Vec<Val>, OpError> {
+    run_graph(graph, inputs.to_vec(), Vec::new(), states)
 }
 
 struct Bodies<'a> {
@@ -43,7 +56,7 @@ impl BodyRunner for Bodies<'_> {
         let body = body.ok_or_else(|| OpError::Invalid(format!("there is no body `{attr}`")))?;
         let captured =
             body.captures.iter().map(|&id| take(self.values, id)).collect::<Result<_, _>>()?;
-        run_graph(&body.graph, inputs, captured)
+        run_graph(&body.graph, inputs, captured, &[])
     }
 }
 
@@ -53,12 +66,23 @@ fn take(values: &[Option<Val>], id: ValueId) -> Result<Val, OpError> {
         .ok_or_else(|| OpError::Bug(format!("value {} is not there", id.index())))
 }
 
-fn run_graph(graph: &Graph, inputs: Vec<Val>, captured: Vec<Val>) -> Result<Vec<Val>, OpError> {
+fn run_graph(
+    graph: &Graph,
+    inputs: Vec<Val>,
+    captured: Vec<Val>,
+    states: &[StateRef],
+) -> Result<Vec<Val>, OpError> {
     let mut values: Vec<Option<Val>> = vec![None; graph.value_count()];
+    let mut states = states.iter();
     for (id, value) in graph.values() {
-        if let Def::Const(tensor) = &value.def {
-            values[id.index()] = Some(tensor.contiguous().into());
-        }
+        values[id.index()] = match (&value.def, &value.ty) {
+            (Def::Const(tensor), _) => Some(tensor.contiguous().into()),
+            (Def::State, Some(ValueType::State(ty))) => Some(Val::State(match states.next() {
+                Some(state) => state.clone(),
+                None => PlainState::shared(ty)?,
+            })),
+            _ => None,
+        };
     }
     if inputs.len() != graph.inputs.len() {
         let text = format!("expected {} inputs, got {}", graph.inputs.len(), inputs.len());

@@ -19,11 +19,13 @@ pub mod cases;
 mod defs;
 mod generate;
 mod interpret;
+mod plain_state;
 pub(crate) mod support;
 
 pub use defs::{LEGACY, TABLE};
 pub use generate::{Random, random_tensor};
-pub use interpret::{evaluate, interpret};
+pub use interpret::{evaluate, interpret, interpret_with};
+pub use plain_state::PlainState;
 
 use remuda_ir::{LegacyOp, OpDef, OpTable};
 

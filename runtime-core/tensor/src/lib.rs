@@ -17,6 +17,7 @@ pub mod float8;
 pub mod index;
 pub mod packed;
 pub mod quant;
+pub mod rows;
 #[expect(unsafe_code, reason = "typed views of shared bytes; every block says why it is sound")]
 pub mod storage;
 mod tensor;

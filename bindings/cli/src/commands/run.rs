@@ -111,6 +111,7 @@ fn write_value(stem: &Path, value: &Value) -> Result<(), Failure> {
             .enumerate()
             .try_for_each(|(at, item)| write_value(&with_ending(stem, &format!("-{at}")), item)),
         Value::Optional(item) => item.as_ref().map_or(Ok(()), |item| write_value(stem, item)),
+        Value::State(_) => Ok(()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use remuda_base::Map;
 use remuda_ir::{BodyRunner, Graph, KernelCtx, Node, OpError, Val, ValueId};
 
-use super::{Program, Settings, fetch};
+use super::{Given, Program, Settings, fetch};
 use crate::kernel::{Kernel, Preparation, Run};
 use crate::kernels;
 use crate::profile::StepTime;
@@ -161,7 +161,7 @@ impl BodyRunner for Bodies<'_> {
             .ok_or_else(|| OpError::Invalid(format!("there is no body `{attr}`")))?;
         let captured =
             captures.iter().map(|&at| fetch(self.values, at)).collect::<Result<_, _>>()?;
-        program.run_captured(inputs, captured, self.cancel, None)
+        program.run_given(Given { inputs, captured, states: &[] }, self.cancel, None)
     }
 
     fn cancelled(&self) -> bool {

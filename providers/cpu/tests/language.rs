@@ -1,0 +1,234 @@
+//! What language models need of the provider, compared with the reference kernels over many steps:
+//! caches that sequences share, and products with weights in every block format.
+
+use std::sync::Arc;
+
+use remuda_cpu::{PagedCache, Program, RunOptions, Settings};
+use remuda_ir::{Graph, StateRef, StateType, Val, ValueType, infer_graph, text};
+use remuda_kernels::ThreadPool;
+use remuda_ops::cases::compare;
+use remuda_ops::{Ops, PlainState, Random, interpret_with};
+use remuda_simd::Isa;
+use remuda_tensor::{DType, Tensor, quant};
+
+fn typed(source: &str) -> Graph {
+    let mut graph = text::parse(source).expect("the graph parses");
+    infer_graph(&mut graph, &Ops).expect("the graph types");
+    graph
+}
+
+fn settings(isa: Isa) -> Settings {
+    Settings { pool: Arc::new(ThreadPool::new(2).expect("threads")), isa, fast: true }
+}
+
+fn floats(random: &mut Random, dims: &[usize]) -> Tensor {
+    remuda_ops::random_tensor(random, DType::F32, dims).expect("a random tensor")
+}
+
+/// A graph of one attention, and the type of its cache.
+fn attention(dtype: &str, window: Option<usize>) -> (Graph, StateType) {
+    let window = window.map_or(String::new(), |window| format!(", {window}"));
+    let source = format!(
+        "graph \"attention\" {{\n\
+         input %q: f32[t, 256]\ninput %k: f32[t, 64]\ninput %v: f32[t, 128]\n\
+         input %s: i64[t]\ninput %p: i64[t]\n\
+         state %kv: kv_cache({dtype}, 2, 32, 64{window})\n\
+         %y = remuda::CachedAttention(%q, %k, %v, %kv, %s, %p) {{num_heads = 8}}\n\
+         output %y\n}}"
+    );
+    let graph = typed(&source);
+    let ty = graph.values().find_map(|(_, value)| match &value.ty {
+        Some(ValueType::State(ty)) => Some(ty.clone()),
+        _ => None,
+    });
+    (graph, ty.expect("a state"))
+}
+
+struct Both {
+    graph: Graph,
+    program: Program,
+    fast: StateRef,
+    plain: StateRef,
+    random: Random,
+}
+
+impl Both {
+    fn new(dtype: &str, window: Option<usize>, isa: Isa) -> Self {
+        let (graph, ty) = attention(dtype, window);
+        let program = Program::new(&graph, &settings(isa)).expect("a program");
+        assert_eq!(program.coverage(), (1, 1), "the fast kernel is taken");
+        let fast = PagedCache::shared(&ty, 4, 600).expect("a cache");
+        let plain = PlainState::shared(&ty).expect("a cache");
+        Self { graph, program, fast, plain, random: Random::new(7) }
+    }
+
+    /// A step of tokens of these sequences, on both; the results agree.
+    fn step(&mut self, sequences: &[u32]) {
+        let length = |at: u32| self.plain.length(at).expect("a length").try_into();
+        let mut lengths: [i64; 4] = [0, 1, 2, 3].map(|at| length(at).expect("a short sequence"));
+        let positions: Vec<i64> = sequences
+            .iter()
+            .map(|&sequence| {
+                lengths[sequence as usize] += 1;
+                lengths[sequence as usize] - 1
+            })
+            .collect();
+        let tokens = sequences.len();
+        let mut inputs: Vec<Val> = [256, 64, 128]
+            .map(|features| floats(&mut self.random, &[tokens, features]).into())
+            .to_vec();
+        inputs.push(Tensor::vector(sequences.iter().map(|&s| i64::from(s)).collect()).into());
+        inputs.push(Tensor::vector(positions).into());
+        let want = interpret_with(&self.graph, &inputs, std::slice::from_ref(&self.plain));
+        let options =
+            RunOptions { states: std::slice::from_ref(&self.fast), ..RunOptions::default() };
+        let got = self.program.run(inputs, &options).expect("a run");
+        let def = remuda_ops::find("remuda", "CachedAttention").expect("the operator");
+        compare(def.tolerance, &got[0], &want.expect("a run")[0]).expect("the same result");
+    }
+
+    fn both(&self, change: impl Fn(&StateRef)) {
+        change(&self.fast);
+        change(&self.plain);
+    }
+}
+
+#[test]
+fn steps_of_many_sequences_agree_with_the_reference() {
+    for (dtype, window) in [
+        ("f32", None),
+        ("f16", None),
+        ("bf16", None),
+        ("q8_0", None),
+        ("q4_0", None),
+        ("f32", Some(40)),
+        ("q8_0", Some(7)),
+    ] {
+        for isa in Isa::available() {
+            let mut both = Both::new(dtype, window, isa);
+            both.step(&[vec![0; 50], vec![1; 3]].concat());
+            both.step(&[0, 1, 0, 2, 1]);
+            both.both(|state| state.copy(0, 3, 52).expect("a copy"));
+            both.step(&[[3; 20], [0; 20]].concat());
+            both.both(|state| state.truncate(0, 70).expect("a cut"));
+            both.both(|state| state.truncate(1, 0).expect("an end"));
+            both.step(&[0, 1, 2, 3, 3, 1]);
+            for _ in 0..40 {
+                both.step(&[3, 0]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sequence_moves_between_providers_in_the_neutral_form() {
+    for dtype in ["f32", "f16", "q8_0"] {
+        let isa = Isa::detect().expect("an instruction set");
+        let mut both = Both::new(dtype, None, isa);
+        both.step(&[0; 45]);
+        let mut moved = Vec::new();
+        both.fast.export(0, 0..45, &mut |row| moved.extend_from_slice(row)).expect("an export");
+        both.both(|state| state.append(2, &moved).expect("an import"));
+        both.step(&[2, 2, 0, 2]);
+    }
+}
+
+#[test]
+fn a_failed_run_leaves_the_states_as_they_were() {
+    let (graph, ty) = attention("f32", None);
+    let program =
+        Program::new(&graph, &settings(Isa::detect().expect("instructions"))).expect("a program");
+    let cache = PagedCache::shared(&ty, 1, 32).expect("a cache");
+    let run = |positions: Vec<i64>| {
+        let tokens = positions.len();
+        let zeros =
+            |features| Val::from(Tensor::zeros(DType::F32, [tokens, features]).expect("zeros"));
+        let mut inputs = [256, 64, 128].map(zeros).to_vec();
+        inputs.push(Tensor::vector(vec![0i64; tokens]).into());
+        inputs.push(Tensor::vector(positions).into());
+        let options = RunOptions { states: std::slice::from_ref(&cache), ..RunOptions::default() };
+        program.run(inputs, &options).map_err(|error| error.to_string())
+    };
+    run((0..10).collect()).expect("a run");
+    let error = run((10..200).collect()).expect_err("the cache is full");
+    assert!(error.contains("the cache is full"), "{error}");
+    assert_eq!(cache.length(0).expect("a length"), 10);
+    let error = run(vec![11]).expect_err("a gap");
+    assert!(error.contains("position 11 in sequence 0, expected 10"), "{error}");
+    let error = program.run(Vec::new(), &RunOptions::default()).expect_err("no states");
+    assert!(error.to_string().contains("expected 1 states"), "{error}");
+}
+
+/// Weights of a block format from bytes that look random, with scales that are small and finite.
+fn blocks(format: &quant::BlockFormat, rows: usize, columns: usize) -> Tensor {
+    let mut random = Random::new(u64::from(format.ggml_type) + 1);
+    let dtype = DType::from_name(format.name).expect("a dtype");
+    let count = rows * columns / format.elements;
+    let mut bytes = Vec::with_capacity(count * format.bytes);
+    while bytes.len() < count * format.bytes {
+        let mut byte = || u8::try_from(random.below(64)).expect("a small number");
+        let mut block: Vec<u8> = (0..format.bytes).map(|_| byte()).collect();
+        let mut values = vec![0.0; format.elements];
+        (format.dequantize)(&block, &mut values);
+        if !values.iter().all(|value| value.is_finite() && value.abs() < 1e4) {
+            block.fill(17);
+        }
+        bytes.extend(block);
+    }
+    Tensor::from_bytes(dtype, [rows, columns], &bytes).expect("weights")
+}
+
+#[test]
+fn products_with_every_block_format_agree_with_the_decoded_weights() {
+    for format in quant::ALL {
+        let weight = blocks(format, 70, 512);
+        let weights = weight.to_f32_vec().expect("floats");
+        let mut graph = typed(&format!(
+            "graph \"linear\" {{ input %x: f32[n, 512] input %w: {}[70, 512] \
+             %y = remuda::Linear(%x, %w) output %y }}",
+            format.name
+        ));
+        let id = graph.inputs.pop().expect("weights");
+        graph.set_const(id, weight);
+        for isa in Isa::available() {
+            let program = Program::new(&graph, &settings(isa)).expect("a program");
+            assert_eq!(program.coverage(), (1, 1), "the fast kernel is taken");
+            for rows in [1, 3, 33] {
+                let x = floats(&mut Random::new(3), &[rows, 512]);
+                let got = program.run(vec![x.clone().into()], &RunOptions::default());
+                let got = got.expect("a run")[0].tensor().expect("a tensor").to_f32_vec();
+                let x = x.to_f32_vec().expect("floats");
+                for (at, got) in got.expect("floats").into_iter().enumerate() {
+                    let (x, w) = (&x[at / 70 * 512..][..512], &weights[at % 70 * 512..][..512]);
+                    let products = x.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w));
+                    let (sum, size) =
+                        products.fold((0.0, 0.0), |(sum, size), p| (sum + p, size + p.abs()));
+                    let off = (f64::from(got) - sum).abs();
+                    assert!(off <= 1e-6 * size, "{} on {isa}: {got}, not {sum}", format.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_of_every_block_format_are_gathered() {
+    for format in quant::ALL {
+        let mut graph = typed(&format!(
+            "graph \"gather\" {{ input %i: i64[n] input %w: {}[9, 256] \
+             %y = Gather(%w, %i) output %y }}",
+            format.name
+        ));
+        let id = graph.inputs.pop().expect("weights");
+        graph.set_const(id, blocks(format, 9, 256));
+        let program =
+            Program::new(&graph, &settings(Isa::detect().expect("instructions"))).expect("program");
+        assert_eq!(program.coverage(), (1, 1), "the fast kernel is taken");
+        let indices: Val = Tensor::vector(vec![8i64, 0, -2, 8]).into();
+        let want = interpret_with(&graph, std::slice::from_ref(&indices), &[]).expect("a run");
+        let got = program.run(vec![indices], &RunOptions::default()).expect("a run");
+        assert_eq!(got, want, "{}", format.name);
+        let far: Val = Tensor::vector(vec![9i64]).into();
+        assert!(program.run(vec![far], &RunOptions::default()).is_err());
+    }
+}

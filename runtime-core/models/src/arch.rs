@@ -1,0 +1,80 @@
+//! The architectures: one file each, and the list of them.
+
+mod falcon;
+mod gemma2;
+mod gemma3;
+mod gpt2;
+mod gptneox;
+mod granite;
+mod llama;
+mod olmo2;
+mod phi3;
+mod qwen2;
+mod qwen3;
+mod starcoder2;
+
+use remuda_base::nearest;
+
+use crate::decoder::{self, Decoder};
+use crate::keys::Keys;
+use crate::{LanguageModel, ModelError, ModelFile, Options};
+
+/// What is special about an architecture.
+pub(crate) struct Architecture {
+    /// The names in `general.architecture` that it answers to.
+    pub(crate) names: &'static [&'static str],
+    /// Changes what every decoder has in common to what this one has.
+    pub(crate) adapt: fn(&Keys<'_>, &mut Decoder) -> Result<(), ModelError>,
+}
+
+/// Every architecture, sorted by name.
+static ALL: &[&Architecture] = &[
+    &falcon::ARCHITECTURE,
+    &gemma2::ARCHITECTURE,
+    &gemma3::ARCHITECTURE,
+    &gpt2::ARCHITECTURE,
+    &gptneox::ARCHITECTURE,
+    &granite::ARCHITECTURE,
+    &llama::ARCHITECTURE,
+    &olmo2::ARCHITECTURE,
+    &phi3::ARCHITECTURE,
+    &qwen2::ARCHITECTURE,
+    &qwen3::ARCHITECTURE,
+    &starcoder2::ARCHITECTURE,
+];
+
+/// The name of every architecture that can be built.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().flat_map(|architecture| architecture.names.iter().copied())
+}
+
+pub(crate) fn build(file: &ModelFile, options: &Options) -> Result<LanguageModel, ModelError> {
+    let parts = file.parse()?;
+    let name = parts.metadata().required::<&str>("general.architecture")?;
+    let found = ALL.iter().find(|architecture| architecture.names.contains(&name));
+    let architecture = found.ok_or_else(|| ModelError::Architecture {
+        name: name.chars().take(100).collect(),
+        near: nearest(name, names()),
+    })?;
+    let keys = Keys::new(parts.metadata(), name);
+    let mut decoder = Decoder::read(&keys, options)?;
+    (architecture.adapt)(&keys, &mut decoder)?;
+    decoder::build(&decoder, &keys, (file, &parts), options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ALL, names};
+
+    #[test]
+    fn every_file_is_in_the_sorted_list() {
+        assert!(ALL.is_sorted_by_key(|architecture| architecture.names[0]));
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/arch");
+        let files = std::fs::read_dir(folder).unwrap().count();
+        assert_eq!(files, ALL.len());
+        let mut all: Vec<_> = names().collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), names().count());
+    }
+}

@@ -1,0 +1,14 @@
+//! Falcon: attention and a plain feed-forward part side by side, from one norm or from two.
+
+use super::Architecture;
+use crate::decoder::{Activation, Norm};
+
+pub(super) static ARCHITECTURE: Architecture = Architecture {
+    names: &["falcon"],
+    adapt: |_keys, decoder| {
+        decoder.norm = Norm::Layer;
+        decoder.parallel = true;
+        decoder.activation = Activation::Gelu;
+        Ok(())
+    },
+};

@@ -1,0 +1,15 @@
+//! GPT-NeoX and Pythia: a part of each head is turned; attention and feed-forward stand side by side
+//! unless the file says otherwise.
+
+use super::Architecture;
+use crate::decoder::{Activation, Norm};
+
+pub(super) static ARCHITECTURE: Architecture = Architecture {
+    names: &["gptneox"],
+    adapt: |keys, decoder| {
+        decoder.norm = Norm::Layer;
+        decoder.parallel = keys.flag("use_parallel_residual")?.unwrap_or(true);
+        decoder.activation = Activation::Gelu;
+        Ok(())
+    },
+};

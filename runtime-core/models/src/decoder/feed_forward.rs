@@ -1,0 +1,50 @@
+//! The feed-forward part: a gated product, or a plain one.
+
+use remuda_ir::{Attr, ValueId};
+
+use super::{Activation, Decoder};
+use crate::ModelError;
+use crate::net::Net;
+
+/// The feed-forward part of a layer.
+pub(super) fn feed_forward(
+    net: &mut Net<'_>,
+    decoder: &Decoder,
+    x: ValueId,
+) -> Result<ValueId, ModelError> {
+    let (features, inner) = (decoder.features, decoder.inner);
+    let hidden = if net.has("ffn_gate.weight") {
+        let gate = net.linear(x, "ffn_gate", [inner, features])?;
+        let value = net.linear(x, "ffn_up", [inner, features])?;
+        gated(net, decoder, gate, value)
+    } else if both_in_one(net, decoder)? {
+        let both = net.linear(x, "ffn_up", [2 * inner, features])?;
+        let parts = net.split(both, &[inner, inner], "gate_up");
+        gated(net, decoder, parts[0], parts[1])
+    } else {
+        let value = net.linear(x, "ffn_up", [inner, features])?;
+        activate(net, decoder, value)
+    };
+    net.linear(hidden, "ffn_down", [features, inner])
+}
+
+/// Whether gate and value come out of one matrix.
+fn both_in_one(net: &Net<'_>, decoder: &Decoder) -> Result<bool, ModelError> {
+    Ok(net.weight("ffn_up.weight")?.dims().first() == Some(&(2 * decoder.inner)))
+}
+
+fn gated(net: &mut Net<'_>, decoder: &Decoder, gate: ValueId, value: ValueId) -> ValueId {
+    let gate = activate(net, decoder, gate);
+    net.onnx("Mul", &[gate, value], &[], "gated")
+}
+
+fn activate(net: &mut Net<'_>, decoder: &Decoder, x: ValueId) -> ValueId {
+    match decoder.activation {
+        Activation::Silu => net.onnx("Swish", &[x], &[], "activated"),
+        Activation::Gelu => net.onnx("Gelu", &[x], &[], "activated"),
+        Activation::GeluTanh => {
+            let tanh = [("approximate", Attr::Text("tanh".to_owned()))];
+            net.onnx("Gelu", &[x], &tanh, "activated")
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Why a model cannot be built.
+
+use std::path::PathBuf;
+
+use remuda_gguf::GgufError;
+use remuda_ir::{OpError, VerifyError};
+
+/// Why a model cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The file cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// It is no good GGUF file, or lacks metadata or a weight.
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
+    /// No builder answers to the architecture's name.
+    #[error("architecture `{name}` is not supported{}", near.map_or(String::new(), |near| format!(", the nearest that is: `{near}`")))]
+    Architecture {
+        /// The name that the file says.
+        name: String,
+        /// The nearest name that is known.
+        near: Option<&'static str>,
+    },
+    /// Metadata that makes no sense.
+    #[error("`{key}` is {got}, expected {expected}")]
+    Key {
+        /// Which key.
+        key: String,
+        /// What would make sense.
+        expected: String,
+        /// What it says.
+        got: String,
+    },
+    /// Metadata asks for something that is not implemented.
+    #[error("`{key}` is `{got}`, which is not supported: expected {expected}")]
+    Unsupported {
+        /// Which key.
+        key: String,
+        /// What is supported.
+        expected: String,
+        /// What it says.
+        got: String,
+    },
+    /// A weight has other dimensions than the metadata says.
+    #[error("weight `{name}` has dimensions {got:?}, expected {expected:?}")]
+    Shape {
+        /// Which weight.
+        name: String,
+        /// What the metadata says.
+        expected: Vec<usize>,
+        /// What it has.
+        got: Vec<usize>,
+    },
+    /// The graph does not hold together.
+    #[error(transparent)]
+    Graph(#[from] OpError),
+    /// The graph does not verify.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+}

@@ -1,0 +1,86 @@
+//! Language models: from metadata and named weights to the common graph.
+//!
+//! A file says an architecture by name; [`arch`] holds one small file per architecture, which says
+//! how it differs from its relatives, and [`decoder`] builds the graph of all of them from the same
+//! operators as any other model. Weights stay in the mapped file, in their block formats. Builders
+//! depend on names and shapes, never on a dtype or a provider.
+//!
+//! The graph takes a step of tokens of any number of sequences: `tokens`, `positions` and
+//! `sequences` (one each per token) and `outputs` (the tokens whose logits are wanted), has one state
+//! per layer, and gives `logits`.
+#![forbid(unsafe_code)]
+#![warn(clippy::expect_used)]
+
+mod arch;
+mod decoder;
+mod error;
+mod file;
+mod keys;
+mod net;
+mod rope;
+
+pub use arch::names;
+pub use error::ModelError;
+pub use file::ModelFile;
+
+use remuda_ir::{Graph, StateType};
+use remuda_tensor::DType;
+
+/// How a model is to be built.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How keys and values are cached.
+    pub cache: DType,
+    /// Positions that a sequence may have; the model's own context by default.
+    pub context: Option<usize>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { cache: DType::F16, context: None }
+    }
+}
+
+/// A language model as a graph, and what is known of it.
+#[derive(Clone, Debug)]
+pub struct LanguageModel {
+    /// The verified and typed graph.
+    pub graph: Graph,
+    /// What the model is.
+    pub info: ModelInfo,
+}
+
+/// What a model is, in names and numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelInfo {
+    /// The architecture's name: `llama`, `qwen3`, …
+    pub architecture: String,
+    /// The model's own name, if it says one.
+    pub name: Option<String>,
+    /// Layers.
+    pub layers: usize,
+    /// Features of a token between layers.
+    pub features: usize,
+    /// Entries of the vocabulary.
+    pub vocabulary: usize,
+    /// Positions of a sequence that the model was made for.
+    pub context: usize,
+    /// Numbers in all weights.
+    pub parameters: u64,
+    /// Bytes of all weights.
+    pub weight_bytes: u64,
+    /// The dtype that most of the weights' bytes are in.
+    pub dtype: DType,
+    /// The type of each state, in the order in which runs take them.
+    pub states: Vec<StateType>,
+}
+
+impl LanguageModel {
+    /// Builds the graph of a model.
+    ///
+    /// # Errors
+    /// When the architecture is not known, or metadata or weights are missing or do not fit.
+    pub fn build(file: &ModelFile, options: &Options) -> Result<Self, ModelError> {
+        arch::build(file, options)
+    }
+}

@@ -1,0 +1,216 @@
+//! Building a graph out of weights by their names.
+
+use remuda_gguf::Parts;
+use remuda_ir::{Attr, Attrs, Def, Graph, Node, OpName, StateType, ValueId, ValueType};
+use remuda_tensor::{DType, Dim, Tensor, TensorType};
+
+use crate::{ModelError, ModelFile};
+
+/// A graph under construction, and where its weights come from.
+pub(crate) struct Net<'a> {
+    pub(crate) graph: Graph,
+    file: &'a ModelFile,
+    parts: &'a Parts<'a>,
+    /// What stands in front of the names of nodes: the layer.
+    scope: String,
+}
+
+/// An attribute of one operator.
+pub(crate) type Named<'a> = (&'a str, Attr);
+
+impl<'a> Net<'a> {
+    pub(crate) fn new(name: &str, file: &'a ModelFile, parts: &'a Parts<'a>) -> Self {
+        Self { graph: Graph::new(name), file, parts, scope: String::new() }
+    }
+
+    /// Sets what stands in front of names: `blk.3`, or nothing.
+    pub(crate) fn enter(&mut self, scope: String) {
+        self.scope = scope;
+    }
+
+    fn scoped(&self, name: &str) -> String {
+        if self.scope.is_empty() { name.to_owned() } else { format!("{}.{name}", self.scope) }
+    }
+
+    /// An input of integers, one for each of `count`.
+    pub(crate) fn indices(&mut self, name: &str, count: &str) -> ValueId {
+        let ty = TensorType::new(DType::I64, [Dim::symbol(count)]);
+        self.graph.add_input(name, Some(ty.into()))
+    }
+
+    pub(crate) fn state(&mut self, name: &str, ty: StateType) -> ValueId {
+        self.graph.add_value(name, Some(ValueType::State(ty)), Def::State)
+    }
+
+    pub(crate) fn constant(&mut self, name: &str, tensor: Tensor) -> ValueId {
+        let name = self.scoped(name);
+        self.graph.add_const(&name, tensor)
+    }
+
+    /// Whether there is a weight of this name here.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.parts.tensor(&self.scoped(name)).is_ok()
+    }
+
+    /// The weight of this name.
+    pub(crate) fn weight(&self, name: &str) -> Result<Tensor, ModelError> {
+        self.file.tensor(self.parts, &self.scoped(name))
+    }
+
+    /// The weight of this name as a constant; it has these dimensions.
+    fn shaped(&mut self, name: &str, expected: &[usize]) -> Result<ValueId, ModelError> {
+        let tensor = self.weight(name)?;
+        if tensor.dims() != expected {
+            return Err(ModelError::Shape {
+                name: self.scoped(name),
+                expected: expected.to_vec(),
+                got: tensor.dims().to_vec(),
+            });
+        }
+        Ok(self.constant(name, tensor))
+    }
+
+    /// A list of numbers of the file as a constant of f32.
+    pub(crate) fn vector(&mut self, name: &str, len: usize) -> Result<ValueId, ModelError> {
+        let tensor = self.weight(name)?;
+        if tensor.len() != len {
+            return Err(ModelError::Shape {
+                name: self.scoped(name),
+                expected: vec![len],
+                got: tensor.dims().to_vec(),
+            });
+        }
+        let values = tensor.to_f32_vec().map_err(remuda_ir::OpError::from)?;
+        Ok(self.constant(name, Tensor::vector(values)))
+    }
+
+    /// Applies an operator with one output.
+    pub(crate) fn apply(
+        &mut self,
+        op: OpName,
+        inputs: &[Option<ValueId>],
+        attrs: &[Named<'_>],
+        name: &str,
+    ) -> ValueId {
+        let name = self.scoped(name);
+        let output = self.graph.add_pending(&name);
+        let mut node = Node::new(op, inputs.to_vec(), vec![Some(output)]);
+        node.name = name;
+        node.attrs = attributes(attrs);
+        self.graph.push(node);
+        output
+    }
+
+    /// An operator of ONNX's own domain.
+    pub(crate) fn onnx(
+        &mut self,
+        op: &str,
+        inputs: &[ValueId],
+        attrs: &[Named<'_>],
+        name: &str,
+    ) -> ValueId {
+        let inputs: Vec<_> = inputs.iter().copied().map(Some).collect();
+        self.apply(OpName::onnx(op), &inputs, attrs, name)
+    }
+
+    /// Splits the last axis into parts of these sizes.
+    pub(crate) fn split(&mut self, x: ValueId, sizes: &[usize], name: &str) -> Vec<ValueId> {
+        let sizes = sizes.iter().map(|&size| i64::try_from(size).unwrap_or(i64::MAX)).collect();
+        let sizes: Vec<i64> = sizes;
+        let count = sizes.len();
+        let sizes = self.constant("sizes", Tensor::vector(sizes));
+        let name = self.scoped(name);
+        let outputs: Vec<_> = (0..count).map(|_| self.graph.add_pending(&name)).collect();
+        let mut node = Node::new(
+            OpName::onnx("Split"),
+            vec![Some(x), Some(sizes)],
+            outputs.iter().copied().map(Some).collect(),
+        );
+        node.name = name;
+        node.attrs = attributes(&[("axis", Attr::Int(-1))]);
+        self.graph.push(node);
+        outputs
+    }
+
+    /// Rows times the weight `name.weight` of so many outputs and inputs, plus `name.bias` if there
+    /// is one.
+    pub(crate) fn linear(
+        &mut self,
+        x: ValueId,
+        name: &str,
+        [outputs, inputs]: [usize; 2],
+    ) -> Result<ValueId, ModelError> {
+        let weight = self.shaped(&format!("{name}.weight"), &[outputs, inputs])?;
+        let bias_name = format!("{name}.bias");
+        let bias =
+            if self.has(&bias_name) { Some(self.vector(&bias_name, outputs)?) } else { None };
+        let mut inputs = vec![Some(x), Some(weight)];
+        inputs.extend(bias.map(Some));
+        Ok(self.apply(OpName::new("remuda", "Linear"), &inputs, &[], name))
+    }
+
+    /// The rows of a table that `indices` name, as f32.
+    pub(crate) fn embed(
+        &mut self,
+        indices: ValueId,
+        name: &str,
+        shape: [usize; 2],
+    ) -> Result<ValueId, ModelError> {
+        let table = self.shaped(name, &shape)?;
+        let dtype = self.graph.value(table).constant().map(Tensor::dtype);
+        let rows = self.onnx("Gather", &[table, indices], &[], "rows");
+        if matches!(dtype, Some(DType::F32 | DType::Block(_))) {
+            return Ok(rows);
+        }
+        Ok(self.cast(rows))
+    }
+
+    /// The values as f32.
+    pub(crate) fn cast(&mut self, x: ValueId) -> ValueId {
+        /// The number of `f32` in ONNX.
+        const FLOAT: i64 = 1;
+        self.onnx("Cast", &[x], &[("to", Attr::Int(FLOAT))], "float")
+    }
+
+    /// The values times a number, unless that is 1.
+    pub(crate) fn scale(&mut self, x: ValueId, factor: f64) -> ValueId {
+        if factor == 1.0 {
+            return x;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "the graph computes in f32")]
+        let factor = self.constant("factor", Tensor::scalar(factor as f32));
+        self.onnx("Mul", &[x, factor], &[], "scaled")
+    }
+
+    /// The values bent to within plus and minus `cap`.
+    pub(crate) fn softcap(&mut self, x: ValueId, cap: f64) -> ValueId {
+        let bent = self.scale(x, 1.0 / cap);
+        let bent = self.onnx("Tanh", &[bent], &[], "bent");
+        self.scale(bent, cap)
+    }
+
+    /// The same elements under other dimensions; one of them may be -1.
+    pub(crate) fn reshape(&mut self, x: ValueId, dims: &[i64]) -> ValueId {
+        let dims = self.constant("dims", Tensor::vector(dims.to_vec()));
+        self.onnx("Reshape", &[x, dims], &[], "reshaped")
+    }
+}
+
+fn attributes(named: &[Named<'_>]) -> Attrs {
+    let mut attrs = Attrs::default();
+    for (name, attr) in named {
+        attrs.set(name, attr.clone());
+    }
+    attrs
+}
+
+/// A size as an attribute or dimension.
+pub(crate) fn int(size: usize) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+/// A number as an attribute.
+#[expect(clippy::cast_possible_truncation, reason = "attributes are single precision")]
+pub(crate) fn float(number: f64) -> Attr {
+    Attr::Float(number as f32)
+}
