@@ -138,7 +138,9 @@ def test_inputs_and_outputs_are_described_as_by_onnx_runtime(
     ]:
         described = [(value.name, value.type, dimensions(value.shape)) for value in ours]
         with expected_gaps(entry):
-            assert described == [(value.name, value.type, dimensions(value.shape)) for value in theirs]
+            assert described == [
+                (value.name, value.type, dimensions(value.shape)) for value in theirs
+            ]
 
 
 def nudged(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

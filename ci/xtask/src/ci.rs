@@ -43,6 +43,18 @@ const STEPS: &[Step] = &[
         environment: &[],
     },
     Step {
+        name: "spelling and Python style",
+        tier: Tier::Quick,
+        command: &["bash", "ci/style.sh"],
+        environment: &[],
+    },
+    Step {
+        name: "supply chain",
+        tier: Tier::Quick,
+        command: &["cargo", "xtask", "supply"],
+        environment: &[],
+    },
+    Step {
         name: "lints",
         tier: Tier::Quick,
         command: &["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
@@ -66,6 +78,13 @@ const STEPS: &[Step] = &[
         command: &["bash", "ci/python.sh"],
         environment: &[],
     },
+    Step {
+        name: "spills",
+        tier: Tier::Default,
+        command: &["cargo", "xtask", "spills"],
+        environment: &[],
+    },
+    Step { name: "fuzz", tier: Tier::Default, command: &["bash", "ci/fuzz.sh"], environment: &[] },
 ];
 
 /// Runs every step of the tier and fails if one of them did.

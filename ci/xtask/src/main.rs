@@ -1,17 +1,21 @@
 //! The project's own chores: `ci` runs every check, `tidy` looks at the shape of the repository,
-//! `gen` writes the generated pages, `new op` writes the skeleton of an operator.
+//! `gen` writes the generated pages, `supply` and `spills` look at what the project is built from and
+//! compiled to, `new op` writes the skeleton of an operator.
 #![expect(clippy::print_stdout, reason = "a command-line program")]
 
 mod ci;
 mod generate;
 mod new;
+mod spills;
+mod supply;
 mod tidy;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-const USAGE: &str = "usage: cargo xtask ci [--quick] | tidy | gen [--check] | new op NAME";
+const USAGE: &str =
+    "usage: cargo xtask ci [--quick] | tidy | gen [--check] | supply | spills | new op NAME";
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -21,6 +25,8 @@ fn main() -> Result<()> {
         ["ci"] => ci::run(&root, ci::Tier::Default),
         ["ci", "--quick"] => ci::run(&root, ci::Tier::Quick),
         ["tidy"] => tidy::run(&root),
+        ["supply"] => supply::run(&root),
+        ["spills"] => spills::run(&target(&root)),
         ["gen"] => generate::run(&root, false),
         ["gen", "--check"] => generate::run(&root, true),
         ["new", "op", name] => new::operator(&root, name),
@@ -32,4 +38,9 @@ fn main() -> Result<()> {
 fn root() -> Result<PathBuf> {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     Ok(here.ancestors().nth(2).context("ci/xtask lies two folders below the root")?.to_owned())
+}
+
+/// The folder of what is built.
+fn target(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }

@@ -20,6 +20,7 @@ const ROOT: &[&str] = &[
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
+    "_typos.toml",
     "bindings",
     "ci",
     "clippy.toml",

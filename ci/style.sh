@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Spelling everywhere; style and types of the Python code.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+tools=target/python/tools
+if ! cmp --silent ci/requirements.txt "$tools/installed"; then
+  python3 -m venv --clear "$tools"
+  "$tools/bin/pip" install --quiet --disable-pip-version-check -r ci/requirements.txt
+  cp ci/requirements.txt "$tools/installed"
+fi
+
+status=0
+check() {
+  echo "-- $*"
+  "$tools/bin/$@" || status=1
+}
+check typos --format brief
+check ruff format --check tests bindings
+check ruff check tests bindings
+check mypy --strict --ignore-missing-imports bindings/python/python/remuda
+exit "$status"
