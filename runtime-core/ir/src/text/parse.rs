@@ -197,7 +197,10 @@ impl Parser<'_> {
 
     fn node(&mut self, graph: &mut Graph) -> Parsed<()> {
         let mut outputs = Vec::new();
-        loop {
+        while !self.eat('=')? {
+            if !outputs.is_empty() {
+                self.expect(',')?;
+            }
             if *self.peek()? == Token::Word("_".into()) {
                 self.peeked = None;
                 outputs.push(None);
@@ -206,11 +209,7 @@ impl Parser<'_> {
                 let ty = if self.eat(':')? { Some(self.value_type()?) } else { None };
                 outputs.push(Some(graph.add_value(&name, ty, Def::Nothing)));
             }
-            if !self.eat(',')? {
-                break;
-            }
         }
-        self.expect('=')?;
         let op = self.op_name()?;
         let inputs = self.operands(graph)?;
         let mut node = Node::new(op, inputs, outputs);

@@ -170,7 +170,7 @@ impl Printer {
                 write!(out, ": {ty}")?;
             }
         }
-        out.push_str(" = ");
+        out.push_str(if node.outputs.is_empty() { "= " } else { " = " });
         if !node.op.domain.is_empty() {
             write!(out, "{}::", Name(&node.op.domain))?;
         }
@@ -275,6 +275,16 @@ mod tests {
         graph.outputs.push(y);
         let printed = print(&graph);
         assert!(printed.contains(r#"%y = "pkg|x"::"Linear(1)"(%"x:") {"a b" = 1}"#), "{printed}");
+        assert_eq!(print(&parse(&printed).unwrap()), printed);
+    }
+
+    #[test]
+    fn nodes_without_outputs_are_kept() {
+        let mut graph = Graph::new("g");
+        let x = graph.add_input("x", None);
+        graph.push(Node::new(OpName::new("acme", "Log"), vec![Some(x)], vec![]));
+        let printed = print(&graph);
+        assert!(printed.contains("\n  = acme::Log(%x)\n"), "{printed}");
         assert_eq!(print(&parse(&printed).unwrap()), printed);
     }
 }
