@@ -8,7 +8,8 @@ use remuda::{Memory, Model, Runtime, Tensor};
 use crate::failure::Failure;
 use crate::npy;
 
-const MODEL: &[u8] = include_bytes!("../assets/digits.onnx");
+/// The bytes of its file.
+pub(crate) const MODEL: &[u8] = include_bytes!("../assets/digits.onnx");
 const SEVEN: &[u8] = include_bytes!("../assets/seven.npy");
 
 struct Static(&'static [u8]);

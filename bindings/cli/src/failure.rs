@@ -48,6 +48,14 @@ pub(crate) enum Failure {
         /// Why.
         source: NpyError,
     },
+    /// The runtime to compare with does not run.
+    #[error("{message}")]
+    Peer {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
     /// A check of `doctor` found a problem.
     #[error("{0}")]
     Unwell(String),
@@ -89,7 +97,7 @@ impl Failure {
     fn hint(&self) -> Option<&str> {
         match self {
             Self::Runtime(error) | Self::Load { source: error, .. } => error.hint(),
-            Self::Usage { hint, .. } => hint.as_deref(),
+            Self::Usage { hint, .. } | Self::Peer { hint, .. } => hint.as_deref(),
             _ => None,
         }
     }

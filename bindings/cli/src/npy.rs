@@ -80,6 +80,11 @@ pub(crate) fn write(tensor: &Tensor) -> Result<Vec<u8>, NpyError> {
     Ok(bytes)
 }
 
+/// Whether numpy has this type, so that nothing is widened.
+pub(crate) fn is_exact(dtype: DType) -> bool {
+    header::code(dtype).is_some()
+}
+
 fn widened(tensor: &Tensor) -> Result<Tensor, NpyError> {
     let dtype = tensor.dtype();
     if header::code(dtype).is_some() || dtype == DType::String {

@@ -48,6 +48,9 @@ const SNAPSHOTS: &[(&str, &[&str])] = &[
     ("error-absent-backend", &["run", "digits", "--backend", "cuda,cpu"]),
     ("error-no-threads", &["run", "digits", "--threads", "0"]),
     ("error-unwritable-output", &["run", "digits", "--output", "cwd.onnx"]),
+    ("error-no-python", &["bench", "digits", "--vs", "onnxruntime", "--python", "./none"]),
+    ("error-no-onnxruntime", &["bench", "digits", "--vs", "onnxruntime", "--python", "./bare.sh"]),
+    ("error-python-alone", &["bench", "digits", "--python", "python3"]),
     ("error-no-repetitions", &["bench", "digits", "-r", "0"]),
 ];
 
@@ -76,7 +79,19 @@ fn folder(name: &str) -> PathBuf {
     wide.extend(header.as_bytes());
     wide.extend([0; 512]);
     write("f64.npy", &wide);
+    program(&folder, "bare.sh", "echo '{\"missing\": \"No module named onnxruntime\"}'");
     folder
+}
+
+/// A shell script that can be started.
+fn program(folder: &Path, name: &str, text: &str) {
+    let path = folder.join(name);
+    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
 }
 
 fn remuda(folder: &Path, arguments: &[&str]) -> Output {
@@ -182,6 +197,34 @@ fn a_bench_measures_each_number_of_threads() {
         assert!(0.0 < time("min_ms") && time("min_ms") <= time("median_ms"));
         assert!(time("median_ms") <= time("max_ms"));
     }
+}
+
+/// The interpreter is a script that answers as ONNX Runtime's process does, in fixed times;
+/// `tests/python/test_bench_command.py` has the real one answer.
+#[cfg(unix)]
+#[test]
+fn a_bench_takes_turns_with_another_runtime() {
+    let folder = folder("rival");
+    let script = r#"
+echo "{\"version\": \"$4 threads\"}"
+while read -r runs; do
+  times=0.25
+  for _ in $(seq 2 "$runs"); do times="$times, 0.25"; done
+  echo "{\"seconds\": [$times]}"
+done"#;
+    program(&folder, "python.sh", script);
+    let arguments = ["bench", "digits", "-t", "1,2", "-r", "7", "--vs", "onnxruntime"];
+    let rows = json(&folder, &[&arguments[..], &["--python", "./python.sh", "--json"]].concat());
+    for (row, version) in rows.as_array().unwrap().iter().zip(["1 threads", "2 threads"]) {
+        let rival = &row["onnxruntime"];
+        assert_eq!((&rival["version"], &rival["runs"]), (&version.into(), &7.into()));
+        assert_eq!((&rival["median_ms"], &row["runs"]), (&250.0.into(), &7.into()));
+        let ratio = row["median_ms"].as_f64().unwrap() / 250.0;
+        assert!((row["ratio"].as_f64().unwrap() - ratio).abs() < 1e-12);
+    }
+    let shown = remuda(&folder, &[&arguments[..], &["--python", "./python.sh"]].concat()).stdout;
+    let shown = String::from_utf8(shown).unwrap();
+    assert_eq!(shown.lines().count(), 5, "{shown}");
 }
 
 #[test]
