@@ -62,6 +62,7 @@ mod dft;
 mod div;
 mod dropout;
 mod dynamic_quantize_linear;
+mod dynamic_quantize_lstm;
 mod dynamic_quantize_mat_mul;
 mod einsum;
 mod elu;
@@ -81,6 +82,7 @@ mod fused_gemm;
 mod fused_linear;
 mod fused_mat_mul;
 mod gather;
+mod gather_block_quantized;
 mod gather_elements;
 mod gather_nd;
 mod gelu;
@@ -139,6 +141,7 @@ mod microsoft_gelu;
 mod microsoft_quantize_linear;
 mod microsoft_rotary_embedding;
 mod microsoft_simplified_layer_normalization;
+mod microsoft_trilu;
 mod min;
 mod mish;
 mod modulo;
@@ -148,6 +151,7 @@ mod multi_head_attention;
 mod multinomial;
 mod neg;
 mod negative_log_likelihood_loss;
+mod nhwc_max_pool;
 mod non_max_suppression;
 mod non_zero;
 mod normalizer;
@@ -161,6 +165,8 @@ mod or;
 mod pad;
 mod pow;
 mod prelu;
+mod qattention;
+mod qgemm;
 mod qlinear_add;
 mod qlinear_average_pool;
 mod qlinear_concat;
@@ -250,6 +256,7 @@ mod thresholded_relu;
 mod tile;
 mod top_k;
 mod transpose;
+mod transpose_mat_mul;
 mod tree_ensemble;
 mod tree_ensemble_classifier;
 mod tree_ensemble_regressor;
@@ -488,18 +495,21 @@ pub static TABLE: &[&OpDef] = &[
     &bias_add::OP,
     &bias_gelu::OP,
     &bias_split_gelu::OP,
-    &microsoft_dequantize_linear::OP,
+    &dynamic_quantize_lstm::OP,
     &dynamic_quantize_mat_mul::OP,
     &embed_layer_normalization::OP,
     &fast_gelu::OP,
-    &microsoft_fused_conv::OP,
     &fused_gemm::OP,
     &fused_mat_mul::OP,
+    &gather_block_quantized::OP,
     &microsoft_gelu::OP,
     &group_query_attention::OP,
     &mat_mul_integer_to_float::OP,
     &mat_mul_n_bits::OP,
     &multi_head_attention::OP,
+    &nhwc_max_pool::OP,
+    &qattention::OP,
+    &qgemm::OP,
     &qlinear_add::OP,
     &qlinear_average_pool::OP,
     &qlinear_concat::OP,
@@ -508,7 +518,6 @@ pub static TABLE: &[&OpDef] = &[
     &qlinear_mul::OP,
     &qlinear_sigmoid::OP,
     &qlinear_softmax::OP,
-    &microsoft_quantize_linear::OP,
     &quick_gelu::OP,
     &microsoft_rotary_embedding::OP,
     &microsoft_simplified_layer_normalization::OP,
@@ -525,4 +534,9 @@ pub static TABLE: &[&OpDef] = &[
 pub static LEGACY: &[&LegacyOp] = &[
     &scatter::OP,
     &upsample::OP,
+    &microsoft_dequantize_linear::OP,
+    &microsoft_fused_conv::OP,
+    &microsoft_quantize_linear::OP,
+    &transpose_mat_mul::OP,
+    &microsoft_trilu::OP,
 ];

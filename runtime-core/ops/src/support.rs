@@ -21,6 +21,7 @@ pub(crate) mod join;
 pub(crate) mod layer_norm;
 pub(crate) mod likelihood;
 pub(crate) mod linear;
+pub(crate) mod lstm;
 pub(crate) mod matmul;
 pub(crate) mod ml;
 pub(crate) mod norm;

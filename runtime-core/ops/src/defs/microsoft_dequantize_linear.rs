@@ -1,51 +1,13 @@
-//! `DequantizeLinear` of the domain `com.microsoft`: as ONNX's own.
+//! `DequantizeLinear` of com.microsoft, which ONNX's own is a superset of by now.
 
-use remuda_ir::{AttrDef, AttrKind, InputDef, OpDef, OutputDef, Tolerance, Traits, Types};
-use remuda_tensor::DType;
+use remuda_ir::{Draft, LegacyOp, OpError};
 
-use crate::support::quantize_linear::{dequantize_linear, infer_dequantize};
+use crate::support::upgrades::become_newest;
 
-pub(crate) static OP: OpDef = OpDef {
-    domain: "com.microsoft",
-    name: "DequantizeLinear",
-    since: 1,
-    upgrades: &[],
-    inputs: &[
-        InputDef::new(
-            "x",
-            Types::one(DType::I8)
-                .or(Types::one(DType::U8))
-                .or(Types::one(DType::I16))
-                .or(Types::one(DType::U16))
-                .or(Types::one(DType::I32))
-                .or(Types::one(DType::I4))
-                .or(Types::one(DType::U4))
-                .or(Types::one(DType::I2))
-                .or(Types::one(DType::U2)),
-        ),
-        InputDef::new("x_scale", Types::one(DType::F32).or(Types::one(DType::F16))).tied(""),
-        InputDef::optional(
-            "x_zero_point",
-            Types::one(DType::I8)
-                .or(Types::one(DType::U8))
-                .or(Types::one(DType::I16))
-                .or(Types::one(DType::U16))
-                .or(Types::one(DType::I32))
-                .or(Types::one(DType::I4))
-                .or(Types::one(DType::U4))
-                .or(Types::one(DType::I2))
-                .or(Types::one(DType::U2)),
-        ),
-    ],
-    outputs: &[OutputDef::new("y")],
-    attrs: &[
-        AttrDef::new("axis", AttrKind::Int),
-        AttrDef::new("block_size", AttrKind::Int),
-        AttrDef::new("output_dtype", AttrKind::Int),
-    ],
-    traits: Traits::PURE,
-    tolerance: Tolerance::Float(1.0),
-    infer: infer_dequantize,
-    reference: dequantize_linear,
-    cases: include_str!("microsoft_dequantize_linear.cases"),
-};
+pub(crate) static OP: LegacyOp =
+    LegacyOp { domain: "com.microsoft", name: "DequantizeLinear", apply: rename };
+
+fn rename(draft: &mut Draft<'_>) -> Result<(), OpError> {
+    become_newest(draft, "DequantizeLinear");
+    Ok(())
+}

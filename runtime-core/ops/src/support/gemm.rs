@@ -42,17 +42,20 @@ fn side_dims(ctx: &InferCtx<'_>, at: usize, attr: &str) -> Result<Option<Vec<Dim
 
 /// The shape rule.
 pub(crate) fn infer_gemm(ctx: &InferCtx<'_>) -> Result<Vec<Inferred>, OpError> {
-    let (a, b) = (side_dims(ctx, 0, "transA")?, side_dims(ctx, 1, "transB")?);
-    let (Some(a), Some(b)) = (a, b) else {
-        return Ok(vec![Inferred::tensor(ctx.dtype(0)?, [Dim::Unknown, Dim::Unknown])]);
-    };
+    Ok(vec![Inferred::tensor(ctx.dtype(0)?, gemm_dims(ctx, [0, 1, 2])?)])
+}
+
+/// The dimensions of a product of these inputs: two sides and what is added.
+pub(crate) fn gemm_dims(ctx: &InferCtx<'_>, [a, b, c]: [usize; 3]) -> Result<Vec<Dim>, OpError> {
+    let (a, b) = (side_dims(ctx, a, "transA")?, side_dims(ctx, b, "transB")?);
+    let (Some(a), Some(b)) = (a, b) else { return Ok(vec![Dim::Unknown, Dim::Unknown]) };
     let dims = matmul_dims(&a, &b)?;
-    if ctx.has(2)
-        && let Some(c) = ctx.dims(2)?
+    if ctx.has(c)
+        && let Some(c) = ctx.dims(c)?
     {
         check_addend(c, &dims)?;
     }
-    Ok(vec![Inferred::tensor(ctx.dtype(0)?, dims)])
+    Ok(dims)
 }
 
 fn check_addend(c: &[Dim], dims: &[Dim]) -> Result<(), OpError> {

@@ -1,6 +1,6 @@
 //! Pooling: one number out of each window of each channel.
 
-use remuda_ir::{InferCtx, Inferred, KernelCtx, OpError, Val};
+use remuda_ir::{Attrs, InferCtx, Inferred, KernelCtx, OpError, Val};
 use remuda_tensor::Dim;
 use remuda_tensor::dim::DisplayDims;
 
@@ -24,10 +24,14 @@ impl Under<'_> {
 
 /// The output dimensions of pooling input 0.
 pub(crate) fn pool_dims(ctx: &InferCtx<'_>) -> Result<Option<Vec<Dim>>, OpError> {
-    let Some(dims) = ctx.dims(0)? else { return Ok(None) };
+    ctx.dims(0)?.map(|dims| pooled_dims(ctx.attrs(), dims)).transpose()
+}
+
+/// The output dimensions of pooling `[batch, channels, spatial..]`.
+pub(crate) fn pooled_dims(attrs: &Attrs, dims: &[Dim]) -> Result<Vec<Dim>, OpError> {
     let spatial = spatial_dims(dims)?;
-    let window = Window::read_pool(ctx.attrs())?;
-    Ok(Some(dims[..2].iter().cloned().chain(window.output(spatial)?).collect()))
+    let window = Window::read_pool(attrs)?;
+    Ok(dims[..2].iter().cloned().chain(window.output(spatial)?).collect())
 }
 
 /// The spatial dimensions, if there are any.

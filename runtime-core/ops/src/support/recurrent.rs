@@ -113,16 +113,25 @@ impl Layer {
         gates: usize,
         defaults: &[&str],
     ) -> Result<Self, OpError> {
+        let array = |at: usize| Array::of(ctx.tensor(at)?);
+        Self::of(ctx, [array(0)?, array(1)?, array(2)?], gates, defaults)
+    }
+
+    /// As [`Self::read`], of data and weights that are given.
+    pub(crate) fn of(
+        ctx: &KernelCtx<'_>,
+        [mut x, w, r]: [Array; 3],
+        gates: usize,
+        defaults: &[&str],
+    ) -> Result<Self, OpError> {
         let attrs = ctx.attrs();
         let (directions, backward) = directions(attrs)?;
         let batch_first = attrs.bool_or("layout", false)?;
-        let mut x = Array::of(ctx.tensor(0)?)?;
         x.with_rank::<3>("x")?;
         if batch_first {
             x = x.permuted(&[1, 0, 2])?;
         }
         let [length, batch, size] = x.with_rank("x")?;
-        let (w, r) = (Array::of(ctx.tensor(1)?)?, Array::of(ctx.tensor(2)?)?);
         let hidden = r.with_rank::<3>("r")?[2];
         if let Some(asked) = attrs.int("hidden_size")?.filter(|&asked| asked != hidden as i64) {
             return Err(OpError::Invalid(format!(
@@ -289,11 +298,20 @@ pub(crate) fn expect_dims(name: &str, got: &[usize], expected: &[usize]) -> Resu
 
 /// The shape rule: the sequence of results, then `states` last states.
 pub(crate) fn infer_recurrent(ctx: &InferCtx<'_>, states: usize) -> Result<Vec<Inferred>, OpError> {
+    infer_layer(ctx, states, 2)
+}
+
+/// As [`infer_recurrent`]; this axis of the recurrent weights is as long as the state.
+pub(crate) fn infer_layer(
+    ctx: &InferCtx<'_>,
+    states: usize,
+    axis: usize,
+) -> Result<Vec<Inferred>, OpError> {
     let dtype = ctx.dtype(0)?;
     let count = Dim::from(directions(ctx.attrs())?.0);
     let hidden = match (ctx.attrs().int("hidden_size")?, ctx.dims(2)?) {
         (Some(hidden), _) => Dim::Known(hidden),
-        (None, Some(dims)) => dims.last().cloned().unwrap_or(Dim::Unknown),
+        (None, Some(dims)) => dims.get(axis).cloned().unwrap_or(Dim::Unknown),
         _ => Dim::Unknown,
     };
     let (first, second) = match ctx.dims(0)? {

@@ -3,10 +3,18 @@
 use remuda_ir::{Attrs, Draft, OpError, OpName};
 use remuda_tensor::{DType, Element, Tensor, dispatch_float};
 
+use crate::NEWEST_OPSET;
+
 /// Before opset 6, operators said which inputs they may overwrite.
 pub(crate) fn drop_consumed_inputs(draft: &mut Draft<'_>) -> Result<(), OpError> {
     draft.node.attrs.take("consumed_inputs");
     Ok(())
+}
+
+/// Turns a node of another domain into the newest version of one of ONNX's own operators.
+pub(crate) fn become_newest(draft: &mut Draft<'_>, name: &str) {
+    draft.node.op = OpName::onnx(name);
+    draft.opset = NEWEST_OPSET;
 }
 
 /// The dtype of a tensor input, if the graph knows it already.

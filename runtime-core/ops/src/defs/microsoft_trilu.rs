@@ -1,0 +1,12 @@
+//! `Trilu` of com.microsoft, which became ONNX's own.
+
+use remuda_ir::{Draft, LegacyOp, OpError};
+
+use crate::support::upgrades::become_newest;
+
+pub(crate) static OP: LegacyOp = LegacyOp { domain: "com.microsoft", name: "Trilu", apply: rename };
+
+fn rename(draft: &mut Draft<'_>) -> Result<(), OpError> {
+    become_newest(draft, "Trilu");
+    Ok(())
+}

@@ -1,0 +1,234 @@
+"""Operators of com.microsoft against ONNX Runtime's own kernels, on models of one node with random data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from sessions import open_onnxruntime, open_session
+
+U8, I8, F32 = np.uint8, np.int8, np.float32
+
+
+@dataclass
+class Case:
+    """A node: its inputs in order (None where one is left out) and how far results may lie apart.
+
+    `steps` bounds integers, in units; `largest` bounds floats, relative to the greatest magnitude.
+    """
+
+    op: str
+    inputs: list[np.ndarray | None]
+    attributes: dict[str, Any] = field(default_factory=dict)
+    outputs: int = 1
+    domain: str = "com.microsoft"
+    steps: int = 1
+    largest: float = 1e-5
+    # The inputs that stay inputs; the others are initializers, as in exported models.
+    fed: int = 1
+    packed: dict[int, int] = field(default_factory=dict)
+
+
+def integers(rng: np.random.Generator, dtype: Any, *shape: int) -> np.ndarray:
+    limits = np.iinfo(dtype)
+    return rng.integers(limits.min, limits.max, shape, endpoint=True).astype(dtype)
+
+
+def reals(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    return rng.standard_normal(shape).astype(F32)
+
+
+def scale(value: float) -> np.ndarray:
+    return np.array(value, F32)
+
+
+def quantized_gemm(rng: np.random.Generator) -> dict[str, Case]:
+    a, b = integers(rng, U8, 5, 7), integers(rng, I8, 7, 6)
+    zero_a, zero_b = np.array(120, U8), np.array(3, I8)
+    columns, zeros = np.abs(reals(rng, 6)) / 50 + F32(0.001), np.zeros(6, I8)
+    bias = rng.integers(-5000, 5000, 6).astype(np.int32)
+    plain = [a, scale(0.02), zero_a, b, scale(0.01), zero_b]
+    by_column = [a, scale(0.02), zero_a, b, columns, zeros, bias, scale(0.5), np.array(128, U8)]
+    turned = [a.T.copy(), scale(0.02), zero_a, b.T.copy(), scale(0.01), zero_b, bias]
+    return {
+        "plain": Case("QGemm", plain),
+        "by-column": Case("QGemm", by_column),
+        "transposed": Case("QGemm", turned, {"transA": 1, "transB": 1, "alpha": 0.5}),
+    }
+
+
+def quantized_attention(rng: np.random.Generator) -> dict[str, Case]:
+    batch, length, heads, size = 2, 5, 3, 4
+    width = heads * size
+    data = [integers(rng, U8, batch, length, width), integers(rng, I8, width, 3 * width)]
+    bias = reals(rng, 3 * width)
+    scales = [scale(0.01), scale(0.01)]
+    zeros = [np.array(128, U8), np.array(0, I8)]
+    mask = (np.arange(length) < np.array([[5], [3]])).astype(np.int32)
+    by_column = np.abs(reals(rng, 3 * width)) / 100 + F32(0.001)
+    column_zeros = np.zeros(3 * width, I8)
+    return {
+        "plain": Case("QAttention", [*data, bias, *scales, None, *zeros], {"num_heads": heads}),
+        "masked": Case("QAttention", [*data, bias, *scales, mask, *zeros], {"num_heads": heads}),
+        "causal": Case(
+            "QAttention",
+            [*data, bias, *scales, None, *zeros],
+            {"num_heads": heads, "unidirectional": 1},
+        ),
+        "by-column": Case(
+            "QAttention",
+            [*data, bias, scale(0.01), by_column, None, zeros[0], column_zeros],
+            {"num_heads": heads},
+        ),
+    }
+
+
+def quantized_lstm(rng: np.random.Generator) -> dict[str, Case]:
+    length, size, hidden = 6, 5, 8
+
+    def case(directions: int, by_row: bool, batch: int, largest: float) -> Case:
+        rows = (directions, 4 * hidden) if by_row else (directions,)
+
+        def weights(inner: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            stored = integers(rng, I8, directions, inner, 4 * hidden)
+            scales = (np.abs(rng.standard_normal(rows)) / 300 + 0.002).astype(F32)
+            return stored, scales, np.zeros(rows, I8)
+
+        (w, w_scale, w_zero), (r, r_scale, r_zero) = weights(size), weights(hidden)
+        bias = reals(rng, directions, 8 * hidden) / 10
+        states = [reals(rng, directions, batch, hidden) / 2 for _ in range(2)]
+        inputs = [reals(rng, length, batch, size), w, r, bias, None, *states, None]
+        attributes = {
+            "hidden_size": hidden,
+            "direction": "bidirectional" if directions == 2 else "forward",
+        }
+        parameters = [w_scale, w_zero, r_scale, r_zero]
+        return Case(
+            "DynamicQuantizeLSTM", [*inputs, *parameters], attributes, outputs=3, largest=largest
+        )
+
+    return {
+        # The state of one sequence is quantised as ONNX Runtime does it.
+        "one": case(1, False, 1, 1e-5),
+        "rows": case(1, True, 1, 1e-5),
+        "both-ways": case(2, False, 1, 1e-5),
+        # ONNX Runtime gives several sequences one scale, so each of 255 steps may differ.
+        "batch": case(1, False, 3, 5e-3),
+    }
+
+
+def block_gather(rng: np.random.Generator) -> dict[str, Case]:
+    rows, columns, block = 9, 64, 16
+    indices = np.array([[0, 8], [3, 3]], np.int64)
+    scales = reals(rng, rows, columns // block)
+    packed = integers(rng, U8, rows, columns // 2)
+    zeros = integers(rng, U8, rows, columns // block // 2)
+    attributes = {"block_size": block, "gather_axis": 0, "quantize_axis": 1}
+    signed = rng.integers(-8, 7, (rows, columns), endpoint=True).astype(np.int8)
+    int4 = {0: TensorProto.INT4}
+    gather = "GatherBlockQuantized"
+    return {
+        "bytes": Case(gather, [packed, indices, scales], attributes, fed=0),
+        "zeros": Case(gather, [packed, indices, scales, zeros], attributes, fed=0),
+        "int4": Case(gather, [signed, indices, scales], attributes, fed=0, packed=int4),
+        "eight-bits": Case(
+            gather,
+            [integers(rng, U8, rows, columns), indices, scales],
+            {**attributes, "bits": 8},
+            fed=0,
+        ),
+    }
+
+
+def others(rng: np.random.Generator) -> dict[str, Case]:
+    image = integers(rng, U8, 2, 9, 8, 3)
+    quantized = [integers(rng, U8, 4, 5), scale(0.02), np.array(100, U8)]
+    other = [integers(rng, U8, 5), scale(0.05), np.array(7, U8)]
+    choose = [integers(rng, U8, 4, 1) > 99, *quantized, *other, scale(0.04), np.array(50, U8)]
+    window = {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 1, 1]}
+    conv = [reals(rng, 1, 3, 8, 8), reals(rng, 4, 3, 3, 3), reals(rng, 4), reals(rng, 1, 4, 6, 6)]
+    x = reals(rng, 4, 6) * 3
+    by_row = [np.abs(reals(rng, 4)) / 9 + F32(0.01), integers(rng, U8, 4)]
+    square = reals(rng, 2, 4, 4)
+    return {
+        "max-pool": Case("NhwcMaxPool", [image], window, steps=0),
+        "where": Case("QLinearWhere", choose, fed=2),
+        "quantize": Case("QuantizeLinear", [x, *by_row], {"axis": 0}),
+        "dequantize": Case("DequantizeLinear", [integers(rng, U8, 4, 6), *by_row], {"axis": 0}),
+        "fused-conv": Case("FusedConv", conv, {"activation": "Relu"}),
+        "fused-conv-clip": Case(
+            "FusedConv", conv[:3], {"activation": "Clip", "activation_params": [0.0, 2.0]}
+        ),
+        "trilu": Case("Trilu", [square, np.array(1, np.int64)], {"upper": 0}),
+        "transposed-product": Case("TransposeMatMul", [x, x], {"transA": 1, "alpha": 0.5}),
+    }
+
+
+MAKERS: dict[str, Callable[[np.random.Generator], dict[str, Case]]] = {
+    "gemm": quantized_gemm,
+    "attention": quantized_attention,
+    "lstm": quantized_lstm,
+    "gather": block_gather,
+    "others": others,
+}
+CASES = {
+    f"{group}-{name}": case
+    for group, make in MAKERS.items()
+    for name, case in make(np.random.default_rng(11)).items()
+}
+
+
+def build(case: Case) -> onnx.ModelProto:
+    names = [f"i{at}" if array is not None else "" for at, array in enumerate(case.inputs)]
+    given = [(at, name, array) for at, (name, array) in enumerate(zip(names, case.inputs)) if name]
+    fed = [(name, array) for at, name, array in given if at < case.fed]
+    fixed = [
+        helper.make_tensor(name, case.packed[at], array.shape, array.flatten())
+        if at in case.packed
+        else numpy_helper.from_array(array, name)
+        for at, name, array in given
+        if at >= case.fed
+    ]
+    outputs = [f"o{at}" for at in range(case.outputs)]
+    node = helper.make_node(case.op, names, outputs, domain=case.domain, **case.attributes)
+    graph = helper.make_graph(
+        [node],
+        case.op,
+        [
+            helper.make_tensor_value_info(
+                name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
+            )
+            for name, array in fed
+        ],
+        [helper.make_empty_tensor_value_info(name) for name in outputs],
+        fixed,
+    )
+    opsets = [helper.make_opsetid("", 21), helper.make_opsetid(case.domain, 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_results_equal_those_of_onnx_runtime(case: Case, engine: str, tmp_path: Any) -> None:
+    if engine == "reference":
+        pytest.skip("the onnx package cannot evaluate com.microsoft operators")
+    path = tmp_path / "model.onnx"
+    onnx.save(build(case), path)
+    feeds = {
+        f"i{at}": array for at, array in enumerate(case.inputs[: case.fed]) if array is not None
+    }
+    wanted = open_onnxruntime(path, threads=1).run(None, feeds)
+    got = open_session(engine, path).run(None, feeds)
+    assert len(got) == len(wanted) == case.outputs
+    for mine, theirs in zip(map(np.asarray, got), wanted):
+        assert (mine.dtype, mine.shape) == (theirs.dtype, theirs.shape)
+        difference = np.abs(mine.astype(np.float64) - theirs.astype(np.float64)).max()
+        if theirs.dtype.kind == "f":
+            assert difference <= case.largest * np.abs(theirs).max()
+        else:
+            assert difference <= case.steps
