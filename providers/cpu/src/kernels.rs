@@ -1,7 +1,7 @@
 //! The table of fast kernels, sorted by domain and name. An operator may stand in it more than once:
 //! the first entry that takes the node wins.
 
-use remuda_ir::OpError;
+use remuda_ir::resolve_axis;
 use remuda_kernels::gemm::Activation;
 
 use crate::kernel::{Kernel, Preparation, Prepare};
@@ -161,15 +161,6 @@ pub(crate) fn prepare(preparation: &Preparation<'_>) -> Option<Box<dyn Kernel>> 
 /// The operators that have a fast kernel for some types: domain and name.
 pub fn fast_operators() -> impl Iterator<Item = (&'static str, &'static str)> {
     TABLE.iter().map(|&(domain, name, _)| (domain, name))
-}
-
-/// The axis that a possibly negative number means.
-fn resolve_axis(axis: i64, rank: usize) -> Result<usize, OpError> {
-    let signed = i64::try_from(rank).unwrap_or(i64::MAX);
-    let shifted = if axis < 0 { axis.saturating_add(signed) } else { axis };
-    usize::try_from(shifted).ok().filter(|&axis| axis < rank).ok_or_else(|| {
-        OpError::Invalid(format!("axis {axis} is outside a tensor of {rank} dimensions"))
-    })
 }
 
 /// The activation that fused operators name, with its parameters.

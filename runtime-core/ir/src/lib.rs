@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod attr;
+mod axis;
 mod context;
 mod error;
 mod graph;
@@ -25,6 +26,7 @@ mod value;
 mod verify;
 
 pub use attr::{Attr, Attrs, Body};
+pub use axis::resolve_axis;
 pub use context::{BodyRunner, InferCtx, InferInput, Inferred, KernelCtx, NoBodies};
 pub use error::OpError;
 pub use graph::{Graph, Node, NodeId, OpName};

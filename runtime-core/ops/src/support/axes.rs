@@ -1,18 +1,11 @@
 //! Axes: resolving negative ones, and walking the lines along one.
 
+pub(crate) use remuda_ir::resolve_axis;
 use remuda_ir::{Attr, Attrs, Draft, OpError, OpName, Val};
 use remuda_tensor::{DType, Element, Tensor, dispatch_float, packed};
 
 use super::elementwise::{Wrapping, by_kind};
 use super::unsupported_dtype;
-
-/// The axis that a possibly negative number means.
-pub(crate) fn resolve_axis(axis: i64, rank: usize) -> Result<usize, OpError> {
-    let shifted = if axis < 0 { axis.checked_add(rank as i64) } else { Some(axis) };
-    shifted.and_then(|axis| usize::try_from(axis).ok()).filter(|&axis| axis < rank).ok_or_else(
-        || OpError::Invalid(format!("axis {axis} is outside a tensor of {rank} dimensions")),
-    )
-}
 
 /// Applies `f` to each line of a float tensor along an axis, in `f64`, rounding at the end.
 pub(crate) fn along_axis(
