@@ -10,6 +10,32 @@ use remuda::operators::{LEGACY, NEWEST_OPSET, OpDef, TABLE, fast_operators};
 /// One generated file: where it lies and what it holds.
 type Page = (&'static str, String);
 
+/// Operators that models may hold and that have no definition: domain, names, and why.
+const LEFT_OUT: &[(&str, &[&str], &str)] = &[
+    ("", &["ImageDecoder"], "decoders of lossy formats differ in the pixels they give"),
+    ("ai.onnx.preview.training", &["Gradient"], "for training only"),
+    (
+        "ai.onnx.ml",
+        &["CastMap", "DictVectorizer", "ZipMap"],
+        "values of the graph are tensors, sequences and optionals, not maps",
+    ),
+    (
+        "com.microsoft",
+        &["BeamSearch", "GreedySearch", "Sampling", "WhisperBeamSearch"],
+        "whole loops of generation, which are the runtime's own",
+    ),
+    (
+        "com.microsoft",
+        &["MoE", "QMoE", "LongformerAttention", "PackedAttention", "PackedMultiHeadAttention"],
+        "no kernel yet",
+    ),
+    (
+        "com.microsoft",
+        &["QLinearConv", "NhwcConv", "NhwcFusedConv"],
+        "layouts that ONNX Runtime makes for its own kernels when it saves a model it has rewritten",
+    ),
+];
+
 /// Writes the pages, or fails when one of them is not as it would be written.
 pub(crate) fn run(root: &Path, check: bool) -> Result<()> {
     let mut stale = Vec::new();
@@ -52,9 +78,26 @@ fn operators(root: &Path) -> Result<String> {
         let summary = summary(root, def)?;
         writeln!(page, "| {domain} | {} | {} | {is_fast} | {summary} |", def.name, def.since)?;
     }
-    let gone: Vec<_> = LEGACY.iter().map(|legacy| legacy.name).collect();
+    let gone: Vec<_> = LEGACY.iter().map(|legacy| qualified(legacy.domain, legacy.name)).collect();
     writeln!(page, "\nReplaced when a model is loaded: {}.", gone.join(", "))?;
+    page.push_str(
+        "\n## Left out\n\nA model with one of these is refused by the operator's name.\n\n",
+    );
+    for (domain, names, reason) in LEFT_OUT {
+        for name in *names {
+            if TABLE.iter().any(|def| (def.domain, def.name) == (*domain, *name)) {
+                bail!("`{name}` is listed as left out, but there is a definition");
+            }
+        }
+        let names: Vec<_> = names.iter().map(|name| qualified(domain, name)).collect();
+        writeln!(page, "* {}: {reason}.", names.join(", "))?;
+    }
     Ok(page)
+}
+
+/// A name with its domain, where that is not ONNX's own.
+fn qualified(domain: &str, name: &str) -> String {
+    if domain.is_empty() { name.to_owned() } else { format!("`{domain}` {name}") }
 }
 
 /// The first sentence of the documentation of the file that defines an operator.
