@@ -177,6 +177,7 @@ mod qlinear_mat_mul;
 mod qlinear_mul;
 mod qlinear_sigmoid;
 mod qlinear_softmax;
+mod qlinear_where;
 mod quantize_linear;
 mod quick_gelu;
 mod random_normal;
@@ -518,6 +519,7 @@ pub static TABLE: &[&OpDef] = &[
     &qlinear_mul::OP,
     &qlinear_sigmoid::OP,
     &qlinear_softmax::OP,
+    &qlinear_where::OP,
     &quick_gelu::OP,
     &microsoft_rotary_embedding::OP,
     &microsoft_simplified_layer_normalization::OP,
