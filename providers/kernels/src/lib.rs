@@ -7,6 +7,7 @@
 //! a bug of the caller and panics.
 
 pub mod attention;
+pub mod block;
 mod context;
 pub mod conv;
 pub mod convert;
