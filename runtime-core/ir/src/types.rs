@@ -43,6 +43,16 @@ impl Types {
     pub const ANY: Self = Self(u32::MAX);
     /// Floats of 16 bits and more.
     pub const FLOATS: Self = Self(0b1111);
+    /// Floats of 16 and 32 bits.
+    pub const SHORT_FLOATS: Self =
+        Self::one(DType::F32).or(Self::one(DType::F16)).or(Self::one(DType::BF16));
+    /// Floats of 8 bits with a sign.
+    pub const FLOAT8: Self = Self::one(DType::F8E4M3FN)
+        .or(Self::one(DType::F8E4M3FNUZ))
+        .or(Self::one(DType::F8E5M2))
+        .or(Self::one(DType::F8E5M2FNUZ));
+    /// Integers of 8 bits.
+    pub const BYTES: Self = Self::one(DType::I8).or(Self::one(DType::U8));
     /// Floats of 8 and 4 bits.
     pub const SMALL_FLOATS: Self = Self(0b11_1111 << 4);
     /// Signed integers of 8 bits and more.

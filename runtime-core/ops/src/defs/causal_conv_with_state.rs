@@ -5,7 +5,7 @@ use remuda_ir::{
     AttrDef, AttrKind, InferCtx, Inferred, InputDef, KernelCtx, OpDef, OpError, OutputDef,
     Tolerance, Traits, Types, Val,
 };
-use remuda_tensor::{DType, Dim};
+use remuda_tensor::Dim;
 
 use crate::support::activations::sigmoid;
 use crate::support::array::Array;
@@ -17,22 +17,10 @@ pub(crate) static OP: OpDef = OpDef {
     since: 27,
     upgrades: &[],
     inputs: &[
-        InputDef::new(
-            "input",
-            Types::one(DType::F32).or(Types::one(DType::F16)).or(Types::one(DType::BF16)),
-        ),
-        InputDef::new(
-            "weight",
-            Types::one(DType::F32).or(Types::one(DType::F16)).or(Types::one(DType::BF16)),
-        ),
-        InputDef::optional(
-            "bias",
-            Types::one(DType::F32).or(Types::one(DType::F16)).or(Types::one(DType::BF16)),
-        ),
-        InputDef::optional(
-            "past_state",
-            Types::one(DType::F32).or(Types::one(DType::F16)).or(Types::one(DType::BF16)),
-        ),
+        InputDef::new("input", Types::SHORT_FLOATS),
+        InputDef::new("weight", Types::SHORT_FLOATS),
+        InputDef::optional("bias", Types::SHORT_FLOATS),
+        InputDef::optional("past_state", Types::SHORT_FLOATS),
     ],
     outputs: &[OutputDef::new("output"), OutputDef::new("present_state")],
     attrs: &[AttrDef::new("activation", AttrKind::Text)],

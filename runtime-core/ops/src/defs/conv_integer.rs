@@ -16,12 +16,10 @@ pub(crate) static OP: OpDef = OpDef {
     since: 10,
     upgrades: &[],
     inputs: &[
-        InputDef::new("x", Types::one(DType::I8).or(Types::one(DType::U8))).tied("T1"),
-        InputDef::new("w", Types::one(DType::I8).or(Types::one(DType::U8))).tied("T2"),
-        InputDef::optional("x_zero_point", Types::one(DType::I8).or(Types::one(DType::U8)))
-            .tied("T1"),
-        InputDef::optional("w_zero_point", Types::one(DType::I8).or(Types::one(DType::U8)))
-            .tied("T2"),
+        InputDef::new("x", Types::BYTES).tied("T1"),
+        InputDef::new("w", Types::BYTES).tied("T2"),
+        InputDef::optional("x_zero_point", Types::BYTES).tied("T1"),
+        InputDef::optional("w_zero_point", Types::BYTES).tied("T2"),
     ],
     outputs: &[OutputDef::new("y")],
     attrs: &[

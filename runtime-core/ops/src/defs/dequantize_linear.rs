@@ -13,38 +13,23 @@ pub(crate) static OP: OpDef = OpDef {
     inputs: &[
         InputDef::new(
             "x",
-            Types::one(DType::I8)
-                .or(Types::one(DType::U8))
+            Types::BYTES
                 .or(Types::one(DType::I16))
                 .or(Types::one(DType::U16))
                 .or(Types::SMALL_INTS)
                 .or(Types::one(DType::F4E2M1))
-                .or(Types::one(DType::F8E4M3FN))
-                .or(Types::one(DType::F8E4M3FNUZ))
-                .or(Types::one(DType::F8E5M2))
-                .or(Types::one(DType::F8E5M2FNUZ))
+                .or(Types::FLOAT8)
                 .or(Types::one(DType::I32)),
         ),
-        InputDef::new(
-            "x_scale",
-            Types::one(DType::F32)
-                .or(Types::one(DType::F16))
-                .or(Types::one(DType::BF16))
-                .or(Types::one(DType::F8E8M0)),
-        )
-        .tied(""),
+        InputDef::new("x_scale", Types::SHORT_FLOATS.or(Types::one(DType::F8E8M0))).tied(""),
         InputDef::optional(
             "x_zero_point",
-            Types::one(DType::I8)
-                .or(Types::one(DType::U8))
+            Types::BYTES
                 .or(Types::one(DType::I16))
                 .or(Types::one(DType::U16))
                 .or(Types::SMALL_INTS)
                 .or(Types::one(DType::F4E2M1))
-                .or(Types::one(DType::F8E4M3FN))
-                .or(Types::one(DType::F8E4M3FNUZ))
-                .or(Types::one(DType::F8E5M2))
-                .or(Types::one(DType::F8E5M2FNUZ))
+                .or(Types::FLOAT8)
                 .or(Types::one(DType::I32)),
         ),
     ],

@@ -12,7 +12,6 @@ use crate::support::lstm::{FUNCTIONS, GATES, lstm};
 use crate::support::quantize::dynamic_range;
 use crate::support::recurrent::{Layer, infer_layer};
 
-const BYTES: Types = Types::one(DType::I8).or(Types::one(DType::U8));
 const F32: Types = Types::one(DType::F32);
 
 pub(crate) static OP: OpDef = OpDef {
@@ -22,17 +21,17 @@ pub(crate) static OP: OpDef = OpDef {
     upgrades: &[],
     inputs: &[
         InputDef::new("x", F32),
-        InputDef::new("w", BYTES).tied("T2"),
-        InputDef::new("r", BYTES).tied("T2"),
+        InputDef::new("w", Types::BYTES).tied("T2"),
+        InputDef::new("r", Types::BYTES).tied("T2"),
         InputDef::optional("b", F32),
         InputDef::optional("sequence_lens", Types::one(DType::I32)).tied(""),
         InputDef::optional("initial_h", F32),
         InputDef::optional("initial_c", F32),
         InputDef::optional("p", F32),
         InputDef::new("w_scale", F32),
-        InputDef::new("w_zero_point", BYTES).tied("T2"),
+        InputDef::new("w_zero_point", Types::BYTES).tied("T2"),
         InputDef::new("r_scale", F32),
-        InputDef::new("r_zero_point", BYTES).tied("T2"),
+        InputDef::new("r_zero_point", Types::BYTES).tied("T2"),
     ],
     outputs: &[OutputDef::optional("y"), OutputDef::optional("y_h"), OutputDef::optional("y_c")],
     attrs: &[

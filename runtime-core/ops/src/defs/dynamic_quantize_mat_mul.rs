@@ -19,10 +19,9 @@ pub(crate) static OP: OpDef = OpDef {
     upgrades: &[],
     inputs: &[
         InputDef::new("a", Types::one(DType::F32)),
-        InputDef::new("b", Types::one(DType::I8).or(Types::one(DType::U8))).tied("T2"),
+        InputDef::new("b", Types::BYTES).tied("T2"),
         InputDef::new("b_scale", Types::one(DType::F32)),
-        InputDef::optional("b_zero_point", Types::one(DType::I8).or(Types::one(DType::U8)))
-            .tied("T2"),
+        InputDef::optional("b_zero_point", Types::BYTES).tied("T2"),
         InputDef::optional("bias", Types::one(DType::F32)),
     ],
     outputs: &[OutputDef::new("y")],

@@ -21,12 +21,8 @@ pub(crate) static OP: OpDef = OpDef {
     upgrades: &[],
     inputs: &[
         InputDef::new("data", PACKED).tied("T1"),
-        InputDef::new("indices", Types::one(DType::I32).or(Types::one(DType::I64))).tied(""),
-        InputDef::new(
-            "scales",
-            Types::one(DType::F32).or(Types::one(DType::F16)).or(Types::one(DType::BF16)),
-        )
-        .tied(""),
+        InputDef::new("indices", Types::INDEX).tied(""),
+        InputDef::new("scales", Types::SHORT_FLOATS).tied(""),
         InputDef::optional("zero_points", PACKED).tied("T1"),
     ],
     outputs: &[OutputDef::new("output")],

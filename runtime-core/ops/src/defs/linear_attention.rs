@@ -5,7 +5,7 @@ use remuda_ir::{
     AttrDef, AttrKind, Attrs, InferCtx, Inferred, InputDef, KernelCtx, OpDef, OpError, OutputDef,
     Tolerance, Traits, Types, Val,
 };
-use remuda_tensor::{DType, Tensor};
+use remuda_tensor::Tensor;
 
 use crate::support::array::{Array, positions};
 use crate::support::attention::{heads_attr, merge_heads, read_scale, split_heads};
@@ -16,31 +16,12 @@ pub(crate) static OP: OpDef = OpDef {
     since: 27,
     upgrades: &[],
     inputs: &[
-        InputDef::new(
-            "query",
-            Types::one(DType::F32).or(Types::one(DType::F16)).or(Types::one(DType::BF16)),
-        ),
-        InputDef::new(
-            "key",
-            Types::one(DType::F32).or(Types::one(DType::F16)).or(Types::one(DType::BF16)),
-        ),
-        InputDef::new(
-            "value",
-            Types::one(DType::F32).or(Types::one(DType::F16)).or(Types::one(DType::BF16)),
-        ),
-        InputDef::optional(
-            "past_state",
-            Types::one(DType::F32).or(Types::one(DType::F16)).or(Types::one(DType::BF16)),
-        )
-        .tied("S"),
-        InputDef::optional(
-            "decay",
-            Types::one(DType::F32).or(Types::one(DType::F16)).or(Types::one(DType::BF16)),
-        ),
-        InputDef::optional(
-            "beta",
-            Types::one(DType::F32).or(Types::one(DType::F16)).or(Types::one(DType::BF16)),
-        ),
+        InputDef::new("query", Types::SHORT_FLOATS),
+        InputDef::new("key", Types::SHORT_FLOATS),
+        InputDef::new("value", Types::SHORT_FLOATS),
+        InputDef::optional("past_state", Types::SHORT_FLOATS).tied("S"),
+        InputDef::optional("decay", Types::SHORT_FLOATS),
+        InputDef::optional("beta", Types::SHORT_FLOATS),
     ],
     outputs: &[OutputDef::new("output"), OutputDef::new("present_state")],
     attrs: &[

@@ -15,12 +15,10 @@ pub(crate) static OP: OpDef = OpDef {
     since: 10,
     upgrades: &[],
     inputs: &[
-        InputDef::new("a", Types::one(DType::I8).or(Types::one(DType::U8))).tied("T1"),
-        InputDef::new("b", Types::one(DType::I8).or(Types::one(DType::U8))).tied("T2"),
-        InputDef::optional("a_zero_point", Types::one(DType::I8).or(Types::one(DType::U8)))
-            .tied("T1"),
-        InputDef::optional("b_zero_point", Types::one(DType::I8).or(Types::one(DType::U8)))
-            .tied("T2"),
+        InputDef::new("a", Types::BYTES).tied("T1"),
+        InputDef::new("b", Types::BYTES).tied("T2"),
+        InputDef::optional("a_zero_point", Types::BYTES).tied("T1"),
+        InputDef::optional("b_zero_point", Types::BYTES).tied("T2"),
     ],
     outputs: &[OutputDef::new("y")],
     attrs: &[],

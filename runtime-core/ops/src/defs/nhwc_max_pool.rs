@@ -4,7 +4,7 @@ use remuda_ir::{
     AttrDef, AttrKind, Attrs, InferCtx, Inferred, InputDef, KernelCtx, OpDef, OpError, OutputDef,
     Tolerance, Traits, Types, Val,
 };
-use remuda_tensor::{DType, Dim};
+use remuda_tensor::Dim;
 
 use crate::support::compose::step;
 use crate::support::pool::pooled_dims;
@@ -14,7 +14,7 @@ pub(crate) static OP: OpDef = OpDef {
     name: "NhwcMaxPool",
     since: 1,
     upgrades: &[],
-    inputs: &[InputDef::new("x", Types::one(DType::I8).or(Types::one(DType::U8)))],
+    inputs: &[InputDef::new("x", Types::BYTES)],
     outputs: &[OutputDef::new("y")],
     attrs: &[
         AttrDef::new("auto_pad", AttrKind::Text),

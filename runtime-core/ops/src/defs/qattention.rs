@@ -9,7 +9,6 @@ use remuda_tensor::{DType, Dim};
 use crate::evaluate;
 use crate::support::quantize::scaled_matrix;
 
-const BYTES: Types = Types::one(DType::I8).or(Types::one(DType::U8));
 const REALS: Types = Types::one(DType::F32).or(Types::one(DType::F16));
 
 pub(crate) static OP: OpDef = OpDef {
@@ -18,14 +17,14 @@ pub(crate) static OP: OpDef = OpDef {
     since: 1,
     upgrades: &[],
     inputs: &[
-        InputDef::new("input", BYTES).tied("T1"),
-        InputDef::new("weight", BYTES).tied("T2"),
+        InputDef::new("input", Types::BYTES).tied("T1"),
+        InputDef::new("weight", Types::BYTES).tied("T2"),
         InputDef::new("bias", REALS).tied("T3"),
         InputDef::new("input_scale", REALS).tied("T3"),
         InputDef::new("weight_scale", REALS).tied("T3"),
         InputDef::optional("mask_index", Types::one(DType::I32)).tied(""),
-        InputDef::optional("input_zero_point", BYTES).tied("T1"),
-        InputDef::optional("weight_zero_point", BYTES).tied("T2"),
+        InputDef::optional("input_zero_point", Types::BYTES).tied("T1"),
+        InputDef::optional("weight_zero_point", Types::BYTES).tied("T2"),
         InputDef::optional("past", REALS).tied("T3"),
     ],
     outputs: &[OutputDef::new("output"), OutputDef::optional("present")],

@@ -12,23 +12,21 @@ use crate::support::gemm::gemm_dims;
 use crate::support::matmul::matmul;
 use crate::support::quantize::{centered, matrix_parameter, requantized, scalar_f64};
 
-const BYTES: Types = Types::one(DType::I8).or(Types::one(DType::U8));
-
 pub(crate) static OP: OpDef = OpDef {
     domain: "com.microsoft",
     name: "QGemm",
     since: 1,
     upgrades: &[],
     inputs: &[
-        InputDef::new("a", BYTES).tied("TA"),
+        InputDef::new("a", Types::BYTES).tied("TA"),
         InputDef::new("a_scale", Types::one(DType::F32)).tied(""),
-        InputDef::new("a_zero_point", BYTES).tied("TA"),
-        InputDef::new("b", BYTES).tied("TB"),
+        InputDef::new("a_zero_point", Types::BYTES).tied("TA"),
+        InputDef::new("b", Types::BYTES).tied("TB"),
         InputDef::new("b_scale", Types::one(DType::F32)).tied(""),
-        InputDef::new("b_zero_point", BYTES).tied("TB"),
+        InputDef::new("b_zero_point", Types::BYTES).tied("TB"),
         InputDef::optional("c", Types::one(DType::I32)).tied(""),
         InputDef::optional("y_scale", Types::one(DType::F32)).tied(""),
-        InputDef::optional("y_zero_point", BYTES).tied(""),
+        InputDef::optional("y_zero_point", Types::BYTES).tied(""),
     ],
     outputs: &[OutputDef::new("y")],
     attrs: &[

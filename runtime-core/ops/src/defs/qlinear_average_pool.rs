@@ -17,11 +17,11 @@ pub(crate) static OP: OpDef = OpDef {
     since: 1,
     upgrades: &[],
     inputs: &[
-        InputDef::new("x", Types::one(DType::I8).or(Types::one(DType::U8))),
+        InputDef::new("x", Types::BYTES),
         InputDef::new("x_scale", Types::one(DType::F32)).tied(""),
-        InputDef::optional("x_zero_point", Types::one(DType::I8).or(Types::one(DType::U8))),
+        InputDef::optional("x_zero_point", Types::BYTES),
         InputDef::new("y_scale", Types::one(DType::F32)).tied(""),
-        InputDef::optional("y_zero_point", Types::one(DType::I8).or(Types::one(DType::U8))),
+        InputDef::optional("y_zero_point", Types::BYTES),
     ],
     outputs: &[OutputDef::new("y")],
     attrs: &[

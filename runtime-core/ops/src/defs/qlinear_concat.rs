@@ -12,7 +12,7 @@ use crate::support::axes::resolve_axis;
 use crate::support::compose::step;
 use crate::support::quantize::{dequantized, requantized};
 
-const STORED: Types = Types::one(DType::I8).or(Types::one(DType::U8));
+const STORED: Types = Types::BYTES;
 
 pub(crate) static OP: OpDef = OpDef {
     domain: "com.microsoft",

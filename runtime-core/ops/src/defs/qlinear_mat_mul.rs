@@ -17,71 +17,14 @@ pub(crate) static OP: OpDef = OpDef {
     since: 10,
     upgrades: &[],
     inputs: &[
-        InputDef::new(
-            "a",
-            Types::one(DType::I8)
-                .or(Types::one(DType::U8))
-                .or(Types::one(DType::F8E4M3FN))
-                .or(Types::one(DType::F8E4M3FNUZ))
-                .or(Types::one(DType::F8E5M2))
-                .or(Types::one(DType::F8E5M2FNUZ)),
-        )
-        .tied("T1"),
-        InputDef::new(
-            "a_scale",
-            Types::one(DType::F32).or(Types::one(DType::F16)).or(Types::one(DType::BF16)),
-        )
-        .tied("TS"),
-        InputDef::new(
-            "a_zero_point",
-            Types::one(DType::I8)
-                .or(Types::one(DType::U8))
-                .or(Types::one(DType::F8E4M3FN))
-                .or(Types::one(DType::F8E4M3FNUZ))
-                .or(Types::one(DType::F8E5M2))
-                .or(Types::one(DType::F8E5M2FNUZ)),
-        )
-        .tied("T1"),
-        InputDef::new(
-            "b",
-            Types::one(DType::I8)
-                .or(Types::one(DType::U8))
-                .or(Types::one(DType::F8E4M3FN))
-                .or(Types::one(DType::F8E4M3FNUZ))
-                .or(Types::one(DType::F8E5M2))
-                .or(Types::one(DType::F8E5M2FNUZ)),
-        )
-        .tied("T2"),
-        InputDef::new(
-            "b_scale",
-            Types::one(DType::F32).or(Types::one(DType::F16)).or(Types::one(DType::BF16)),
-        )
-        .tied("TS"),
-        InputDef::new(
-            "b_zero_point",
-            Types::one(DType::I8)
-                .or(Types::one(DType::U8))
-                .or(Types::one(DType::F8E4M3FN))
-                .or(Types::one(DType::F8E4M3FNUZ))
-                .or(Types::one(DType::F8E5M2))
-                .or(Types::one(DType::F8E5M2FNUZ)),
-        )
-        .tied("T2"),
-        InputDef::new(
-            "y_scale",
-            Types::one(DType::F32).or(Types::one(DType::F16)).or(Types::one(DType::BF16)),
-        )
-        .tied("TS"),
-        InputDef::new(
-            "y_zero_point",
-            Types::one(DType::I8)
-                .or(Types::one(DType::U8))
-                .or(Types::one(DType::F8E4M3FN))
-                .or(Types::one(DType::F8E4M3FNUZ))
-                .or(Types::one(DType::F8E5M2))
-                .or(Types::one(DType::F8E5M2FNUZ)),
-        )
-        .tied(""),
+        InputDef::new("a", Types::BYTES.or(Types::FLOAT8)).tied("T1"),
+        InputDef::new("a_scale", Types::SHORT_FLOATS).tied("TS"),
+        InputDef::new("a_zero_point", Types::BYTES.or(Types::FLOAT8)).tied("T1"),
+        InputDef::new("b", Types::BYTES.or(Types::FLOAT8)).tied("T2"),
+        InputDef::new("b_scale", Types::SHORT_FLOATS).tied("TS"),
+        InputDef::new("b_zero_point", Types::BYTES.or(Types::FLOAT8)).tied("T2"),
+        InputDef::new("y_scale", Types::SHORT_FLOATS).tied("TS"),
+        InputDef::new("y_zero_point", Types::BYTES.or(Types::FLOAT8)).tied(""),
     ],
     outputs: &[OutputDef::new("y")],
     attrs: &[],

@@ -12,8 +12,6 @@ use crate::support::compose::step;
 use crate::support::elementwise::broadcast_dims;
 use crate::support::quantize::{dequantized, requantized};
 
-const BYTES: Types = Types::one(DType::I8).or(Types::one(DType::U8));
-
 pub(crate) static OP: OpDef = OpDef {
     domain: "com.microsoft",
     name: "QLinearWhere",
@@ -21,14 +19,14 @@ pub(crate) static OP: OpDef = OpDef {
     upgrades: &[],
     inputs: &[
         InputDef::new("condition", Types::BOOL).tied(""),
-        InputDef::new("x", BYTES),
+        InputDef::new("x", Types::BYTES),
         InputDef::new("x_scale", Types::one(DType::F32)).tied(""),
-        InputDef::new("x_zero_point", BYTES),
-        InputDef::new("y", BYTES),
+        InputDef::new("x_zero_point", Types::BYTES),
+        InputDef::new("y", Types::BYTES),
         InputDef::new("y_scale", Types::one(DType::F32)).tied(""),
-        InputDef::new("y_zero_point", BYTES),
+        InputDef::new("y_zero_point", Types::BYTES),
         InputDef::new("z_scale", Types::one(DType::F32)).tied(""),
-        InputDef::new("z_zero_point", BYTES),
+        InputDef::new("z_zero_point", Types::BYTES),
     ],
     outputs: &[OutputDef::new("z")],
     attrs: &[],
