@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Spelling everywhere; style and types of the Python code.
+# Spelling everywhere, and the style of the Python code. Its types are checked by the wheel's own tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=target/python/tools
@@ -17,5 +17,4 @@ check() {
 check typos --format brief
 check ruff format --check tests bindings
 check ruff check tests bindings
-check mypy --strict --ignore-missing-imports bindings/python/python/remuda
 exit "$status"
