@@ -27,6 +27,7 @@ pub(crate) mod ml;
 pub(crate) mod norm;
 pub(crate) mod normalize;
 pub(crate) mod pool;
+pub(crate) mod qlinear;
 pub(crate) mod quantize;
 pub(crate) mod quantize_linear;
 pub(crate) mod random;
