@@ -104,6 +104,7 @@ impl Model {
             summary.rewrites =
                 remuda_passes::optimize(&mut graph, &remuda_passes::Options::default())?;
         }
+        summary.count_running(&graph);
         let session = Session::new(graph.clone(), &runtime.selection, &runtime.session)?;
         let last = Mutex::new(None);
         Ok(Self(Arc::new(Loaded { graph, session, last, inputs, outputs, summary })))

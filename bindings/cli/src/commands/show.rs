@@ -1,8 +1,9 @@
 //! `remuda show`: what a model is.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use remuda::{Model, Port, Runtime};
+use remuda::{Model, Port, Runtime, Summary};
 use serde_json::json;
 
 use super::{bytes_text, print_table};
@@ -63,13 +64,23 @@ fn print(model: &Model) {
     println!("\nproducer    {}", summary.producer);
     println!("opsets      {}", opsets.join(", "));
     println!("parameters  {} ({})", summary.parameters, bytes_text(summary.parameter_bytes));
-    println!("nodes       {}\n", summary.nodes());
-    let rows: Vec<_> = summary
-        .operators
-        .iter()
-        .map(|(name, count)| vec![format!("{count:>6}"), name.clone()])
-        .collect();
-    print_table(&rows);
+    let running: usize = summary.running.values().sum();
+    println!("nodes       {} in the file, {running} as rewritten to run\n", summary.nodes());
+    print_table(&operator_rows(summary));
+}
+
+/// How often each operator stands in the file and in the graph that runs.
+fn operator_rows(summary: &Summary) -> Vec<Vec<String>> {
+    let names: BTreeSet<_> = summary.operators.keys().chain(summary.running.keys()).collect();
+    let cell = |count: Option<&usize>| {
+        let text = count.map_or_else(|| "-".to_owned(), ToString::to_string);
+        format!("{text:>6}")
+    };
+    let mut rows = vec![["  file", "  runs", "operator"].map(str::to_owned).to_vec()];
+    rows.extend(names.into_iter().map(|name| {
+        vec![cell(summary.operators.get(name)), cell(summary.running.get(name)), name.clone()]
+    }));
+    rows
 }
 
 fn to_json(model: &Model, graph: bool) -> serde_json::Value {
@@ -87,6 +98,7 @@ fn to_json(model: &Model, graph: bool) -> serde_json::Value {
         "parameter_bytes": summary.parameter_bytes,
         "nodes": summary.nodes(),
         "operators": summary.operators,
+        "running_operators": summary.running,
         "warnings": summary.warnings,
     });
     if graph {

@@ -12,8 +12,10 @@ pub struct Summary {
     pub opsets: Vec<(String, i64)>,
     /// What the importer wants the user to know.
     pub warnings: Vec<String>,
-    /// Nodes by operator, bodies included.
+    /// Nodes of the file by operator, bodies included.
     pub operators: Map<String, usize>,
+    /// As [`Self::operators`], of the graph that runs, which is rewritten.
+    pub running: Map<String, usize>,
     /// Elements of all constants.
     pub parameters: u64,
     /// Bytes of all constants.
@@ -37,7 +39,15 @@ impl Summary {
         }
     }
 
-    /// How many nodes there are, bodies included.
+    /// Counts the nodes of the graph that runs.
+    pub(crate) fn count_running(&mut self, graph: &Graph) {
+        for (_, node) in graph.nodes() {
+            *self.running.entry(node.op.to_string()).or_insert(0) += 1;
+            node.attrs.bodies().for_each(|(_, body)| self.count_running(&body.graph));
+        }
+    }
+
+    /// How many nodes the file holds, bodies included.
     #[must_use]
     pub fn nodes(&self) -> usize {
         self.operators.values().sum()
