@@ -8,6 +8,7 @@
 
 mod blocked;
 mod mask;
+pub mod paged;
 mod rows;
 mod streamed;
 #[cfg(test)]

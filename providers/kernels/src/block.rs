@@ -20,6 +20,7 @@ mod activations;
 mod few;
 mod float;
 mod format;
+mod fused;
 mod lanes;
 mod many;
 mod output;

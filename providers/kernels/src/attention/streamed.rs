@@ -11,7 +11,7 @@ use crate::scratch::with_scratch;
 use crate::{Context, Schedule};
 
 /// Keys whose scores are held at a time.
-const KEYS: usize = 64;
+pub(super) const KEYS: usize = 64;
 /// No part has fewer keys.
 const LEAST_KEYS: usize = 128;
 /// Rows whose sums are held in registers together.
@@ -147,7 +147,7 @@ fn dot<S: Simd, K: Element>(s: S, query: &[f32], key: &[K]) -> f32 {
 /// Turns scores into weights relative to the greatest score so far; gives back what the sums so far
 /// are to be scaled with.
 #[inline(always)]
-fn weigh<S: Simd>(s: S, scores: &mut [f32], record: &mut [f32]) -> f32 {
+pub(super) fn weigh<S: Simd>(s: S, scores: &mut [f32], record: &mut [f32]) -> f32 {
     let max = crate::rows::max(s, scores).max(record[0]);
     if max == f32::NEG_INFINITY && !scores.iter().any(|score| score.is_nan()) {
         scores.fill(0.0);
@@ -169,7 +169,7 @@ fn weigh<S: Simd>(s: S, scores: &mut [f32], record: &mut [f32]) -> f32 {
 
 /// Adds the weighted values to the sums of up to [`ROWS`] rows.
 #[inline(always)]
-fn accumulate<'a, S: Simd, K: Element>(
+pub(super) fn accumulate<'a, S: Simd, K: Element>(
     s: S,
     records: &mut [f32],
     weights: &[[f32; KEYS]],

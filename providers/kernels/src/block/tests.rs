@@ -284,6 +284,35 @@ fn tokens_may_lie_apart_and_what_is_between_them_stays() {
 }
 
 #[test]
+fn fused_inputs_are_those_of_separate_steps() {
+    let case = Case::new(quant::by_name("q8_0").unwrap(), [32, 96], 15);
+    for cx in contexts() {
+        let bytes = packed(cx, Format::Q80, &case);
+        let weights = Weights::packed(Format::Q80, case.sizes, &bytes).unwrap();
+        let (rows, up, scale) = (tokens(5 * 96, 16), tokens(5 * 96, 17), tokens(96, 18));
+        let mut fused = Activations::default();
+        let check = |fused: &Activations, separate: &[f32]| {
+            let mut out = vec![0.0; 5 * 32];
+            multiply(cx, &weights, fused, &mut out, 32).unwrap();
+            let expected = product(cx, &weights, separate);
+            let expected: Vec<f64> = expected.into_iter().map(f64::from).collect();
+            // A rounding may fall the other way.
+            assert!(relative_error(&out, &expected) < 2e-3, "{}", cx.isa);
+        };
+        fused.fill_rms_norm(cx, Grain::Block, (&scale, 1e-5), &rows);
+        let normal = rows.chunks_exact(96).flat_map(|row| {
+            let mean = row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / 96.0;
+            let factor = (mean + 1e-5).sqrt().recip() as f32;
+            row.iter().zip(&scale).map(move |(x, scale)| x * factor * scale)
+        });
+        check(&fused, &normal.collect::<Vec<_>>());
+        fused.fill_swiglu(cx, Grain::Block, 96, (&rows, &up));
+        let gated = rows.iter().zip(&up).map(|(gate, up)| gate / (1.0 + (-gate).exp()) * up);
+        check(&fused, &gated.collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn a_nan_or_an_infinity_shows_in_its_own_token_only() {
     let case = Case::new(quant::by_name("q8_0").unwrap(), [32, 256], 11);
     for cx in contexts() {

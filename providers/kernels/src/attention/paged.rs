@@ -1,0 +1,392 @@
+//! Attention of several sequences to caches that are kept in pages, in any format.
+//!
+//! A cache hands over 64 positions at a time, widened to f32, its keys transposed in blocks of
+//! sixteen positions; so a page may lie anywhere and hold anything. What the positions of a sequence
+//! contribute is summed part by part, and the parts are joined in order. Where a part ends does not
+//! depend on how many queries, sequences or threads there are, so neither does the result, bit for
+//! bit.
+
+mod bytes;
+mod joined;
+mod pages;
+#[cfg(test)]
+mod tests;
+
+use remuda_simd::{Isa, Kernel, Simd, math};
+
+use super::streamed::{accumulate, weigh};
+use crate::pool::Shared;
+use crate::scratch::with_scratch;
+use crate::{Context, Schedule};
+
+pub use bytes::{BytePages, Bytes, put_byte_key, put_byte_value};
+pub use pages::{PageSizes, Pages, put_key, put_value};
+
+use joined::{Record, join};
+
+/// Positions that a cache hands over together.
+pub const POSITIONS: usize = 64;
+/// Positions whose keys lie side by side.
+pub const SIDE_BY_SIDE: usize = 16;
+/// Positions of a part.
+const PART: usize = 1024;
+/// The most query rows of a task.
+const MAX_ROWS: usize = 48;
+
+/// The cached keys and values of a sequence.
+pub trait Cache: Sync {
+    /// Writes the keys of [`POSITIONS`] positions from `first` on, a multiple of that, as blocks of
+    /// [`SIDE_BY_SIDE`] positions: `[block][element][position]`. What it writes for positions that
+    /// the sequence does not have is ignored.
+    fn keys(&self, isa: Isa, head: usize, first: usize, out: &mut [f32]);
+
+    /// Writes `count` values from position `first` on, one after the other.
+    fn values(&self, isa: Isa, head: usize, first: usize, count: usize, out: &mut [f32]);
+}
+
+/// What the sequences of a batch have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct PagedOptions {
+    /// Query heads, a multiple of the key heads.
+    pub heads: usize,
+    /// Key and value heads.
+    pub kv_heads: usize,
+    /// Elements of a query or key.
+    pub size: usize,
+    /// Elements of a value.
+    pub value_size: usize,
+    /// What a dot product is multiplied with.
+    pub scale: f32,
+    /// Scores are bent to within plus and minus this.
+    pub softcap: Option<f32>,
+    /// Whether a query reaches no position after its own.
+    pub causal: bool,
+    /// How many positions a query reaches up to its own, if not all.
+    pub window: Option<usize>,
+}
+
+/// The queries of a sequence.
+#[derive(Clone, Copy)]
+pub struct Sequence<'a> {
+    /// Keys and values, those of the queries included.
+    pub cache: &'a dyn Cache,
+    /// Positions in the cache.
+    pub keys: usize,
+    /// How many queries there are.
+    pub queries: usize,
+    /// The position of the first one.
+    pub first: usize,
+}
+
+impl std::fmt::Debug for Sequence<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Sequence({} keys, queries {} + {})", self.keys, self.first, self.queries)
+    }
+}
+
+impl PagedOptions {
+    fn group(&self) -> usize {
+        self.heads / self.kv_heads
+    }
+
+    /// The positions that a query of a sequence reaches.
+    fn reach(&self, sequence: &Sequence<'_>, query: usize) -> (usize, usize) {
+        let own = sequence.first + query;
+        let end = if self.causal { sequence.keys.min(own + 1) } else { sequence.keys };
+        let start = self.window.map_or(0, |window| (own + 1).saturating_sub(window));
+        (start.min(end), end)
+    }
+
+    fn record(&self) -> Record {
+        Record { columns: self.value_size }
+    }
+}
+
+/// A number of rows of one key head of a sequence.
+#[derive(Debug, Clone, Copy)]
+struct Unit {
+    sequence: usize,
+    kv_head: usize,
+    first_row: usize,
+    rows: usize,
+    /// Where the queries of the sequence start.
+    first_query: usize,
+}
+
+/// Attention of all sequences: queries and outputs are `[token][head][element]`, the tokens of the
+/// sequences one after the other. A query that reaches nothing gets zeros.
+///
+/// # Panics
+/// When the heads do not divide, or a slice does not fit the sizes.
+pub fn paged_attention(
+    cx: Context<'_>,
+    options: &PagedOptions,
+    sequences: &[Sequence<'_>],
+    queries: &[f32],
+    out: &mut [f32],
+) {
+    let PagedOptions { heads, kv_heads, size, value_size, .. } = *options;
+    assert!(kv_heads > 0 && heads.is_multiple_of(kv_heads), "{options:?}");
+    let tokens: usize = sequences.iter().map(|sequence| sequence.queries).sum();
+    assert_eq!(queries.len(), tokens * heads * size, "queries of {tokens} tokens");
+    assert_eq!(out.len(), tokens * heads * value_size, "outputs of {tokens} tokens");
+    let units = units(options, sequences);
+    let longest = sequences.iter().map(|sequence| sequence.keys).max().unwrap_or(0);
+    let parts = longest.div_ceil(PART).max(1);
+    let split = if units.len() < 4 * cx.pool.size() && cx.pool.size() > 1 { parts } else { 1 };
+    let length = options.record().length();
+    let out = Shared::new(out.as_mut_ptr());
+    with_scratch(units.len() * split * MAX_ROWS * length, |records| {
+        cx.pool.parallel_pieces(records, MAX_ROWS * length, Schedule::Dynamic, |task, records| {
+            // The last rows of a causal sequence reach the most keys: they go first.
+            let unit = &units[units.len() - 1 - task / split];
+            let parts = if split == 1 { 0..parts } else { task % split..task % split + 1 };
+            let records = &mut records[..unit.rows * length];
+            run_task(cx, &Task { options, sequences, queries, unit, parts }, records);
+        });
+        for (unit, records) in
+            units.iter().rev().zip(records.chunks_exact_mut(split * MAX_ROWS * length))
+        {
+            cx.run(Write { options, unit, records, out: &out });
+        }
+    });
+}
+
+fn units(options: &PagedOptions, sequences: &[Sequence<'_>]) -> Vec<Unit> {
+    let mut units = Vec::new();
+    let mut first_query = 0;
+    for (sequence, of) in sequences.iter().enumerate() {
+        let rows = of.queries * options.group();
+        for kv_head in 0..options.kv_heads {
+            for first_row in (0..rows).step_by(MAX_ROWS) {
+                let rows = MAX_ROWS.min(rows - first_row);
+                units.push(Unit { sequence, kv_head, first_row, rows, first_query });
+            }
+        }
+        first_query += of.queries;
+    }
+    units
+}
+
+/// Some parts of a unit.
+struct Task<'a> {
+    options: &'a PagedOptions,
+    sequences: &'a [Sequence<'a>],
+    queries: &'a [f32],
+    unit: &'a Unit,
+    parts: std::ops::Range<usize>,
+}
+
+fn run_task(cx: Context<'_>, task: &Task<'_>, records: &mut [f32]) {
+    let PagedOptions { size, value_size, .. } = *task.options;
+    let lengths = [MAX_ROWS * size, POSITIONS * size, POSITIONS * value_size, records.len()];
+    with_scratch(lengths.iter().sum(), |scratch| {
+        let (queries, rest) = scratch.split_at_mut(lengths[0]);
+        let (keys, rest) = rest.split_at_mut(lengths[1]);
+        let (values, of_part) = rest.split_at_mut(lengths[2]);
+        let buffers = Buffers { queries, keys, values, of_part };
+        cx.run(Walk { isa: cx.isa, task, buffers, records });
+    });
+}
+
+struct Buffers<'a> {
+    /// `[row][element]`, scaled.
+    queries: &'a mut [f32],
+    keys: &'a mut [f32],
+    values: &'a mut [f32],
+    /// The records of the current part.
+    of_part: &'a mut [f32],
+}
+
+struct Walk<'a> {
+    isa: Isa,
+    task: &'a Task<'a>,
+    buffers: Buffers<'a>,
+    records: &'a mut [f32],
+}
+
+impl Kernel for Walk<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, s: S) {
+        let Task { options, sequences, unit, ref parts, .. } = *self.task;
+        let sequence = &sequences[unit.sequence];
+        self.scale_queries();
+        options.record().clear(self.records);
+        let reach: Vec<_> = (0..unit.rows)
+            .map(|row| options.reach(sequence, (unit.first_row + row) / options.group()))
+            .collect();
+        let low = reach.iter().map(|reach| reach.0).min().unwrap_or(0);
+        let high = reach.iter().map(|reach| reach.1).max().unwrap_or(0);
+        for part in parts.clone() {
+            let (start, end) = (low.max(part * PART), high.min((part + 1) * PART));
+            if start >= end {
+                continue;
+            }
+            options.record().clear(self.buffers.of_part);
+            for first in (start / POSITIONS * POSITIONS..end).step_by(POSITIONS) {
+                self.block(s, first, POSITIONS.min(end - first), &reach);
+            }
+            join(s, options.record(), self.records, self.buffers.of_part);
+        }
+    }
+}
+
+impl Walk<'_> {
+    fn scale_queries(&mut self) {
+        let Task { options, queries, unit, .. } = *self.task;
+        let group = options.group();
+        for (row, out) in
+            self.buffers.queries.chunks_exact_mut(options.size).take(unit.rows).enumerate()
+        {
+            let row = unit.first_row + row;
+            let token = unit.first_query + row / group;
+            let head = unit.kv_head * group + row % group;
+            let query = &queries[(token * options.heads + head) * options.size..];
+            for (out, query) in out.iter_mut().zip(query) {
+                *out = query * options.scale;
+            }
+        }
+    }
+
+    /// The positions from `first` on.
+    #[inline(always)]
+    fn block<S: Simd>(&mut self, s: S, first: usize, count: usize, reach: &[(usize, usize)]) {
+        let Task { options, sequences, unit, .. } = *self.task;
+        let cache = sequences[unit.sequence].cache;
+        cache.keys(self.isa, unit.kv_head, first, self.buffers.keys);
+        cache.values(self.isa, unit.kv_head, first, count, self.buffers.values);
+        let mut scores = [[0.0; POSITIONS]; MAX_ROWS];
+        let mut scales = [1.0; MAX_ROWS];
+        self.score(s, &mut scores);
+        let length = options.record().length();
+        for row in 0..unit.rows {
+            let (low, high) = reach[row];
+            let low = low.saturating_sub(first).min(count);
+            let high = high.saturating_sub(first).min(count).max(low);
+            let scores = &mut scores[row];
+            if let Some(cap) = options.softcap {
+                bend(s, cap, scores);
+            }
+            scores[..low].fill(f32::NEG_INFINITY);
+            scores[high..].fill(f32::NEG_INFINITY);
+            scales[row] = weigh(s, scores, &mut self.buffers.of_part[row * length..][..length]);
+        }
+        let values = &*self.buffers.values;
+        let value = crate::rows::always(
+            #[inline(always)]
+            |key: usize| &values[key * options.value_size..][..options.value_size],
+        );
+        let tiles = self.buffers.of_part.chunks_mut(4 * length).zip(scores.chunks(4));
+        for ((records, weights), scales) in tiles.zip(scales.chunks(4)) {
+            let rows = records.len() / length;
+            accumulate(s, records, &weights[..rows], &scales[..rows], count, value);
+        }
+    }
+
+    #[inline(always)]
+    fn score<S: Simd>(&self, s: S, scores: &mut [[f32; POSITIONS]; MAX_ROWS]) {
+        let rows = self.task.unit.rows;
+        let mut row = 0;
+        if S::LANES == SIDE_BY_SIDE {
+            while row + 6 <= rows {
+                self.score_rows::<S, 6, 4>(s, row, scores);
+                row += 6;
+            }
+            while row + 4 <= rows {
+                self.score_rows::<S, 4, 4>(s, row, scores);
+                row += 4;
+            }
+        } else {
+            while row + 4 <= rows {
+                self.score_rows::<S, 4, 2>(s, row, scores);
+                row += 4;
+            }
+        }
+        for row in row..rows {
+            self.score_rows::<S, 1, 4>(s, row, scores);
+        }
+    }
+
+    /// Scores of `R` rows, `V` vectors of positions at a time.
+    #[inline(always)]
+    fn score_rows<S: Simd, const R: usize, const V: usize>(
+        &self,
+        s: S,
+        first_row: usize,
+        scores: &mut [[f32; POSITIONS]; MAX_ROWS],
+    ) {
+        let size = self.task.options.size;
+        let queries = &self.buffers.queries[first_row * size..][..R * size];
+        for first in (0..POSITIONS).step_by(V * S::LANES) {
+            let mut sums = [[s.zero(); V]; R];
+            for element in 0..size {
+                let mut keys = [s.zero(); V];
+                for (v, key) in keys.iter_mut().enumerate() {
+                    let position = first + v * S::LANES;
+                    let block = position / SIDE_BY_SIDE * size + element;
+                    let at = block * SIDE_BY_SIDE + position % SIDE_BY_SIDE;
+                    *key = s.load(&self.buffers.keys[at..]);
+                }
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let query = s.splat(queries[r * size + element]);
+                    for (sum, key) in sums.iter_mut().zip(keys) {
+                        *sum = s.mul_add(query, key, *sum);
+                    }
+                }
+            }
+            for (sums, scores) in sums.into_iter().zip(&mut scores[first_row..]) {
+                for (v, sum) in sums.into_iter().enumerate() {
+                    s.store(sum, &mut scores[first + v * S::LANES..]);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn bend<S: Simd>(s: S, cap: f32, scores: &mut [f32]) {
+    crate::rows::update(
+        s,
+        scores,
+        #[inline(always)]
+        |x| s.mul(s.splat(cap), math::tanh(s, s.mul(x, s.splat(1.0 / cap)))),
+    );
+}
+
+/// Joins the records of a unit and writes its rows.
+struct Write<'a> {
+    options: &'a PagedOptions,
+    unit: &'a Unit,
+    records: &'a mut [f32],
+    out: &'a Shared<f32>,
+}
+
+impl Kernel for Write<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "the rows of a unit do not lie together in the output")]
+    fn run<S: Simd>(self, s: S) {
+        let Self { options, unit, records, out } = self;
+        let (length, group) = (options.record().length(), options.group());
+        let (all, others) = records.split_at_mut(MAX_ROWS * length);
+        let all = &mut all[..unit.rows * length];
+        for part in others.chunks_exact(MAX_ROWS * length) {
+            join(s, options.record(), all, &part[..unit.rows * length]);
+        }
+        for (row, record) in all.chunks_exact(length).enumerate() {
+            let row = unit.first_row + row;
+            let token = unit.first_query + row / group;
+            let head = unit.kv_head * group + row % group;
+            let start = (token * options.heads + head) * options.value_size;
+            let inverse = if record[1] == 0.0 { 0.0 } else { 1.0 / record[1] };
+            for (column, value) in record[2..].iter().enumerate() {
+                // SAFETY: token and head are of the batch, whose outputs were counted; units are
+                // written one after the other.
+                unsafe { *out.pointer().add(start + column) = value * inverse };
+            }
+        }
+    }
+}
