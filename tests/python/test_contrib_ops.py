@@ -146,6 +146,27 @@ def block_gather(rng: np.random.Generator) -> dict[str, Case]:
     }
 
 
+def quantized_embedding(rng: np.random.Generator) -> dict[str, Case]:
+    width, words, places = 8, 30, 16
+    ids = rng.integers(0, words, (2, 5)).astype(np.int32)
+    segments = rng.integers(0, 2, (2, 5)).astype(np.int32)
+    mask = (np.arange(5) < np.array([[5], [3]])).astype(np.int32)
+    tables = [integers(rng, U8, rows, width) for rows in (words, places, 2)]
+    affine = [integers(rng, U8, width) for _ in range(2)]
+    scales = [scale(value) for value in (0.01, 0.02, 0.03, 0.01, 0.02)]
+    zeros = [np.array(value, U8) for value in (120, 100, 128, 3, 127)]
+    attributes = {"epsilon": 1e-6}
+    op = "QEmbedLayerNormalization"
+    full = [ids, segments, *tables, *affine, mask, *scales, *zeros]
+    bare: list[np.ndarray | None] = list(full)
+    for at in (1, 4, 7, 10, 15):
+        bare[at] = None
+    return {
+        "segments": Case(op, full, attributes, outputs=2, fed=2),
+        "words": Case(op, bare, attributes, outputs=2, fed=1),
+    }
+
+
 def others(rng: np.random.Generator) -> dict[str, Case]:
     image = integers(rng, U8, 2, 9, 8, 3)
     quantized = [integers(rng, U8, 4, 5), scale(0.02), np.array(100, U8)]
@@ -156,6 +177,8 @@ def others(rng: np.random.Generator) -> dict[str, Case]:
     x = reals(rng, 4, 6) * 3
     by_row = [np.abs(reals(rng, 4)) / 9 + F32(0.01), integers(rng, U8, 4)]
     square = reals(rng, 2, 4, 4)
+    pads = [square, np.array([0, 1, 2, 0, 0, 1], np.int64), np.array(0.5, F32)]
+    grid = [reals(rng, 1, 2, 5, 4), rng.uniform(-1.2, 1.2, (1, 3, 3, 2)).astype(F32)]
     return {
         "max-pool": Case("NhwcMaxPool", [image], window, steps=0),
         "where": Case("QLinearWhere", choose, fed=2),
@@ -165,6 +188,8 @@ def others(rng: np.random.Generator) -> dict[str, Case]:
         "fused-conv-clip": Case(
             "FusedConv", conv[:3], {"activation": "Clip", "activation_params": [0.0, 2.0]}
         ),
+        "pad": Case("Pad", pads, {"mode": "constant"}),
+        "grid": Case("GridSample", grid, {"mode": "bilinear", "padding_mode": "border"}),
         "trilu": Case("Trilu", [square, np.array(1, np.int64)], {"upper": 0}),
         "transposed-product": Case("TransposeMatMul", [x, x], {"transA": 1, "alpha": 0.5}),
     }
@@ -174,6 +199,7 @@ MAKERS: dict[str, Callable[[np.random.Generator], dict[str, Case]]] = {
     "gemm": quantized_gemm,
     "attention": quantized_attention,
     "lstm": quantized_lstm,
+    "embedding": quantized_embedding,
     "gather": block_gather,
     "others": others,
 }

@@ -138,6 +138,8 @@ mod microsoft_attention;
 mod microsoft_dequantize_linear;
 mod microsoft_fused_conv;
 mod microsoft_gelu;
+mod microsoft_grid_sample;
+mod microsoft_pad;
 mod microsoft_quantize_linear;
 mod microsoft_rotary_embedding;
 mod microsoft_simplified_layer_normalization;
@@ -166,6 +168,7 @@ mod pad;
 mod pow;
 mod prelu;
 mod qattention;
+mod qembed_layer_normalization;
 mod qgemm;
 mod qlinear_add;
 mod qlinear_average_pool;
@@ -510,6 +513,7 @@ pub static TABLE: &[&OpDef] = &[
     &multi_head_attention::OP,
     &nhwc_max_pool::OP,
     &qattention::OP,
+    &qembed_layer_normalization::OP,
     &qgemm::OP,
     &qlinear_add::OP,
     &qlinear_average_pool::OP,
@@ -538,6 +542,8 @@ pub static LEGACY: &[&LegacyOp] = &[
     &upsample::OP,
     &microsoft_dequantize_linear::OP,
     &microsoft_fused_conv::OP,
+    &microsoft_grid_sample::OP,
+    &microsoft_pad::OP,
     &microsoft_quantize_linear::OP,
     &transpose_mat_mul::OP,
     &microsoft_trilu::OP,
