@@ -13,8 +13,8 @@ use crate::{Context, Schedule};
 
 /// Tokens of a tile where there are many.
 pub(super) const TILE: usize = 3;
-/// Tokens that are multiplied without expanding weights first, at most.
-pub(super) const FEW: usize = 4;
+/// Tokens that weights of floats are multiplied with as they come from memory, at most.
+pub(super) const FEW_FLOATS: usize = 8;
 /// Tokens of a tile of floats where there are many.
 pub(super) const FLOAT_TILE: usize = 6;
 /// Steps of the depth that floats of all tiles lie together for.
@@ -177,7 +177,7 @@ impl Activations {
 
 /// Tokens of a tile of floats.
 pub(super) fn float_tile(count: usize) -> usize {
-    if count <= FEW { count } else { FLOAT_TILE }
+    if count <= FEW_FLOATS { count } else { FLOAT_TILE }
 }
 
 /// Values below which a job is not worth waking a thread for.

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::activations::{Activations, Chunk, FEW, TILE};
+use super::activations::{Activations, Chunk, FEW_FLOATS, TILE};
 use super::few::Few;
 use super::float::{FewFloats, FloatPanels, FloatRecipe, ManyFloats, Panels};
 use super::format::with_recipe;
@@ -126,7 +126,11 @@ impl Job<'_> {
             1 => self.few_floats::<R, 1>(),
             2 => self.few_floats::<R, 2>(),
             3 => self.few_floats::<R, 3>(),
-            FEW => self.few_floats::<R, FEW>(),
+            4 => self.few_floats::<R, 4>(),
+            5 => self.few_floats::<R, 5>(),
+            6 => self.few_floats::<R, 6>(),
+            7 => self.few_floats::<R, 7>(),
+            FEW_FLOATS => self.few_floats::<R, FEW_FLOATS>(),
             _ => self.float_panels(&FloatPanels::<R> {
                 recipe: PhantomData,
                 weights: self.weights.bytes,

@@ -1,4 +1,4 @@
-//! Floats with few tokens: four groups of rows are read side by side.
+//! Floats with few tokens: several groups of rows are read side by side.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -26,7 +26,12 @@ impl<R: FloatRecipe, F: Fn(usize, usize, &[f32; ROWS]), const T: usize> Work
 {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        if L::GROUPS > 1 { self.streams::<L, 4>(l) } else { self.streams::<L, 1>(l) }
+        match (L::GROUPS, T) {
+            (1, _) => self.streams::<L, 1>(l),
+            (_, ..=4) => self.streams::<L, 4>(l),
+            // The sums of more tokens leave registers for two.
+            _ => self.streams::<L, 2>(l),
+        }
     }
 }
 
