@@ -7,7 +7,9 @@ mod ops;
 mod providers;
 mod run;
 mod show;
+mod show_gguf;
 mod start;
+mod tokenize;
 
 use std::process::ExitCode;
 
@@ -28,8 +30,10 @@ pub(crate) struct Cli {
 enum Command {
     /// Run a model once and print its outputs
     Run(run::RunArgs),
-    /// Show a model's inputs, outputs, operators and size
+    /// Show what is in a model's file
     Show(show::ShowArgs),
+    /// Show the tokens of a text
+    Tokenize(tokenize::TokenizeArgs),
     /// Measure how fast a model runs
     Bench(bench::BenchArgs),
     /// List the operators that are supported
@@ -50,6 +54,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         None => start::run(),
         Some(Command::Run(args)) => run::run(&args)?,
         Some(Command::Show(args)) => show::run(&args)?,
+        Some(Command::Tokenize(args)) => tokenize::run(&args)?,
         Some(Command::Bench(args)) => bench::run(&args)?,
         Some(Command::Ops(args)) => ops::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args)?,

@@ -4,9 +4,14 @@
 //! purpose, `REMUDA_BLESS=1 cargo test -p remuda-cli` writes the files anew, to be read in the diff.
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
+#[path = "support/tiny_gguf.rs"]
+mod tiny_gguf;
+
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use tiny_gguf::tiny_gguf;
 
 const SNAPSHOTS: &[(&str, &[&str])] = &[
     ("start", &[]),
@@ -14,6 +19,7 @@ const SNAPSHOTS: &[(&str, &[&str])] = &[
     ("help", &["--help"]),
     ("help-run", &["run", "--help"]),
     ("help-show", &["show", "--help"]),
+    ("help-tokenize", &["tokenize", "--help"]),
     ("help-bench", &["bench", "--help"]),
     ("help-ops", &["ops", "--help"]),
     ("help-doctor", &["doctor", "--help"]),
@@ -24,6 +30,15 @@ const SNAPSHOTS: &[(&str, &[&str])] = &[
     ("show-digits", &["show", "digits"]),
     ("show-digits-graph", &["show", "digits", "--graph"]),
     ("show-digits-json", &["show", "digits", "--json"]),
+    ("show-gguf", &["show", "tiny.gguf", "--tensors"]),
+    ("show-gguf-json", &["show", "tiny.gguf", "--json"]),
+    ("tokenize", &["tokenize", "-m", "tiny.gguf", "-p", "a ab\u{e4}</s>", "--show-count"]),
+    (
+        "tokenize-ids",
+        &["tokenize", "-m", "tiny.gguf", "-p", "ab</s>", "--ids", "--no-parse-special"],
+    ),
+    ("error-no-tokenizer", &["tokenize", "-m", "cwd.onnx", "-p", "a"]),
+    ("error-unknown-tokenizer", &["tokenize", "-m", "odd.gguf", "-p", "a"]),
     ("error-unknown-command", &["rum", "digits"]),
     ("error-unknown-flag", &["run", "digits", "--thread", "2"]),
     ("error-no-model", &["run"]),
@@ -80,6 +95,8 @@ fn folder(name: &str) -> PathBuf {
     wide.extend([0; 512]);
     write("f64.npy", &wide);
     program(&folder, "bare.sh", "echo '{\"missing\": \"No module named onnxruntime\"}'");
+    write("tiny.gguf", &tiny_gguf("llama"));
+    write("odd.gguf", &tiny_gguf("lama"));
     folder
 }
 

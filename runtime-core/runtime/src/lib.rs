@@ -24,6 +24,7 @@ mod model;
 mod outputs;
 pub mod placement;
 mod runtime;
+pub mod text;
 mod trace;
 
 pub use error::{Error, ErrorKind};

@@ -6,18 +6,21 @@ use std::path::PathBuf;
 use remuda::{Model, Port, Runtime, Summary};
 use serde_json::json;
 
-use super::{bytes_text, print_table};
+use super::{bytes_text, print_table, show_gguf};
 use crate::bundled;
 use crate::failure::Failure;
 
 /// Arguments of `remuda show`.
 #[derive(Debug, clap::Args)]
 pub(super) struct ShowArgs {
-    /// The model: an ONNX file, or `digits` for the one inside this program
+    /// The model: an ONNX or GGUF file, or `digits` for the one inside this program
     model: PathBuf,
     /// Print the graph as text
     #[arg(long)]
     graph: bool,
+    /// List every tensor of a GGUF file
+    #[arg(long)]
+    tensors: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -25,6 +28,9 @@ pub(super) struct ShowArgs {
 
 /// Shows a model.
 pub(super) fn run(args: &ShowArgs) -> Result<(), Failure> {
+    if !bundled::is_named(&args.model) && show_gguf::run(&args.model, args.tensors, args.json)? {
+        return Ok(());
+    }
     let runtime = Runtime::builder().build()?;
     let model = bundled::load(&runtime, &args.model)?;
     if args.json {
