@@ -11,6 +11,8 @@ mod bias_gelu;
 mod cached_attention;
 mod cast;
 mod conv;
+mod conv_bytes;
+mod conv_transpose;
 mod elementwise;
 mod extreme;
 mod gather_rows;
@@ -24,12 +26,14 @@ mod norm;
 mod numbers;
 mod pooling;
 mod quantize;
+mod recurrent;
 mod reduce;
 mod remap;
 mod resize;
 mod rotary;
 mod skip_norm;
 mod softmax;
+mod suppress;
 
 /// Every fast kernel.
 #[rustfmt::skip]
@@ -49,9 +53,12 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "Clip", elementwise::prepare_unary),
     ("", "Concat", layout::prepare_concat),
     ("", "Conv", conv::prepare),
+    ("", "ConvInteger", conv_bytes::prepare),
+    ("", "ConvTranspose", conv_transpose::prepare),
     ("", "Cos", elementwise::prepare_unary),
     ("", "DequantizeLinear", quantize::prepare),
     ("", "Div", elementwise::prepare_binary),
+    ("", "DynamicQuantizeLinear", quantize::prepare_dynamic),
     ("", "Elu", elementwise::prepare_unary),
     ("", "Equal", numbers::prepare_compare),
     ("", "Equal", numbers::prepare_logic),
@@ -59,6 +66,7 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "Exp", elementwise::prepare_unary),
     ("", "Expand", layout::prepare_expand),
     ("", "Floor", elementwise::prepare_unary),
+    ("", "GRU", recurrent::prepare),
     ("", "Gather", gather_rows::prepare),
     ("", "Gather", layout::prepare_gather),
     ("", "Gelu", elementwise::prepare_unary),
@@ -71,6 +79,7 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "HardSigmoid", elementwise::prepare_unary),
     ("", "HardSwish", elementwise::prepare_unary),
     ("", "InstanceNormalization", norm::prepare_groups),
+    ("", "LSTM", recurrent::prepare),
     ("", "LayerNormalization", norm::prepare_rows),
     ("", "LeakyRelu", elementwise::prepare_unary),
     ("", "Less", numbers::prepare_compare),
@@ -86,14 +95,17 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "Mul", elementwise::prepare_binary),
     ("", "Mul", numbers::prepare_arithmetic),
     ("", "Neg", elementwise::prepare_unary),
+    ("", "NonMaxSuppression", suppress::prepare),
     ("", "Not", numbers::prepare_not),
     ("", "Or", numbers::prepare_logic),
     ("", "PRelu", elementwise::prepare_binary),
     ("", "Pad", remap::prepare_pad),
     ("", "Pow", elementwise::prepare_binary),
+    ("", "QLinearConv", conv_bytes::prepare),
     ("", "QLinearMatMul", int8::prepare),
     ("", "QuantizeLinear", quantize::prepare),
     ("", "RMSNormalization", norm::prepare_rows),
+    ("", "RNN", recurrent::prepare),
     ("", "Reciprocal", elementwise::prepare_unary),
     ("", "ReduceL1", reduce::prepare),
     ("", "ReduceL2", reduce::prepare),

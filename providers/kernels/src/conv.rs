@@ -12,6 +12,7 @@ mod image;
 mod quantized;
 #[cfg(test)]
 mod tests;
+mod transposed;
 mod windows;
 
 use crate::Context;
@@ -24,6 +25,7 @@ use image::Layout;
 use windows::Windows;
 
 pub use axis::AxisSpec;
+pub use transposed::{ConvTranspose, TransposedAxis};
 
 /// Spatial axes that are handled; fewer are padded with axes of size one.
 pub const AXES: usize = 3;

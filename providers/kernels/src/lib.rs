@@ -20,12 +20,14 @@ pub mod norm;
 pub mod pool;
 pub mod pooling;
 pub mod quantize;
+pub mod recurrent;
 pub mod reduce;
 pub mod resize;
 pub mod rotary;
 mod rows;
 mod scratch;
 pub mod softmax;
+pub mod suppress;
 pub mod threads;
 
 pub use context::Context;

@@ -4,6 +4,7 @@ use remuda_simd::{Element, Kernel, Simd};
 
 use crate::Context;
 use crate::context::Picoseconds;
+use crate::rows::{always, fold};
 
 const COST: Picoseconds = Picoseconds(200);
 /// Pieces are whole cache lines of bytes.
@@ -244,11 +245,39 @@ fn store<S: Simd, B: Byte>(s: S, value: S::I32, out: &mut [B]) {
     out.copy_from_slice(&all[..out.len()]);
 }
 
+/// The least and the greatest of these numbers and zero; NaN does not count.
+#[must_use]
+pub fn range(cx: Context<'_>, values: &[f32]) -> [f32; 2] {
+    cx.run(Range(values))
+}
+
+struct Range<'a>(&'a [f32]);
+
+impl Kernel for Range<'_> {
+    type Output = [f32; 2];
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> [f32; 2] {
+        // Of a pair with NaN both functions give the second.
+        let low = always(
+            #[inline(always)]
+            |least: S::F32, x: S::F32| s.min(x, least),
+        );
+        let high = always(
+            #[inline(always)]
+            |most: S::F32, x: S::F32| s.max(x, most),
+        );
+        let least = fold(s, self.0, (0.0, 0.0), low, low);
+        let most = fold(s, self.0, (0.0, 0.0), high, high);
+        [s.reduce_min(least), s.reduce_max(most)]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "test data")]
 
-    use super::{Byte, Quantization, dequantize, quantize};
+    use super::{Byte, Quantization, dequantize, quantize, range};
     use crate::context::testing::{everywhere, noise};
 
     fn agrees<B: Byte + PartialEq + std::fmt::Debug>(low: f64, high: f64, of: fn(f64) -> B) {
@@ -295,6 +324,21 @@ mod tests {
             let mut out = [9; 4];
             quantize(cx, with, &[f32::INFINITY, f32::NEG_INFINITY, 1e30, 0.25], &mut out);
             assert_eq!(out, [255, 0, 255, 3]);
+        });
+    }
+
+    #[test]
+    fn a_range_holds_zero_and_forgets_nan() {
+        everywhere(|cx| {
+            assert_eq!(range(cx, &[]), [0.0, 0.0]);
+            assert_eq!(range(cx, &[3.0, f32::NAN, 2.0]), [0.0, 3.0]);
+            for count in [1, 17, 64, 131] {
+                let mut values = noise(count, 1);
+                values[count / 2] = f32::NAN;
+                let least = values.iter().copied().fold(0.0, f32::min);
+                let most = values.iter().copied().fold(0.0, f32::max);
+                assert_eq!(range(cx, &values), [least, most]);
+            }
         });
     }
 }

@@ -8,28 +8,24 @@ use remuda_tensor::DType;
 use super::activation;
 use crate::kernel::{Kernel, Preparation, Run, optional, tensor, writable};
 
-struct ConvKernel {
+/// What the attributes of a convolution say of its windows.
+pub(super) struct Geometry {
     auto_pad: String,
     strides: Vec<i64>,
     dilations: Vec<i64>,
     pads: Vec<i64>,
     groups: i64,
+}
+
+struct ConvKernel {
+    geometry: Geometry,
     activation: Activation,
 }
 
 pub(super) fn prepare(preparation: &Preparation<'_>) -> Option<Box<dyn Kernel>> {
     let attrs = &preparation.node.attrs;
-    let ints = |name: &str| {
-        attrs.ints(name).ok().map(|list| list.map(<[i64]>::to_vec).unwrap_or_default())
-    };
-    let kernel = ConvKernel {
-        auto_pad: attrs.text_or("auto_pad", "NOTSET").ok()?.to_owned(),
-        strides: ints("strides")?,
-        dilations: ints("dilations")?,
-        pads: ints("pads")?,
-        groups: attrs.int_or("group", 1).ok()?,
-        activation: fused_activation(attrs)?,
-    };
+    let kernel =
+        ConvKernel { geometry: Geometry::read(attrs)?, activation: fused_activation(attrs)? };
     let floats = (0..2).all(|at| preparation.dtype(at) == Some(DType::F32));
     let rank = preparation.input_type(0)?.as_tensor()?.dims.as_ref()?.len();
     ((3..=5).contains(&rank) && floats).then(|| Box::new(kernel) as Box<dyn Kernel>)
@@ -43,27 +39,7 @@ fn fused_activation(attrs: &Attrs) -> Option<Activation> {
 impl Kernel for ConvKernel {
     fn run(&self, run: &mut Run<'_>, inputs: &mut [Option<Val>]) -> Result<Vec<Val>, OpError> {
         let (x, w) = (tensor(inputs, 0)?.contiguous(), tensor(inputs, 1)?.contiguous());
-        let ([batch, channels, spatial @ ..], [output, _, kernel @ ..]) = (x.dims(), w.dims())
-        else {
-            return Err(OpError::Invalid("expected at least 3 dimensions".to_owned()));
-        };
-        let groups = usize::try_from(self.groups).unwrap_or(0);
-        if spatial.len() != kernel.len() || w.dims()[1].checked_mul(groups) != Some(*channels) {
-            let text = format!(
-                "an input of {:?} and weights of {:?} do not fit {groups} groups",
-                x.dims(),
-                w.dims()
-            );
-            return Err(OpError::Invalid(text));
-        }
-        let specs = spatial.iter().zip(kernel).enumerate();
-        let specs =
-            specs.map(|(axis, (&input, &kernel))| self.axis(axis, spatial.len(), input, kernel));
-        let specs = specs.collect::<Result<Vec<_>, _>>()?;
-        let failed = |error: remuda_kernels::conv::ConvError| OpError::Invalid(error.to_string());
-        let conv = Conv::new(*batch, [*channels, *output], groups, &specs).map_err(failed)?;
-        let axes = conv.output_axes();
-        let dims = [&[*batch, *output][..], &axes[axes.len() - spatial.len()..]].concat();
+        let (conv, dims) = self.geometry.conv(x.dims(), w.dims())?;
         let bias = optional(inputs, 2)?.map(remuda_tensor::Tensor::contiguous);
         let residual = optional(inputs, 3)?.map(remuda_tensor::Tensor::contiguous);
         if let Some(residual) = residual.as_ref().filter(|residual| residual.dims() != dims) {
@@ -85,12 +61,46 @@ impl Kernel for ConvKernel {
             ..Epilogue::default()
         };
         conv.run(run.context(), x.as_slice()?, w.as_slice()?, epilogue, writable(&mut out)?)
-            .map_err(failed)?;
+            .map_err(|error| OpError::Invalid(error.to_string()))?;
         Ok(vec![out.into()])
     }
 }
 
-impl ConvKernel {
+impl Geometry {
+    pub(super) fn read(attrs: &Attrs) -> Option<Self> {
+        let ints = |name: &str| {
+            attrs.ints(name).ok().map(|list| list.map(<[i64]>::to_vec).unwrap_or_default())
+        };
+        Some(Self {
+            auto_pad: attrs.text_or("auto_pad", "NOTSET").ok()?.to_owned(),
+            strides: ints("strides")?,
+            dilations: ints("dilations")?,
+            pads: ints("pads")?,
+            groups: attrs.int_or("group", 1).ok()?,
+        })
+    }
+
+    /// The convolution of data and weights of these dimensions, and the dimensions of its result.
+    pub(super) fn conv(&self, x: &[usize], w: &[usize]) -> Result<(Conv, Vec<usize>), OpError> {
+        let ([batch, channels, spatial @ ..], [output, inner, kernel @ ..]) = (x, w) else {
+            return Err(OpError::Invalid("expected at least 3 dimensions".to_owned()));
+        };
+        let groups = usize::try_from(self.groups).unwrap_or(0);
+        if spatial.len() != kernel.len() || inner.checked_mul(groups) != Some(*channels) {
+            let text = format!("an input of {x:?} and weights of {w:?} do not fit {groups} groups");
+            return Err(OpError::Invalid(text));
+        }
+        let specs = spatial.iter().zip(kernel).enumerate();
+        let specs =
+            specs.map(|(axis, (&input, &kernel))| self.axis(axis, spatial.len(), input, kernel));
+        let specs = specs.collect::<Result<Vec<_>, _>>()?;
+        let conv = Conv::new(*batch, [*channels, *output], groups, &specs)
+            .map_err(|error| OpError::Invalid(error.to_string()))?;
+        let axes = conv.output_axes();
+        let dims = [&[*batch, *output][..], &axes[axes.len() - spatial.len()..]].concat();
+        Ok((conv, dims))
+    }
+
     fn axis(
         &self,
         axis: usize,

@@ -9,7 +9,7 @@ use remuda_kernels::int8::{
     ByteError, ByteMatrix, ByteOffsets, ByteProduct, ByteRhs, Bytes, Dequantize, Output,
     PackedColumns, PackedRows, Per, Requantize,
 };
-use remuda_kernels::quantize::{Quantization, quantize};
+use remuda_kernels::quantize::{Quantization, quantize, range};
 use remuda_tensor::{DType, Tensor};
 
 use super::norm::per_element;
@@ -93,18 +93,18 @@ pub(super) fn prepare(preparation: &Preparation<'_>) -> Option<Box<dyn Kernel>> 
     fits.then(|| Box::new(ByteMatMul { kind, packed }) as Box<dyn Kernel>)
 }
 
-fn rank_of(preparation: &Preparation<'_>, at: usize) -> Option<usize> {
+pub(super) fn rank_of(preparation: &Preparation<'_>, at: usize) -> Option<usize> {
     Some(preparation.input_type(at)?.as_tensor()?.dims.as_ref()?.len())
 }
 
 /// Whether an input is missing or known to be one number.
-fn is_single(preparation: &Preparation<'_>, at: usize) -> bool {
+pub(super) fn is_single(preparation: &Preparation<'_>, at: usize) -> bool {
     let dims = preparation.input_type(at).and_then(|ty| ty.as_tensor()?.dims.as_ref());
     preparation.node.input(at).is_none()
         || dims.is_some_and(|dims| dims.iter().all(|dim| dim.as_usize() == Some(1)))
 }
 
-fn bytes(tensor: &Tensor) -> Result<Bytes<'_>, OpError> {
+pub(super) fn bytes(tensor: &Tensor) -> Result<Bytes<'_>, OpError> {
     Ok(match tensor.dtype() {
         DType::I8 => Bytes::I8(tensor.as_slice()?),
         _ => Bytes::U8(tensor.as_slice()?),
@@ -115,11 +115,10 @@ fn failed(error: ByteError) -> OpError {
     OpError::Bug(error.to_string())
 }
 
-/// The left-hand side as bytes, and its scale and zero point if they were found here.
-fn quantised(run: &mut Run<'_>, a: &Tensor) -> Result<(Tensor, f32, u8), OpError> {
+/// Floats as bytes that hold all of them and zero, with scale and zero point.
+pub(super) fn quantised(run: &mut Run<'_>, a: &Tensor) -> Result<(Tensor, f32, u8), OpError> {
     let values = a.as_slice::<f32>()?;
-    let least = values.iter().copied().fold(0.0, f32::min);
-    let most = values.iter().copied().fold(0.0, f32::max);
+    let [least, most] = range(run.context(), values);
     let scale = if most == least { 1.0 } else { (most - least) / 255.0 };
     let zero = zero_byte((-least / scale).round_ties_even());
     let mut out = run.arena.tensor(DType::U8, a.dims())?;
@@ -147,7 +146,7 @@ fn of_columns(tensor: &Tensor, b: &[usize], name: &str) -> Result<Vec<f32>, OpEr
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "they were bytes before")]
-fn whole(values: &[f32]) -> Vec<i32> {
+pub(super) fn whole(values: &[f32]) -> Vec<i32> {
     values.iter().map(|&value| value as i32).collect()
 }
 
@@ -266,7 +265,7 @@ impl Numbers {
 }
 
 /// The only element of a tensor.
-fn single(tensor: &Tensor) -> Result<f32, OpError> {
+pub(super) fn single(tensor: &Tensor) -> Result<f32, OpError> {
     match tensor.to_f32_vec()?[..] {
         [value] => Ok(value),
         _ => Err(OpError::Invalid(format!("expected 1 element, got {:?}", tensor.dims()))),

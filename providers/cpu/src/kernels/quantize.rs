@@ -1,10 +1,11 @@
-//! `QuantizeLinear` and `DequantizeLinear` between f32 and bytes, by one scale or one per slice of an axis.
+//! `QuantizeLinear` and `DequantizeLinear` between f32 and bytes, by one scale or one per slice of an axis, and
+//! `DynamicQuantizeLinear`.
 
 use remuda_ir::{OpError, Val};
 use remuda_kernels::quantize::{Quantization, dequantize, quantize};
 use remuda_tensor::{DType, Element, Tensor};
 
-use super::resolve_axis;
+use super::{int8, resolve_axis};
 use crate::kernel::{Kernel, Preparation, Run, optional, tensor, writable};
 
 #[derive(Clone, Copy)]
@@ -98,4 +99,18 @@ fn convert<B: Element + remuda_kernels::quantize::Byte>(
         }
     }
     Ok(())
+}
+
+struct Dynamic;
+
+pub(super) fn prepare_dynamic(preparation: &Preparation<'_>) -> Option<Box<dyn Kernel>> {
+    (preparation.dtype(0)? == DType::F32).then(|| Box::new(Dynamic) as Box<dyn Kernel>)
+}
+
+impl Kernel for Dynamic {
+    fn run(&self, run: &mut Run<'_>, inputs: &mut [Option<Val>]) -> Result<Vec<Val>, OpError> {
+        let x = tensor(inputs, 0)?.contiguous();
+        let (bytes, scale, zero) = int8::quantised(run, &x)?;
+        Ok(vec![bytes.into(), Tensor::scalar(scale).into(), Tensor::scalar(zero).into()])
+    }
 }
