@@ -52,8 +52,13 @@ impl PackedWeights {
     ///
     /// # Errors
     /// When a slice is too short.
-    pub fn new(cell: Cell, data: &[f32], state: &[f32], sizes: Sizes) -> Result<Self, GemmError> {
-        let (rows, hidden) = (cell.gates() * sizes.hidden, sizes.hidden);
+    pub fn new(
+        cell: Cell,
+        data: &[f32],
+        state: &[f32],
+        [input, hidden]: [usize; 2],
+    ) -> Result<Self, GemmError> {
+        let rows = cell.gates() * hidden;
         let direct = cell.direct_gates() * hidden;
         let pack = |weights: &[f32], rows: usize, columns: usize| {
             Ok(PackedB::new(&Matrix::new(weights, rows, columns)?.transposed()))
@@ -63,7 +68,7 @@ impl PackedWeights {
             pack(rest, rows - direct, hidden)
         });
         Ok(Self {
-            data: pack(data, rows, sizes.input)?,
+            data: pack(data, rows, input)?,
             state: pack(state, direct, hidden)?,
             scaled: scaled.transpose()?,
         })

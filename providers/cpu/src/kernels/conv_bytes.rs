@@ -1,10 +1,12 @@
-//! `ConvInteger` and `QLinearConv`: constant weights are packed at the first run.
+//! `ConvInteger` and `QLinearConv`: constant weights are packed once.
 
 use std::sync::OnceLock;
 
 use remuda_ir::{OpError, Val};
 use remuda_kernels::conv::ConvError;
 use remuda_kernels::int8::{ByteMatrix, Output, PackedRows, Per, Requantize};
+use remuda_kernels::{Context, ThreadPool};
+use remuda_simd::Isa;
 use remuda_tensor::{DType, Tensor};
 
 use super::conv::Geometry;
@@ -32,7 +34,10 @@ const BIAS: usize = 8;
 struct ByteConv {
     places: Places,
     geometry: Geometry,
-    /// The packed weights, where those are constant.
+    /// Whether the data are signed.
+    signed: bool,
+    isa: Isa,
+    /// The packed weights, where those are known before the first run.
     packed: Option<OnceLock<PackedRows>>,
 }
 
@@ -43,8 +48,12 @@ pub(super) fn prepare(preparation: &Preparation<'_>) -> Option<Box<dyn Kernel>> 
     let fits = numbers.iter().all(|&at| is_single(preparation, at))
         && (3..=5).contains(&rank_of(preparation, 0)?);
     let geometry = Geometry::read(&node.attrs)?;
-    let packed = preparation.constant(places.w).map(|_| OnceLock::new());
-    fits.then(|| Box::new(ByteConv { places, geometry, packed }) as Box<dyn Kernel>)
+    let signed = preparation.dtype(0)? == DType::I8;
+    let packed = preparation.is_fixed(places.w).then(OnceLock::new);
+    fits.then(|| {
+        Box::new(ByteConv { places, geometry, signed, isa: preparation.isa, packed })
+            as Box<dyn Kernel>
+    })
 }
 
 /// Numbers for all output channels or one for each.
@@ -69,9 +78,31 @@ fn failed(error: impl Into<ConvError>) -> OpError {
     OpError::Invalid(error.into().to_string())
 }
 
+impl ByteConv {
+    fn packed_weights(&self, context: Context<'_>, w: &Tensor) -> Result<PackedRows, OpError> {
+        let w = w.contiguous();
+        let channels = w.dims().first().copied().unwrap_or(0);
+        let depth = w.dims().iter().skip(1).product();
+        let matrix = ByteMatrix::new(bytes(&w)?, channels, depth).map_err(failed)?;
+        PackedRows::new(context, matrix, &[0], self.signed).map_err(failed)
+    }
+}
+
 impl Kernel for ByteConv {
+    fn packs(&self) -> &[usize] {
+        if self.packed.is_some() { std::slice::from_ref(&self.places.w) } else { &[] }
+    }
+
+    fn pack(&self, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
+        if let (Some(packed), Some(Some(w))) = (&self.packed, inputs.get(self.places.w)) {
+            let pool = ThreadPool::single();
+            let _ = packed.set(self.packed_weights(Context::new(self.isa, &pool), w)?);
+        }
+        Ok(())
+    }
+
     fn run(&self, run: &mut Run<'_>, inputs: &mut [Option<Val>]) -> Result<Vec<Val>, OpError> {
-        let (x, w) = (tensor(inputs, 0)?.contiguous(), tensor(inputs, self.places.w)?.contiguous());
+        let (x, w) = (tensor(inputs, 0)?.contiguous(), tensor(inputs, self.places.w)?);
         let (conv, dims) = self.geometry.conv(x.dims(), w.dims())?;
         let channels = dims[1];
         let [x_zero, w_zero] = self.places.zeros.map(|at| optional(inputs, at));
@@ -79,22 +110,11 @@ impl Kernel for ByteConv {
         let w_zeros = w_zero?.map(|zeros| of_channels(zeros, channels, "zero point"));
         let w_zeros = whole(&w_zeros.transpose()?.unwrap_or_else(|| vec![0.0]));
         let context = run.context();
-        let pack = || {
-            let depth = w.dims()[1..].iter().product();
-            let matrix = ByteMatrix::new(bytes(&w)?, channels, depth).map_err(failed)?;
-            PackedRows::new(context, matrix, &[0], x.dtype() == DType::I8).map_err(failed)
-        };
         let own;
-        let packed = match &self.packed {
-            Some(kept) => match kept.get() {
-                Some(packed) => packed,
-                None => {
-                    let packed = pack()?;
-                    kept.get_or_init(|| packed)
-                }
-            },
+        let packed = match self.packed.as_ref().and_then(OnceLock::get) {
+            Some(packed) => packed,
             None => {
-                own = pack()?;
+                own = self.packed_weights(context, w)?;
                 &own
             }
         };

@@ -1,4 +1,4 @@
-//! RNN, GRU and LSTM of f32: constant weights are packed at the first run.
+//! RNN, GRU and LSTM of f32: constant weights are packed once.
 
 use std::sync::OnceLock;
 
@@ -16,7 +16,7 @@ struct Recurrent {
     batch_first: bool,
     clip: f32,
     hidden_size: Option<i64>,
-    /// The packed weights, where those are constant.
+    /// The packed weights, where those are known before the first run.
     packed: Option<OnceLock<Vec<PackedWeights>>>,
 }
 
@@ -47,7 +47,7 @@ pub(super) fn prepare(preparation: &Preparation<'_>) -> Option<Box<dyn Kernel>> 
     let floats = floats
         .iter()
         .all(|&at| node.input(at).is_none() || preparation.dtype(at) == Some(DType::F32));
-    let constant = preparation.constant(1).and(preparation.constant(2)).is_some();
+    let fixed = preparation.is_fixed(1) && preparation.is_fixed(2);
     let kernel = Recurrent {
         cell,
         functions: functions(attrs, cell, directions)?,
@@ -55,7 +55,7 @@ pub(super) fn prepare(preparation: &Preparation<'_>) -> Option<Box<dyn Kernel>> 
         batch_first: attrs.bool_or("layout", false).ok()?,
         clip: attrs.float("clip").ok()?.map_or(f32::INFINITY, f32::abs),
         hidden_size: attrs.int("hidden_size").ok()?,
-        packed: constant.then(OnceLock::new),
+        packed: fixed.then(OnceLock::new),
     };
     floats.then(|| Box::new(kernel) as Box<dyn Kernel>)
 }
@@ -107,6 +107,17 @@ fn function(
 }
 
 impl Kernel for Recurrent {
+    fn packs(&self) -> &[usize] {
+        if self.packed.is_some() { &[1, 2] } else { &[] }
+    }
+
+    fn pack(&self, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
+        if let (Some(packed), [_, Some(w), Some(r), ..]) = (&self.packed, inputs) {
+            let _ = packed.set(self.packed_weights(w, r)?);
+        }
+        Ok(())
+    }
+
     fn run(&self, run: &mut Run<'_>, inputs: &mut [Option<Val>]) -> Result<Vec<Val>, OpError> {
         let x = tensor(inputs, 0)?.contiguous();
         let sizes = self.sizes(&x, tensor(inputs, 1)?, tensor(inputs, 2)?)?;
@@ -115,8 +126,14 @@ impl Kernel for Recurrent {
         let bias = self.weights(inputs, 3, "b", 2 * self.cell.gates() * hidden)?;
         let peepholes = self.weights(inputs, PEEPHOLES, "p", 3 * hidden)?;
         let lengths = lengths(optional(inputs, LENGTHS)?, batch, length)?;
-        let mut own = Vec::new();
-        let packed = self.packed(inputs, sizes, &mut own)?;
+        let own;
+        let packed = match self.packed.as_ref().and_then(OnceLock::get) {
+            Some(packed) => packed,
+            None => {
+                own = self.packed_weights(tensor(inputs, 1)?, tensor(inputs, 2)?)?;
+                &own
+            }
+        };
         let parts = self.parts(packed, bias.as_ref(), peepholes.as_ref())?;
         let has_cell = matches!(self.cell, Cell::Lstm { .. });
         let mut states = vec![self.initial(run, inputs, HIDDEN, sizes)?];
@@ -147,21 +164,32 @@ impl Kernel for Recurrent {
 impl Recurrent {
     /// The sizes of data and weights that fit each other.
     fn sizes(&self, x: &Tensor, w: &Tensor, r: &Tensor) -> Result<Sizes, OpError> {
-        let misfit = || {
-            let dims = [x.dims(), w.dims(), r.dims()];
-            OpError::Invalid(format!("data and weights of {dims:?} do not fit each other"))
+        let [input, hidden] = self.weight_sizes(w, r)?;
+        let &[first, second, size] = x.dims() else {
+            let text = format!("`x` expected 3 dimensions, got {}", x.rank());
+            return Err(OpError::Invalid(text));
         };
-        let (&[first, second, input], &[_, _, hidden]) = (x.dims(), r.dims()) else {
-            return Err(misfit());
-        };
+        expect_dims("x", &[size], &[input])?;
         let (length, batch) = if self.batch_first { (second, first) } else { (first, second) };
+        Ok(Sizes { length, batch, input, hidden, batch_first: self.batch_first })
+    }
+
+    /// The features of data and state that the weights are for.
+    fn weight_sizes(&self, w: &Tensor, r: &Tensor) -> Result<[usize; 2], OpError> {
+        let (&[_, _, input], &[_, _, hidden]) = (w.dims(), r.dims()) else {
+            let text = format!("weights of {:?} and {:?} do not fit", w.dims(), r.dims());
+            return Err(OpError::Invalid(text));
+        };
+        if let Some(asked) = self.hidden_size.filter(|&asked| usize::try_from(asked) != Ok(hidden))
+        {
+            let text = format!("`hidden_size` is {asked}, the weights have {hidden}");
+            return Err(OpError::Invalid(text));
+        }
         let rows = self.cell.gates().saturating_mul(hidden);
         let directions = self.functions.len();
-        let fits = w.dims() == [directions, rows, input]
-            && r.dims() == [directions, rows, hidden]
-            && self.hidden_size.is_none_or(|size| usize::try_from(size) == Ok(hidden));
-        let sizes = Sizes { length, batch, input, hidden, batch_first: self.batch_first };
-        if fits { Ok(sizes) } else { Err(misfit()) }
+        expect_dims("w", w.dims(), &[directions, rows, input])?;
+        expect_dims("r", r.dims(), &[directions, rows, hidden])?;
+        Ok([input, hidden])
     }
 
     /// An optional input that has so many elements for each direction.
@@ -177,29 +205,12 @@ impl Recurrent {
         Ok(Some(values.contiguous()))
     }
 
-    /// The packed weights: those that are kept, or packed into `own`.
-    fn packed<'a>(
-        &'a self,
-        inputs: &[Option<Val>],
-        sizes: Sizes,
-        own: &'a mut Vec<PackedWeights>,
-    ) -> Result<&'a [PackedWeights], OpError> {
-        let Some(kept) = &self.packed else {
-            *own = self.pack(inputs, sizes)?;
-            return Ok(own);
-        };
-        if let Some(packed) = kept.get() {
-            return Ok(packed);
-        }
-        let packed = self.pack(inputs, sizes)?;
-        Ok(kept.get_or_init(|| packed))
-    }
-
-    fn pack(&self, inputs: &[Option<Val>], sizes: Sizes) -> Result<Vec<PackedWeights>, OpError> {
-        let (w, r) = (tensor(inputs, 1)?.contiguous(), tensor(inputs, 2)?.contiguous());
+    fn packed_weights(&self, w: &Tensor, r: &Tensor) -> Result<Vec<PackedWeights>, OpError> {
+        let (w, r) = (w.contiguous(), r.contiguous());
+        let [input, hidden] = self.weight_sizes(&w, &r)?;
         let (w, r) = (self.each(w.as_slice()?), self.each(r.as_slice()?));
         w.zip(r)
-            .map(|(w, r)| PackedWeights::new(self.cell, w, r, sizes))
+            .map(|(w, r)| PackedWeights::new(self.cell, w, r, [input, hidden]))
             .collect::<Result<_, _>>()
             .map_err(|error| OpError::Bug(error.to_string()))
     }

@@ -127,7 +127,7 @@ fn agrees(cx: Context<'_>, layer: Layer<'_>, count: usize) {
     let packed: Vec<_> = plain
         .iter()
         .map(|plain| {
-            PackedWeights::new(layer.cell, &plain.data, &plain.state, layer.sizes).unwrap()
+            PackedWeights::new(layer.cell, &plain.data, &plain.state, [input, hidden]).unwrap()
         })
         .collect();
     let functions = match layer.cell {
@@ -193,9 +193,9 @@ fn gates_of_many_steps_are_made_in_parts() {
 fn short_weights_and_biases_are_refused() {
     let sizes = Sizes { length: 1, batch: 1, input: 2, hidden: 2, batch_first: false };
     let cell = Cell::Gru { linear_before_reset: false };
-    assert!(PackedWeights::new(cell, &[0.0; 11], &[0.0; 12], sizes).is_err());
-    assert!(PackedWeights::new(cell, &[0.0; 12], &[0.0; 11], sizes).is_err());
-    let weights = PackedWeights::new(cell, &[0.0; 12], &[0.0; 12], sizes).unwrap();
+    assert!(PackedWeights::new(cell, &[0.0; 11], &[0.0; 12], [2, 2]).is_err());
+    assert!(PackedWeights::new(cell, &[0.0; 12], &[0.0; 11], [2, 2]).is_err());
+    let weights = PackedWeights::new(cell, &[0.0; 12], &[0.0; 12], [2, 2]).unwrap();
     let functions = [Function::Sigmoid, Function::Tanh, Function::Tanh];
     let (bias, peepholes, backward) = (Some(&[0.0; 11][..]), None, false);
     let direction = Direction { weights: &weights, bias, peepholes, functions, backward };
