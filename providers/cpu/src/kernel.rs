@@ -55,6 +55,8 @@ pub struct Preparation<'a> {
     pub isa: Isa,
     /// Whether the value of this index is known before the first run.
     pub(crate) fixed: &'a [bool],
+    /// Whether the value of this index need not lie together.
+    pub(crate) strided: &'a [bool],
 }
 
 impl<'a> Preparation<'a> {
@@ -75,6 +77,13 @@ impl<'a> Preparation<'a> {
     #[must_use]
     pub fn is_fixed(&self, at: usize) -> bool {
         self.node.input(at).is_some_and(|id| self.fixed.get(id.index()).copied().unwrap_or(false))
+    }
+
+    /// Whether all that read an output go by its strides, so that it may be a view of an input.
+    #[must_use]
+    pub fn may_be_view(&self, output: usize) -> bool {
+        let id = self.node.output(output);
+        id.is_some_and(|id| self.strided.get(id.index()).copied().unwrap_or(false))
     }
 
     /// The number of dimensions of a tensor input.

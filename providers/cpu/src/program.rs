@@ -13,9 +13,11 @@ use crate::{Arena, PagedCache};
 
 mod fixed;
 mod step;
+mod strided;
 
 use fixed::{Start, fixed_values};
 use step::{Place, Step, StepKernel};
+use strided::strided_values;
 
 /// How programs run.
 #[derive(Debug, Clone)]
@@ -69,12 +71,13 @@ impl Program {
     pub fn new(graph: &Graph, settings: &Settings) -> Result<Self, OpError> {
         let fixed = fixed_values(graph);
         let last = last_uses(graph, &fixed);
+        let strided = strided_values(graph);
         let (mut start, mut steps) = (Start::new(graph), Vec::new());
         for (number, (_, node)) in graph.nodes().enumerate() {
             let once = node.outputs.iter().flatten().any(|output| fixed[output.index()]);
             // Nothing is known yet when a step runs that is run once.
             let known: &[bool] = if once { &[] } else { &fixed };
-            let place = Place { graph, number, last: &last, fixed: known };
+            let place = Place { graph, number, last: &last, fixed: known, strided: &strided };
             let list = if once { &mut start.steps } else { &mut steps };
             list.push(Step::new(place, node, settings)?);
         }

@@ -281,6 +281,20 @@ impl Tensor {
         cast(bytes).ok_or_else(|| TensorError::Shape("the memory is misaligned".into()))
     }
 
+    /// The memory from the first element on, for whoever goes by [`Tensor::strides`].
+    ///
+    /// # Errors
+    /// When the dtype is another, the memory is misaligned or elements lie before the first one.
+    pub fn as_strided_slice<T: Element>(&self) -> Result<&[T], TensorError> {
+        self.expect_dtype(T::DTYPE)?;
+        if self.strides.iter().zip(&self.dims).any(|(&stride, &dim)| stride < 0 && dim > 1) {
+            return Err(TensorError::Shape("elements lie before the first one".into()));
+        }
+        let bytes = self.storage.bytes().get(self.offset * size_of::<T>()..).unwrap_or(&[]);
+        let whole = bytes.len() / size_of::<T>() * size_of::<T>();
+        cast(&bytes[..whole]).ok_or_else(|| TensorError::Shape("the memory is misaligned".into()))
+    }
+
     /// The elements in row-major order, copied.
     ///
     /// # Errors

@@ -59,26 +59,34 @@ pub(super) fn finish(tensor: Tensor, dtype: DType) -> Result<Val, OpError> {
     Ok(if tensor.dtype() == dtype { tensor } else { tensor.bit_cast(dtype)? }.into())
 }
 
-struct Transpose(Option<Vec<i64>>);
+struct Transpose {
+    perm: Option<Vec<i64>>,
+    /// Whether the result may be a view.
+    view: bool,
+}
 
 pub(super) fn prepare_transpose(preparation: &Preparation<'_>) -> Option<Box<dyn Kernel>> {
     width(preparation, 0)?;
     let perm = preparation.node.attrs.ints("perm").ok()?.map(<[i64]>::to_vec);
-    Some(Box::new(Transpose(perm)))
+    Some(Box::new(Transpose { perm, view: preparation.may_be_view(0) }))
 }
 
 impl Kernel for Transpose {
     fn run(&self, run: &mut Run<'_>, inputs: &mut [Option<Val>]) -> Result<Vec<Val>, OpError> {
-        let x = tensor(inputs, 0)?.contiguous();
-        let axes: Vec<usize> = match &self.0 {
+        let x = tensor(inputs, 0)?;
+        let axes: Vec<usize> = match &self.perm {
             None => (0..x.rank()).rev().collect(),
             Some(perm) => {
                 perm.iter().map(|&axis| resolve_axis(axis, x.rank())).collect::<Result<_, _>>()?
             }
         };
         // Also checks that it is a permutation.
-        let dims = x.permute(&axes)?.dims().to_vec();
-        let mut out = new_bits(run, x.dtype(), &dims)?;
+        let view = x.permute(&axes)?;
+        if self.view {
+            return Ok(vec![view.into()]);
+        }
+        let x = x.contiguous();
+        let mut out = new_bits(run, x.dtype(), view.dims())?;
         by_width!(x.dtype(), T => {
             transpose::<T>(run.context(), bits(&x)?, bits_mut(&mut out)?, x.dims(), &axes);
             Ok(())

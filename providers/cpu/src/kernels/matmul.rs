@@ -68,10 +68,10 @@ impl Kernel for MatMul {
     }
 
     fn run(&self, run: &mut Run<'_>, inputs: &mut [Option<Val>]) -> Result<Vec<Val>, OpError> {
-        let a = oriented(tensor(inputs, 0)?, self.transposed[0])?.contiguous();
+        let a = readable(oriented(tensor(inputs, 0)?, self.transposed[0])?);
         let b = oriented(tensor(inputs, 1)?, self.transposed[1])?;
         // Of packed weights only the dimensions are read.
-        let b = if self.packed.is_some() { b } else { b.contiguous() };
+        let b = if self.packed.is_some() { b } else { readable(b) };
         let shape = Shape::new(&a, &b)?;
         let bias =
             optional(inputs, 2)?.map(|bias| per_element(bias, &[shape.columns])).transpose()?;
@@ -87,12 +87,16 @@ impl Kernel for MatMul {
         }
         let items = shape.items();
         let failed = |error: remuda_kernels::gemm::GemmError| OpError::Bug(error.to_string());
-        let lhs = Matrix::new(a.as_slice::<f32>()?, shape.rows, shape.depth).map_err(failed)?;
+        let lhs = a.as_strided_slice::<f32>()?;
+        let lhs =
+            Matrix::strided(lhs, [shape.rows, shape.depth], shape.strides[0]).map_err(failed)?;
         let rhs = match self.packed.as_ref().and_then(OnceLock::get) {
             Some(packed) => Rhs::Packed(packed),
-            None => Rhs::Matrix(
-                Matrix::new(b.as_slice::<f32>()?, shape.depth, shape.columns).map_err(failed)?,
-            ),
+            None => {
+                let rhs = b.as_strided_slice::<f32>()?;
+                let dims = [shape.depth, shape.columns];
+                Rhs::Matrix(Matrix::strided(rhs, dims, shape.strides[1]).map_err(failed)?)
+            }
         };
         let epilogue = Epilogue {
             column_bias: bias.as_deref(),
@@ -119,6 +123,28 @@ impl MatMul {
     }
 }
 
+/// The tensor, or a copy of one whose elements cannot be reached by plain strides.
+fn readable(tensor: Tensor) -> Tensor {
+    let reachable = tensor.as_strided_slice::<f32>().is_ok();
+    if reachable { tensor } else { tensor.contiguous() }
+}
+
+/// The strides of the axes of a tensor whose elements can be reached by them.
+fn strides(tensor: &Tensor) -> Vec<usize> {
+    tensor.strides().iter().map(|&stride| usize::try_from(stride).unwrap_or(0)).collect()
+}
+
+/// Whether these axes can be walked as one.
+fn is_one_axis(dims: &[usize], strides: &[usize]) -> bool {
+    let axes = dims.iter().zip(strides).filter(|(dim, _)| **dim != 1);
+    let mut inner: Option<usize> = None;
+    axes.rev().all(|(dim, stride)| {
+        let fits = inner.is_none_or(|extent| extent == *stride);
+        inner = stride.checked_mul(*dim);
+        fits
+    })
+}
+
 /// The sizes of a product: NumPy's rules.
 struct Shape {
     rows: usize,
@@ -126,8 +152,12 @@ struct Shape {
     columns: usize,
     /// Dimensions of the result.
     dims: Vec<usize>,
-    /// Batch dimensions of the result and of both sides, padded to one rank.
-    batch: [Vec<usize>; 3],
+    /// From row to row and from column to column, of both sides.
+    strides: [[usize; 2]; 2],
+    /// Batch dimensions of the result.
+    batch: Vec<usize>,
+    /// The steps of both sides along them.
+    steps: [Vec<usize>; 2],
 }
 
 impl Shape {
@@ -154,44 +184,59 @@ impl Shape {
         let mut dims = batch.clone();
         dims.extend(rows.iter().chain(&columns));
         let mut rows = rows.unwrap_or(1);
-        let (mut batch_a, mut batch_b) = (batch_a.to_vec(), batch_b.to_vec());
+        let (along_a, along_b) = (strides(a), strides(b));
+        let mut lhs = match along_a[..] {
+            [column] => [0, column],
+            [.., row, column] => [row, column],
+            [] => return Err(mismatch()),
+        };
+        let rhs = match along_b[..] {
+            [row] => [row, 1],
+            [.., row, column] => [row, column],
+            [] => return Err(mismatch()),
+        };
+        let mut steps = [steps(batch_a, &along_a, &batch), steps(batch_b, &along_b, &batch)];
         // One right-hand side for all: the batch is just more rows.
-        if batch_b.iter().product::<usize>() == 1 {
+        let row_axes = a.rank().saturating_sub(1);
+        if batch_b.iter().product::<usize>() == 1
+            && is_one_axis(&a.dims()[..row_axes], &along_a[..row_axes])
+        {
+            let last = (0..row_axes).rev().find(|&axis| a.dims()[axis] != 1);
+            lhs[0] = last.map_or(lhs[0], |axis| along_a[axis]);
             rows *= batch_a.iter().product::<usize>();
-            (batch, batch_a, batch_b) = (Vec::new(), Vec::new(), Vec::new());
+            (batch, steps) = (Vec::new(), [Vec::new(), Vec::new()]);
         }
-        let pad = |dims: Vec<usize>, rank: usize| [vec![1; rank - dims.len()], dims].concat();
-        let rank = batch.len();
-        let batch = [batch, pad(batch_a, rank), pad(batch_b, rank)];
-        Ok(Self { rows, depth, columns: columns.unwrap_or(1), dims, batch })
+        let columns = columns.unwrap_or(1);
+        Ok(Self { rows, depth, columns, dims, strides: [lhs, rhs], batch, steps })
     }
 
     /// Where each product of the batch lies.
     fn items(&self) -> Vec<Offsets> {
-        let [out, a, b] = &self.batch;
-        let sizes = [self.rows * self.columns, self.rows * self.depth, self.depth * self.columns];
-        let mut position = vec![0; out.len()];
-        let offset = |dims: &[usize], position: &[usize], size: usize| {
-            let flat = dims
-                .iter()
-                .zip(position)
-                .fold(0, |flat, (&dim, &at)| flat * dim + if dim == 1 { 0 } else { at });
-            flat * size
+        let mut position = vec![0; self.batch.len()];
+        let offset = |steps: &[usize], position: &[usize]| {
+            steps.iter().zip(position).map(|(step, at)| step * at).sum()
         };
-        (0..out.iter().product())
+        (0..self.batch.iter().product())
             .map(|item: usize| {
                 let mut rest = item;
-                for (axis, &dim) in out.iter().enumerate().rev() {
+                for (axis, &dim) in self.batch.iter().enumerate().rev() {
                     position[axis] = rest % dim;
                     rest /= dim;
                 }
                 Offsets {
-                    out: item * sizes[0],
-                    lhs: offset(a, &position, sizes[1]),
+                    out: item * self.rows * self.columns,
+                    lhs: offset(&self.steps[0], &position),
                     row_bias: 0,
-                    rhs: offset(b, &position, sizes[2]),
+                    rhs: offset(&self.steps[1], &position),
                 }
             })
             .collect()
     }
+}
+
+/// The steps of one side along the batch dimensions: none along those that it lacks or repeats.
+fn steps(own: &[usize], strides: &[usize], batch: &[usize]) -> Vec<usize> {
+    let missing = batch.len() - own.len();
+    let steps = own.iter().zip(strides).map(|(&dim, &stride)| if dim == 1 { 0 } else { stride });
+    std::iter::repeat_n(0, missing).chain(steps).collect()
 }

@@ -43,12 +43,14 @@ pub(super) struct Place<'a> {
     pub(super) last: &'a [Option<usize>],
     /// Which values are known before the step runs.
     pub(super) fixed: &'a [bool],
+    /// Which values need not lie together.
+    pub(super) strided: &'a [bool],
 }
 
 impl Step {
     pub(super) fn new(place: Place<'_>, node: &Node, settings: &Settings) -> Result<Self, OpError> {
-        let Place { graph, number, last, fixed } = place;
-        let preparation = Preparation { graph, node, isa: settings.isa, fixed };
+        let Place { graph, number, last, fixed, strided } = place;
+        let preparation = Preparation { graph, node, isa: settings.isa, fixed, strided };
         let fast = if settings.fast { kernels::prepare(&preparation) } else { None };
         let kernel = match fast {
             Some(kernel) => StepKernel::Fast(kernel),

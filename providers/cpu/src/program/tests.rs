@@ -175,3 +175,32 @@ fn a_constant_that_is_also_an_output_keeps_its_elements() {
     let values: Vec<_> = made.iter().map(|tensor| tensor.to_vec::<f32>().unwrap()).collect();
     assert_eq!(values, [[6.0], [2.0]]);
 }
+
+#[test]
+fn products_read_transposed_operands_where_they_lie() {
+    let source = r#"graph "g" {
+      input %q: f32[2, 3, 4, 5]
+      input %k: f32[2, 6, 4, 5]
+      input %w: f32[4, 7]
+      input %two: f32[2]
+      %heads = Transpose(%q) {perm = ints[0, 2, 1, 3]}
+      %keys = Transpose(%k) {perm = ints[0, 2, 3, 1]}
+      %scores = MatMul(%heads, %keys)
+      %turned = Transpose(%q) {perm = ints[1, 3, 0, 2]}
+      %unfolded = MatMul(%turned, %w)
+      %wide = Transpose(%w)
+      %spread = MatMul(%wide, %q)
+      %reversed = Transpose(%k) {perm = ints[3, 2, 1, 0]}
+      %vector = MatMul(%reversed, %two)
+      output %scores, %unfolded, %spread, %vector
+    }"#;
+    let (fast, slow) = (program(source, true), program(source, false));
+    let counted = |dims: &[usize]| {
+        let count = dims.iter().product::<usize>();
+        Tensor::from_vec(dims, (0..count).map(|at| (at * 7 % 11) as f32 - 5.0).collect()).unwrap()
+    };
+    let inputs = [&[2, 3, 4, 5][..], &[2, 6, 4, 5], &[4, 7], &[2]].map(counted);
+    for _ in 0..2 {
+        assert_eq!(run(&fast, &inputs), run(&slow, &inputs));
+    }
+}
