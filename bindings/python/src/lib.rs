@@ -21,6 +21,7 @@ mod interrupt;
 mod model;
 mod runtime;
 mod tensor;
+mod text;
 mod value;
 
 /// The compiled part of `remuda`.
@@ -34,4 +35,6 @@ mod _core {
     use crate::runtime::{Runtime, build_info};
     #[pymodule_export]
     use crate::tensor::Tensor;
+    #[pymodule_export]
+    use crate::text::{ChatTemplate, Tokenizer};
 }

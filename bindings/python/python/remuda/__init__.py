@@ -5,7 +5,8 @@
 >>> session.run(None, {"x": array})  # doctest: +SKIP
 """
 
-from remuda._core import NodeArg, Tensor, build_info
+from remuda._chat import ChatTemplate
+from remuda._core import NodeArg, Tensor, Tokenizer, build_info
 from remuda._errors import (
     Cancelled,
     Error,
@@ -27,6 +28,7 @@ __version__: str = build_info()["version"]
 
 __all__ = [
     "Cancelled",
+    "ChatTemplate",
     "Error",
     "InferenceSession",
     "InputError",
@@ -38,6 +40,7 @@ __all__ = [
     "Runtime",
     "SessionOptions",
     "Tensor",
+    "Tokenizer",
     "UnsupportedError",
     "__version__",
     "build_info",
