@@ -139,11 +139,7 @@ def in_floats(path: Path) -> Path:
 
 
 # What does not hold yet, with the reason. A refusal needs no entry: it names the operator itself.
-GAPS = {
-    "gpt2_tiny-fused": "Attention with a past is refused, so its outputs have no known type",
-    "gpt2_tiny-fused-f16": "Attention with a past is refused, so its outputs have no known type",
-    "whisper_tiny_decoder-fused": "Attention with a past is refused, so its outputs have no known type",
-}
+GAPS: dict[str, str] = {}
 
 
 @contextmanager

@@ -14,17 +14,21 @@ mod conv;
 mod conv_bytes;
 mod conv_transpose;
 mod elementwise;
+mod embed_norm;
 mod extreme;
 mod gather_rows;
 mod gemm;
+mod group_query;
 mod int4;
 mod int8;
 mod layout;
 mod linear;
 mod matmul;
+mod multi_head;
 mod norm;
 mod numbers;
 mod pooling;
+mod projected_attention;
 mod quantize;
 mod recurrent;
 mod reduce;
@@ -141,15 +145,20 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "Transpose", layout::prepare_transpose),
     ("", "Where", numbers::prepare_where),
     ("", "Xor", numbers::prepare_logic),
+    ("com.microsoft", "Attention", projected_attention::prepare),
     ("com.microsoft", "BiasGelu", bias_gelu::prepare),
     ("com.microsoft", "DynamicQuantizeMatMul", int8::prepare),
+    ("com.microsoft", "EmbedLayerNormalization", embed_norm::prepare),
     ("com.microsoft", "FastGelu", elementwise::prepare_unary),
     ("com.microsoft", "FastGelu", bias_gelu::prepare),
     ("com.microsoft", "FusedMatMul", matmul::prepare),
     ("com.microsoft", "Gelu", elementwise::prepare_unary),
+    ("com.microsoft", "GroupQueryAttention", group_query::prepare),
     ("com.microsoft", "MatMulIntegerToFloat", int8::prepare),
     ("com.microsoft", "MatMulNBits", int4::prepare),
+    ("com.microsoft", "MultiHeadAttention", multi_head::prepare),
     ("com.microsoft", "QuickGelu", elementwise::prepare_unary),
+    ("com.microsoft", "RotaryEmbedding", rotary::prepare_microsoft),
     ("com.microsoft", "SimplifiedLayerNormalization", norm::prepare_rows),
     ("com.microsoft", "SkipLayerNormalization", skip_norm::prepare),
     ("com.microsoft", "SkipSimplifiedLayerNormalization", skip_norm::prepare),

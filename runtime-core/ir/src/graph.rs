@@ -364,15 +364,17 @@ impl Graph {
         let mut ready: std::collections::BTreeSet<usize> =
             (0..waits.len()).filter(|&at| waits[at] == 0).collect();
         let mut sorted = Vec::with_capacity(self.order.len());
+        let mut done = vec![false; self.order.len()];
         while let Some(at) = ready.pop_first() {
             let id = self.order[at];
             sorted.push(id);
+            done[at] = true;
             let outputs = self.node(id).into_iter().flat_map(|node| node.outputs.iter().flatten());
             for user in outputs.flat_map(|output| &users[output.index()]) {
                 let made = self.producers(*user).filter(|&producer| producer == id).count();
                 let user_at = place[user];
                 waits[user_at] = waits[user_at].saturating_sub(made);
-                if waits[user_at] == 0 && !sorted.contains(user) {
+                if waits[user_at] == 0 && !done[user_at] {
                     ready.insert(user_at);
                 }
             }

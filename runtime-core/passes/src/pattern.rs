@@ -25,11 +25,14 @@ pub(crate) fn producer<'a>(
 
 /// Whether exactly one node uses the value, once, and the graph does not give it out.
 pub(crate) fn is_private(graph: &Graph, value: ValueId) -> bool {
-    let uses = graph
-        .nodes()
-        .flat_map(|(_, node)| node.uses().collect::<Vec<_>>())
-        .filter(|&used| used == value);
-    uses.count() == 1 && !graph.outputs.contains(&value)
+    let mut uses = 0;
+    for (_, node) in graph.nodes() {
+        uses += node.uses().filter(|&used| used == value).count();
+        if uses > 1 {
+            return false;
+        }
+    }
+    uses == 1 && !graph.outputs.contains(&value)
 }
 
 /// The dtype of a tensor value.
@@ -69,6 +72,30 @@ pub(crate) fn scalar_operand(graph: &Graph, node: &Node) -> Option<(ValueId, f64
 /// Whether two numbers are equal but for rounding to 32 bits (or 16, as some exporters write them).
 pub(crate) fn close(a: f64, b: f64) -> bool {
     (a - b).abs() <= 1e-3 * b.abs()
+}
+
+/// The value under multiplications with and divisions by constant numbers that nothing else uses, and
+/// the factor that they amount to.
+pub(crate) fn unscaled(graph: &Graph, value: ValueId) -> (ValueId, f64) {
+    let (mut value, mut factor) = (value, 1.0);
+    loop {
+        let product =
+            only_producer(graph, value, "Mul").and_then(|(_, node)| scalar_operand(graph, node));
+        let quotient = || {
+            let (_, node) = only_producer(graph, value, "Div")?;
+            Some((node.input(0)?, 1.0 / scalar(graph, node, 1)?))
+        };
+        match product.or_else(quotient).filter(|(inner, _)| same_dims(graph, *inner, value)) {
+            Some((inner, by)) => (value, factor) = (inner, factor * by),
+            None => return (value, factor),
+        }
+    }
+}
+
+/// What a transposition with these axes makes the value of.
+pub(crate) fn transposed(graph: &Graph, value: ValueId, axes: &[i64]) -> Option<ValueId> {
+    let (_, node) = producer(graph, value, "Transpose")?;
+    node.input(0).filter(|_| node.attrs.ints("perm").ok().flatten() == Some(axes))
 }
 
 /// Lets the output of one node be made by `node` instead, which stands at its place.

@@ -1,8 +1,8 @@
 //! Attention of ONNX's own domain, in f32, f16 or bf16: heads in their own axis or side by side, a past that keys
 //! and values are appended to, masks, causality and windows.
 
-mod cache;
-mod mask;
+pub(super) mod cache;
+pub(super) mod mask;
 
 use remuda_ir::{OpError, Val};
 use remuda_kernels::attention::{Heads, Inputs, Mask, Options, Order, Sizes, Window, attention};
@@ -59,15 +59,15 @@ pub(super) fn prepare(preparation: &Preparation<'_>) -> Option<Box<dyn Kernel>> 
 }
 
 /// An input and where its heads lie: batch, heads, positions, size.
-struct Headed {
-    tensor: Tensor,
-    dims: [usize; 4],
+pub(super) struct Headed {
+    pub(super) tensor: Tensor,
+    pub(super) dims: [usize; 4],
     /// Whether the heads of a position lie side by side.
-    merged: bool,
+    pub(super) merged: bool,
 }
 
 impl Headed {
-    fn new(tensor: &Tensor, heads: Option<usize>) -> Result<Self, OpError> {
+    pub(super) fn new(tensor: &Tensor, heads: Option<usize>) -> Result<Self, OpError> {
         let tensor = tensor.contiguous();
         let (dims, merged) = match (tensor.dims(), heads) {
             (&[batch, heads, positions, size], _) => ([batch, heads, positions, size], false),
@@ -124,19 +124,7 @@ impl Kernel for Attention {
             mask: mask.as_ref().map_or(Ok(Mask::None), mask::Prepared::view)?,
             key_counts: reach.counts.as_deref(),
         };
-        let Sizes { batches, heads, queries, value_size, .. } = sizes;
-        let (order, dims) = if query.merged {
-            (Order::PositionsFirst, vec![batches, queries, heads * value_size])
-        } else {
-            (Order::HeadsFirst, vec![batches, heads, queries, value_size])
-        };
-        let mut out = run.arena.tensor(query.tensor.dtype(), &dims)?;
-        if out.len() > 0 {
-            with_fast!(query.tensor.dtype(), T => {
-                let inputs = (query.view::<T>()?, key.view::<T>()?, value.view::<T>()?);
-                attend::<T>(run, sizes, inputs, options, (&mut out, order))
-            })?;
-        }
+        let out = attend(run, sizes, [&query, &key, &value], options)?;
         let mut results = vec![out.into()];
         if self.presents != [false; 2] {
             results.push(cache::separate(run, key)?.into());
@@ -146,7 +134,30 @@ impl Kernel for Attention {
     }
 }
 
-fn attend<T: Element + Fast>(
+/// Attention of inputs that fit each other; the result has its heads where the queries have them.
+pub(super) fn attend(
+    run: &mut Run<'_>,
+    sizes: Sizes,
+    [query, key, value]: [&Headed; 3],
+    options: Options<'_>,
+) -> Result<Tensor, OpError> {
+    let Sizes { batches, heads, queries, value_size, .. } = sizes;
+    let (order, dims) = if query.merged {
+        (Order::PositionsFirst, vec![batches, queries, heads * value_size])
+    } else {
+        (Order::HeadsFirst, vec![batches, heads, queries, value_size])
+    };
+    let mut out = run.arena.tensor(query.tensor.dtype(), &dims)?;
+    if out.len() > 0 {
+        with_fast!(query.tensor.dtype(), T => {
+            let inputs = (query.view::<T>()?, key.view::<T>()?, value.view::<T>()?);
+            attend_typed::<T>(run, sizes, inputs, options, (&mut out, order))
+        })?;
+    }
+    Ok(out)
+}
+
+fn attend_typed<T: Element + Fast>(
     run: &Run<'_>,
     sizes: Sizes,
     (query, key, value): (Heads<'_, T>, Heads<'_, T>, Heads<'_, T>),
@@ -158,7 +169,7 @@ fn attend<T: Element + Fast>(
     Ok(())
 }
 
-fn sizes(query: &Headed, key: &Headed, value: &Headed) -> Result<Sizes, OpError> {
+pub(super) fn sizes(query: &Headed, key: &Headed, value: &Headed) -> Result<Sizes, OpError> {
     let [batches, heads, queries, size] = query.dims;
     let [key_batches, kv_heads, keys, key_size] = key.dims;
     let [value_batches, value_heads, values, value_size] = value.dims;

@@ -105,3 +105,19 @@ fn conversion(from: DType, to: DType) -> Option<Convert> {
         _ => None,
     }
 }
+
+/// A tensor of f32 in another type of floats.
+pub(super) fn of_floats(x: Tensor, dtype: DType) -> Result<Tensor, OpError> {
+    let values = x.as_slice::<f32>()?;
+    Ok(match dtype {
+        DType::F16 => {
+            let narrow: Vec<f16> = values.iter().map(|&value| f16::from_f32(value)).collect();
+            Tensor::from_vec(x.dims(), narrow)?
+        }
+        DType::BF16 => {
+            let narrow: Vec<bf16> = values.iter().map(|&value| bf16::from_f32(value)).collect();
+            Tensor::from_vec(x.dims(), narrow)?
+        }
+        _ => x,
+    })
+}

@@ -152,7 +152,7 @@ pub(super) fn joined(a: &Tensor, b: &Tensor) -> Result<Vec<usize>, OpError> {
     })
 }
 
-fn apply<T: Element + Fast>(
+pub(super) fn apply<T: Element + Fast>(
     run: &Run<'_>,
     op: Binary,
     (a, b): (&Tensor, &Tensor),

@@ -143,7 +143,7 @@ fn cache(ctx: &KernelCtx<'_>, batch: usize, length: usize) -> Result<Cache, OpEr
 }
 
 impl Cache {
-    /// The cache with the new tokens of each sequence behind its old ones.
+    /// The old tokens of each sequence and the new ones behind them, then zeros.
     fn extend(&self, old: Option<&Tensor>, new: &Array) -> Result<Array, OpError> {
         let [batch, heads, length, size] = new.with_rank("key")?;
         let mut out = Array::filled([batch, heads, self.present, size], 0.0)?;
@@ -160,8 +160,7 @@ impl Cache {
             let past = self.past[block / heads] * size;
             let out = &mut out.values[block * self.present * size..][..self.present * size];
             if let Some(old) = &old {
-                let count = buffer.min(self.present) * size;
-                out[..count].copy_from_slice(&old.values[block * buffer * size..][..count]);
+                out[..past].copy_from_slice(&old.values[block * buffer * size..][..past]);
             }
             out[past..][..length * size]
                 .copy_from_slice(&new.values[block * length * size..][..length * size]);

@@ -65,27 +65,52 @@ fn infer(ctx: &InferCtx<'_>) -> Result<Vec<Inferred>, OpError> {
         },
     };
     let dims = match ctx.dims(0)? {
-        Some([batch, length, _]) => Some(vec![batch.clone(), length.clone(), value]),
+        Some([batch, length, _]) => Some(vec![batch.clone(), length.clone(), value.clone()]),
         _ => None,
     };
-    Ok(vec![Inferred::maybe(dtype, dims), Inferred::maybe(dtype, None)])
+    let heads = Dim::from(ctx.attrs().required_int("num_heads")?);
+    let before = match ctx.has(4) {
+        true => ctx.dims(4)?.and_then(|past| past.get(3).cloned()).unwrap_or(Dim::Unknown),
+        false => Dim::Known(0),
+    };
+    let present = match ctx.dims(0)? {
+        Some([batch, length, _]) => {
+            let size = value.floor_div(&heads);
+            Some(vec![Dim::Known(2), batch.clone(), heads, before.add(length), size])
+        }
+        _ => None,
+    };
+    Ok(vec![Inferred::maybe(dtype, dims), Inferred::maybe(dtype, present)])
 }
 
 fn refuse(ctx: &KernelCtx<'_>) -> Result<(), OpError> {
-    for (at, name) in [(4, "past"), (6, "past_sequence_length")] {
-        if ctx.opt_val(at).is_some() {
-            return Err(OpError::Unsupported(format!("input `{name}`")));
-        }
+    if ctx.opt_val(6).is_some() {
+        return Err(OpError::unsupported("input `past_sequence_length`"));
     }
     for name in ["do_rotary", "past_present_share_buffer"] {
         if ctx.attrs().bool_or(name, false)? {
             return Err(OpError::Unsupported(format!("attribute `{name}`")));
         }
     }
-    if ctx.wants(1) {
-        return Err(OpError::unsupported("output `present`"));
-    }
     Ok(())
+}
+
+/// Keys (0) or values (1) of a cache that holds both, `[2, batch, heads, length, size]`.
+fn part_of_past(past: &Tensor, which: usize) -> Result<Val, OpError> {
+    let [2, dims @ ..] = past.dims() else {
+        return Err(OpError::Invalid(format!("`past` expected 2 parts, got {:?}", past.dims())));
+    };
+    Ok(past.slice(0, which, 1, 1)?.reshape(dims)?.into())
+}
+
+/// Keys and values behind each other, as a cache holds them.
+fn joined(keys: &Tensor, values: &Tensor) -> Result<Val, OpError> {
+    let mut axis = Attrs::default();
+    axis.set("axis", Attr::Int(0));
+    let part = |of: &Tensor| -> Result<Option<Val>, OpError> {
+        Ok(Some(of.reshape([&[1], of.dims()].concat())?.into()))
+    };
+    step("Concat", axis, vec![part(keys)?, part(values)?])
 }
 
 /// The columns of the projection, cut into queries, keys and values.
@@ -112,7 +137,11 @@ fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
     }
     let [q, k, v] = cut(&projected, widths)?;
     let optional = |at: usize| ctx.opt_val(at).cloned();
-    let inputs = [Some(q), Some(k), Some(v), optional(2), optional(3), optional(5)];
+    let past = ctx.opt_tensor(4)?;
+    let past = |which: usize| past.map(|past| part_of_past(past, which)).transpose();
+    let (past_key, past_value) = (past(0)?, past(1)?);
+    let given = [Some(q), Some(k), Some(v), optional(2), optional(3), optional(5)];
+    let inputs = [&given[..], &[past_key, past_value]].concat();
     let mut node =
         Node::new(OpName::new("com.microsoft", "MultiHeadAttention"), Vec::new(), vec![None]);
     node.attrs.set("num_heads", Attr::Int(ctx.attrs().required_int("num_heads")?));
@@ -123,6 +152,11 @@ fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
         }
     }
     let mut made = evaluate(&node, &inputs)?;
-    made.truncate(1);
+    if ctx.wants(1) {
+        made[1] = joined(made[1].tensor()?, made[2].tensor()?)?;
+        made.truncate(2);
+    } else {
+        made.truncate(1);
+    }
     Ok(made)
 }

@@ -194,6 +194,8 @@ struct Padding {
 enum Form {
     None,
     Lengths,
+    /// The end of every sequence, then the start of every sequence.
+    Bounds,
     Keys,
     Scores,
 }
@@ -205,6 +207,7 @@ impl Padding {
         };
         let form = match *mask.dims() {
             [lengths] if lengths == batch => Form::Lengths,
+            [bounds] if bounds == 2 * batch => Form::Bounds,
             [b, k] if b == batch && k == keys => Form::Keys,
             [b, i, k] if b == batch && i == queries && k == keys => Form::Scores,
             ref other => {
@@ -218,6 +221,11 @@ impl Padding {
         match self.form {
             Form::None => false,
             Form::Lengths => key as i64 >= self.mask[sequence],
+            Form::Bounds => {
+                let batch = self.mask.len() / 2;
+                let range = self.mask[batch + sequence]..self.mask[sequence];
+                !range.contains(&(key as i64))
+            }
             Form::Keys => self.mask[sequence * self.keys + key] == 0,
             Form::Scores => self.mask[(sequence * self.queries + query) * self.keys + key] == 0,
         }

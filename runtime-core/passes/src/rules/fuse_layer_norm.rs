@@ -27,13 +27,7 @@ fn fused(graph: &Graph, id: NodeId) -> Option<Node> {
     let (_, padded) = producer(graph, root.input(0)?, "Add")?;
     let (variance, epsilon) = scalar_operand(graph, padded)?;
     let square = mean_of(graph, variance)?;
-    let squared = match producer(graph, square, "Pow") {
-        Some((_, power)) => power.input(0).filter(|_| scalar(graph, power, 1) == Some(2.0))?,
-        None => {
-            let (_, power) = producer(graph, square, "Mul")?;
-            power.input(0).filter(|&a| power.input(1) == Some(a))?
-        }
-    };
+    let squared = root_of(graph, square)?;
     let x = centred_on_mean(graph, centred)?;
     if centred_on_mean(graph, squared) != Some(x) {
         return None;
@@ -57,13 +51,13 @@ fn fused(graph: &Graph, id: NodeId) -> Option<Node> {
 }
 
 /// Of a node of two inputs: the computed one and the constant one.
-fn with_vector(graph: &Graph, node: &Node) -> Option<(ValueId, ValueId)> {
+pub(super) fn with_vector(graph: &Graph, node: &Node) -> Option<(ValueId, ValueId)> {
     (0..2)
         .find_map(|at| constant(graph, node, at).and(Some((node.input(1 - at)?, node.input(at)?))))
 }
 
 /// What a mean over the last axis is taken of.
-fn mean_of(graph: &Graph, value: ValueId) -> Option<ValueId> {
+pub(super) fn mean_of(graph: &Graph, value: ValueId) -> Option<ValueId> {
     let (_, mean) = producer(graph, value, "ReduceMean")?;
     let x = mean.input(0)?;
     let rank = i64::try_from(dims(graph, x)?.len()).ok()?;
@@ -77,4 +71,13 @@ fn centred_on_mean(graph: &Graph, value: ValueId) -> Option<ValueId> {
     let (_, difference) = producer(graph, value, "Sub")?;
     let x = difference.input(0)?;
     (mean_of(graph, difference.input(1)?) == Some(x)).then_some(x)
+}
+
+/// What a value is the square of.
+pub(super) fn root_of(graph: &Graph, square: ValueId) -> Option<ValueId> {
+    if let Some((_, power)) = producer(graph, square, "Pow") {
+        return power.input(0).filter(|_| scalar(graph, power, 1) == Some(2.0));
+    }
+    let (_, product) = producer(graph, square, "Mul")?;
+    product.input(0).filter(|&factor| product.input(1) == Some(factor))
 }

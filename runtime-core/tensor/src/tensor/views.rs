@@ -121,7 +121,8 @@ impl Tensor {
             return Err(TensorError::Shape(text));
         }
         view.dims[axis] = count;
-        if count > 0 {
+        // A view of nothing stays where it is: what is there may be nothing, too.
+        if view.len() > 0 {
             let shift = self.strides[axis] * start.cast_signed();
             view.offset = view.offset.saturating_add_signed(shift);
             view.strides[axis] = self.strides[axis] * step;

@@ -9,7 +9,11 @@ use crate::kernel::Run;
 use crate::kernels::layout::{bits, bits_mut, by_width};
 
 /// The past followed by what is new, heads in their own axis.
-pub(super) fn append(run: &mut Run<'_>, past: &Tensor, new: &Headed) -> Result<Headed, OpError> {
+pub(in crate::kernels) fn append(
+    run: &mut Run<'_>,
+    past: &Tensor,
+    new: &Headed,
+) -> Result<Headed, OpError> {
     let past = past.contiguous();
     let [batch, heads, positions, size] = new.dims;
     let before = match *past.dims() {
@@ -34,7 +38,7 @@ pub(super) fn append(run: &mut Run<'_>, past: &Tensor, new: &Headed) -> Result<H
 }
 
 /// The tensor with heads in their own axis.
-pub(super) fn separate(run: &mut Run<'_>, of: Headed) -> Result<Tensor, OpError> {
+pub(in crate::kernels) fn separate(run: &mut Run<'_>, of: Headed) -> Result<Tensor, OpError> {
     if of.merged { separate_copy(run, &of) } else { Ok(of.tensor) }
 }
 

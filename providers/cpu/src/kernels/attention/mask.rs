@@ -5,14 +5,14 @@ use remuda_kernels::attention::{Mask, MaskView, Sizes};
 use remuda_tensor::{DType, Tensor};
 
 /// A mask as the kernel wants it: summands in f32 or truth values, and a stride per axis.
-pub(super) struct Prepared {
+pub(in crate::kernels) struct Prepared {
     tensor: Tensor,
     floats: Option<Vec<f32>>,
     strides: [usize; 4],
 }
 
 impl Prepared {
-    pub(super) fn new(mask: &Tensor, sizes: &Sizes) -> Result<Self, OpError> {
+    pub(in crate::kernels) fn new(mask: &Tensor, sizes: &Sizes) -> Result<Self, OpError> {
         let scores = [sizes.batches, sizes.heads, sizes.queries, sizes.keys];
         let tensor = if mask.dims().last().is_some_and(|&given| given < sizes.keys) {
             lengthened(mask, sizes.keys)?
@@ -30,7 +30,7 @@ impl Prepared {
         Ok(Self { tensor, floats, strides })
     }
 
-    pub(super) fn view(&self) -> Result<Mask<'_>, OpError> {
+    pub(in crate::kernels) fn view(&self) -> Result<Mask<'_>, OpError> {
         let strides = self.strides;
         if self.tensor.dtype() == DType::Bool {
             let data = self.tensor.bytes().unwrap_or(&[]);
