@@ -5,6 +5,8 @@
     python tests/python/backend_suite.py --filter resize --list    what did not pass among some cases
     python tests/python/backend_suite.py --case test_relu -v       one case in this process, in full
     python tests/python/backend_suite.py --engine onnxruntime      the same cases on another runtime
+    python tests/python/backend_suite.py --backend fake,cpu --cuts 1
+                                                                   every graph cut at random between two providers
 
 The cases are those of the installed `onnx`; run it once per `onnx` version, then `--write-docs` puts the stored
 results of all versions on one page. Exit code 1: a wrong answer, an error that is no typed refusal, a crash, a
@@ -32,12 +34,16 @@ from suite.verdict import Outcome, Verdict, judge
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "target" / "backend-suite"
+LIBRARY = ROOT / "target" / "release" / "examples" / "libremuda_fake.so"
 PAGE = ROOT / "docs" / "reference" / "onnx-support.md"
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--engine", choices=engines.NAMES, default="remuda")
+    parser.add_argument("--backend", metavar="NAMES", help="backends of Remuda, `fake,cpu`")
+    parser.add_argument("--cuts", metavar="SEED", type=int, help="the fake takes random nodes")
+    parser.add_argument("--library", type=Path, default=LIBRARY, help="the fake's library")
     parser.add_argument("--case", metavar="NAME", help="run one case in this process")
     parser.add_argument("--dump", metavar="DIR", type=Path, help="with --case: save model and data")
     parser.add_argument("-v", "--verbose", action="store_true", help="print models, data, errors")
@@ -57,6 +63,8 @@ def main() -> int:
     if importlib.util.find_spec(package) is None:
         print(f"the Python package `{package}` is not installed", file=sys.stderr)
         return 2
+    if options.backend:
+        options.engine = f"remuda {options.backend} {plugins_file(options)}"
     cases = collect(options.results / f"data-{onnx.__version__}")
     if options.case:
         return run_one(cases, options)
@@ -66,6 +74,16 @@ def main() -> int:
         print(f"no case matches `{options.filter}`", file=sys.stderr)
         return 2
     return run_many(cases, options)
+
+
+def plugins_file(options: argparse.Namespace) -> Path:
+    """A `plugins.toml` that loads the fake, with random cuts if they are asked for."""
+    options.results.mkdir(parents=True, exist_ok=True)
+    cuts = "" if options.cuts is None else f'options = {{ cuts = "{options.cuts}" }}\n'
+    file = options.results / f"plugins-{options.cuts}.toml"
+    library = options.library.resolve()
+    file.write_text(f'[[provider]]\nlibrary = "{library}"\nisolation = "none"\n{cuts}')
+    return file
 
 
 def run_many(cases: list[Case], options: argparse.Namespace) -> int:
@@ -82,7 +100,7 @@ def run_many(cases: list[Case], options: argparse.Namespace) -> int:
     if sys.stderr.isatty():
         print("\r" + " " * 80 + "\r", end="", file=sys.stderr)
     result = report.Result(
-        options.engine, engines.version(options.engine), onnx.__version__, outcomes
+        options.engine, engines.version(options.engine.split(" ")[0]), onnx.__version__, outcomes
     )
     print(f"{result.engine} {result.engine_version} on the cases of onnx {result.onnx_version}\n")
     print(report.category_table(result))
@@ -96,6 +114,8 @@ def run_many(cases: list[Case], options: argparse.Namespace) -> int:
 
 def conclude(result: report.Result, options: argparse.Namespace) -> int:
     """Stores a whole run, says what changed since the one before, and judges it."""
+    if options.backend:
+        return compare_with_cpu(result, options)
     for before in report.load_results(options.results, result.engine):
         if before.onnx_version == result.onnx_version:
             for change, count in sorted(report.verdict_changes(before, result).items()):
@@ -110,6 +130,29 @@ def conclude(result: report.Result, options: argparse.Namespace) -> int:
     for complaint in complaints:
         print(f"failed: {complaint}", file=sys.stderr)
     return int(bool(complaints))
+
+
+def compare_with_cpu(result: report.Result, options: argparse.Namespace) -> int:
+    """Placed elsewhere, every case must end as it does on the CPU."""
+    plain = [
+        before
+        for before in report.load_results(options.results, "remuda")
+        if before.onnx_version == result.onnx_version
+    ]
+    if not plain:
+        print("there is no stored run on the CPU to compare with", file=sys.stderr)
+        return 1
+    before = {outcome.name: outcome for outcome in plain[0].outcomes}
+    changed = [
+        outcome
+        for outcome in result.outcomes
+        if outcome.name in before and outcome.verdict != before[outcome.name].verdict
+    ]
+    for outcome in changed:
+        was = before[outcome.name].verdict
+        print(f"{outcome.name}: {was} on the CPU, {outcome.verdict} here: {outcome.reason}")
+    print(f"\n{len(changed)} of {len(result.outcomes)} cases end otherwise than on the CPU")
+    return int(bool(changed))
 
 
 def run_one(cases: list[Case], options: argparse.Namespace) -> int:

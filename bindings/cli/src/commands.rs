@@ -4,6 +4,7 @@ mod bench;
 mod completions;
 mod doctor;
 mod ops;
+mod plan;
 mod providers;
 mod run;
 mod show;
@@ -11,10 +12,12 @@ mod show_gguf;
 mod start;
 mod tokenize;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use remuda::Runtime;
+use remuda::placement::{Contract, Policy, Strictness};
 
 use crate::failure::Failure;
 
@@ -34,6 +37,8 @@ enum Command {
     Show(show::ShowArgs),
     /// Show the tokens of a text
     Tokenize(tokenize::TokenizeArgs),
+    /// Show which backend runs what of a model, and why
+    Plan(plan::PlanArgs),
     /// Measure how fast a model runs
     Bench(bench::BenchArgs),
     /// List the operators that are supported
@@ -55,6 +60,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Run(args)) => run::run(&args)?,
         Some(Command::Show(args)) => show::run(&args)?,
         Some(Command::Tokenize(args)) => tokenize::run(&args)?,
+        Some(Command::Plan(args)) if !plan::run(&args)? => return Ok(ExitCode::FAILURE),
+        Some(Command::Plan(_)) => {}
         Some(Command::Bench(args)) => bench::run(&args)?,
         Some(Command::Ops(args)) => ops::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args)?,
@@ -65,28 +72,55 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Which backends.
+/// Which backends, and what is demanded of them.
 #[derive(Debug, Args)]
 struct BackendArgs {
-    /// Backends in order of preference; the CPU is always the last
+    /// Backends in order of preference, or `auto` to let cost decide; the CPU is always the last
     #[arg(
         long = "backend",
         visible_alias = "backends",
         alias = "providers",
         value_name = "NAME,…",
-        value_delimiter = ',',
-        default_value = "auto"
+        value_delimiter = ','
     )]
     backends: Vec<String>,
+    /// The `plugins.toml` that says which provider libraries are loaded
+    #[arg(long, value_name = "FILE")]
+    plugins: Option<PathBuf>,
+    /// What happens if the CPU has to run what the backends were asked to: `allow`, `warn` or `error`
+    #[arg(long, value_name = "WHAT", value_parser = strictness)]
+    fallback: Option<Strictness>,
+    /// What decides between backends: `cost` or `priority`
+    #[arg(long, value_name = "WHAT", value_parser = policy)]
+    policy: Option<Policy>,
+}
+
+fn strictness(text: &str) -> Result<Strictness, String> {
+    Strictness::parse(text).ok_or_else(|| "expected `allow`, `warn` or `error`".to_owned())
+}
+
+fn policy(text: &str) -> Result<Policy, String> {
+    Policy::parse(text).ok_or_else(|| "expected `cost` or `priority`".to_owned())
 }
 
 impl BackendArgs {
     fn runtime(&self, threads: Option<usize>) -> Result<Runtime, Failure> {
-        let builder = Runtime::builder().backends(&self.backends);
-        let builder = match threads {
-            Some(threads) => builder.threads(threads),
-            None => builder,
-        };
+        let mut builder = Runtime::builder();
+        if !self.backends.is_empty() {
+            builder = builder.backends(&self.backends);
+        }
+        if let Some(threads) = threads {
+            builder = builder.threads(threads);
+        }
+        if let Some(file) = &self.plugins {
+            builder = builder.plugins(file);
+        }
+        if let Some(fallback) = self.fallback {
+            builder = builder.contract(Contract { fallback, ..Contract::default() });
+        }
+        if let Some(policy) = self.policy {
+            builder = builder.policy(policy);
+        }
         Ok(builder.build()?)
     }
 }

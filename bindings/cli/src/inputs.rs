@@ -32,6 +32,12 @@ impl InputArgs {
         self.inputs.is_empty() && self.random_inputs.is_none()
     }
 
+    /// The values for a model, random where nothing was given.
+    pub(crate) fn or_random(&self, model: &Model) -> Result<Vec<(String, Value)>, Failure> {
+        let random_inputs = self.random_inputs.clone().or_else(|| Some(String::new()));
+        Self { inputs: self.inputs.clone(), random_inputs }.values(model)
+    }
+
     /// The values for a model.
     pub(crate) fn values(&self, model: &Model) -> Result<Vec<(String, Value)>, Failure> {
         let mut values = Vec::new();

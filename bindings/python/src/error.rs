@@ -10,6 +10,7 @@ use remuda::{Error, ErrorKind, TensorError};
 pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
     let class = match (error.kind(), error) {
         (ErrorKind::Invalid, Error::Model { .. }) => "ModelFormatError",
+        (_, Error::Placement(_)) => "PlacementError",
         (ErrorKind::Invalid, _) => "InputError",
         (ErrorKind::Unsupported, _) => "UnsupportedError",
         (ErrorKind::Resource, _) => "ResourceError",

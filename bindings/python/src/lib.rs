@@ -19,6 +19,7 @@ mod error;
 mod foreign;
 mod interrupt;
 mod model;
+mod placement;
 mod runtime;
 mod tensor;
 mod text;

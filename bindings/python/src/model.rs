@@ -6,8 +6,8 @@ use remuda::{Dim, Model as Inner, Port, RunOptions, RunReport, ValueType};
 
 use crate::dtype::onnx_name;
 use crate::error::{bad_input, internal, raised};
-use crate::interrupt;
 use crate::value::{from_python, to_python};
+use crate::{interrupt, placement};
 
 /// A loaded model. Runs may go on in many threads at once.
 #[pyclass(module = "remuda._core", frozen)]
@@ -68,6 +68,22 @@ impl Model {
     /// The graph as text; with `constants` it holds every weight.
     fn graph_text(&self, constants: bool) -> String {
         self.inner.graph_text(constants)
+    }
+
+    /// Who runs which node, and why nobody else does.
+    fn placement<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        placement::plan(py, &self.inner.placement())
+    }
+
+    /// What the placement contract wants the user to know.
+    fn placement_warnings(&self) -> Vec<String> {
+        self.inner.placement_warnings().to_vec()
+    }
+
+    /// The receipt of the run that ended last.
+    fn last_receipt<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let receipt = self.inner.last_receipt();
+        receipt.map(|receipt| placement::receipt(py, &receipt)).transpose()
     }
 
     /// What the model is, in numbers.

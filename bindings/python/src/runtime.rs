@@ -1,5 +1,6 @@
 //! The runtime: which backends, how many threads.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use pyo3::prelude::*;
@@ -10,6 +11,7 @@ use crate::error::raised;
 use crate::foreign::Foreign;
 use crate::interrupt;
 use crate::model::Model;
+use crate::placement;
 
 /// Which backends may be used, and with how many threads.
 #[pyclass(module = "remuda._core", frozen)]
@@ -19,14 +21,39 @@ pub(crate) struct Runtime(Inner);
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (backends, threads=None))]
-    fn new(py: Python<'_>, backends: Vec<String>, threads: Option<usize>) -> PyResult<Self> {
-        let builder = Inner::builder().backends(backends);
-        let builder = match threads {
-            Some(threads) => builder.threads(threads),
-            None => builder,
-        };
+    #[pyo3(signature = (backends, threads=None, plugins=None, options=None, contract=None))]
+    fn new(
+        py: Python<'_>,
+        backends: Option<Vec<String>>,
+        threads: Option<usize>,
+        plugins: Option<PathBuf>,
+        options: Option<BTreeMap<String, BTreeMap<String, String>>>,
+        contract: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        let mut builder = Inner::builder();
+        if let Some(backends) = backends {
+            builder = builder.backends(backends);
+        }
+        if let Some(threads) = threads {
+            builder = builder.threads(threads);
+        }
+        if let Some(plugins) = plugins {
+            builder = builder.plugins(plugins);
+        }
+        for (provider, options) in options.unwrap_or_default() {
+            for (key, value) in options {
+                builder = builder.provider_option(&provider, key, value);
+            }
+        }
+        if let Some(contract) = contract {
+            builder = placement::demand(py, builder, contract)?;
+        }
         builder.build().map(Self).map_err(|error| raised(py, &error))
+    }
+
+    /// The same runtime with other backends: for what it loads from now on.
+    fn with_backends(&self, py: Python<'_>, backends: Vec<String>) -> PyResult<Self> {
+        self.0.with_backends(backends).map(Self).map_err(|error| raised(py, &error))
     }
 
     /// Loads a model from a file.
@@ -53,6 +80,16 @@ impl Runtime {
     #[getter]
     fn backends(&self) -> Vec<String> {
         self.0.backends().to_vec()
+    }
+
+    /// Every name that means something as a backend here: providers, kinds of devices, both.
+    fn backend_names(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        let devices = self.0.devices().map_err(|error| raised(py, &error))?;
+        let names = devices.into_iter().flat_map(|(provider, device)| {
+            let both = format!("{provider}:{}", device.kind);
+            [provider, device.kind, both]
+        });
+        Ok(std::iter::once("auto".to_owned()).chain(names).collect())
     }
 
     /// The names of the providers that are there.

@@ -30,7 +30,7 @@ pub(crate) fn question(
     let mut problem = Problem { home: cpu, ..Problem::default() };
     problem.fallback = (!options.forbids_cpu(selection)).then_some(cpu);
     for (at, target) in targets.iter().enumerate() {
-        problem.add_provider(provider(at, target, at == cpu.index()));
+        problem.add_provider(provider(at, target, at == cpu.index(), options));
     }
     links(&mut problem, targets);
     let answers = answers(graph, targets, options)?;
@@ -54,7 +54,7 @@ pub(crate) fn question(
 
 static SILENT: Told = Told::No { code: String::new(), text: String::new() };
 
-fn provider(at: usize, target: &Target, is_cpu: bool) -> Provider {
+fn provider(at: usize, target: &Target, is_cpu: bool, options: &Options) -> Provider {
     let own = target.place() != Place::Host;
     let free = if target.place() == Place::Own {
         target.provider.memory(target.device.index).map_or(0, |memory| memory.free_bytes)
@@ -64,11 +64,17 @@ fn provider(at: usize, target: &Target, is_cpu: bool) -> Provider {
     Provider {
         name: target.name.to_string(),
         launch: if is_cpu { Cost::modelled(CPU_LAUNCH_NS) } else { Cost::UNKNOWN },
-        budget_bytes: (free > 0).then_some(free),
+        budget_bytes: budget(free, options.budgets.get(&*target.name)),
         workspace_bytes: 0,
         streams: false,
         memory: if own { u32::try_from(at + 1).unwrap_or(u32::MAX) } else { 0 },
     }
+}
+
+/// What is free now, and no more than the user allows.
+fn budget(free: u64, allowed: Option<&u64>) -> Option<u64> {
+    let free = (free > 0).then_some(free);
+    allowed.map(|&allowed| free.map_or(allowed, |free| free.min(allowed))).or(free)
 }
 
 /// Copies between memories are taken as slow until somebody measures them.

@@ -36,7 +36,7 @@ pub struct Contract {
     pub fallback: Strictness,
     /// Targets, by any of their names, that must run something.
     pub require: Vec<String>,
-    /// The largest share of the predicted time that may be the CPU's, 0 to 1.
+    /// The largest share of the nodes that the CPU may run, 0 to 1.
     pub max_cpu_share: Option<f64>,
     /// The most parts that the graph may fall into.
     pub max_parts: Option<usize>,
@@ -69,10 +69,12 @@ impl Contract {
             ));
         }
         if let Some(most) = self.max_cpu_share {
-            let share = cpu_share(plan, targets.len() - 1);
+            let share = share_of(plan, targets.len() - 1);
             if share > most {
                 let (share, most) = (share * 100.0, most * 100.0);
-                found.push(format!("the CPU has {share:.1} % of the predicted time, at most {most:.1} % are allowed"));
+                found.push(format!(
+                    "the CPU runs {share:.1} % of the nodes, at most {most:.1} % are allowed"
+                ));
             }
         }
         found
@@ -111,16 +113,10 @@ fn why_not(plan: &Plan, wish: &str, targets: &[Target]) -> String {
     of_it.map_or(String::new(), |reason| format!(": {}", sentence(plan, reason)))
 }
 
-/// The share of the predicted time of all nodes that is one provider's.
+/// The share of all nodes that one provider runs.
 #[expect(clippy::cast_precision_loss, reason = "a share")]
-pub(crate) fn cpu_share(plan: &Plan, provider: usize) -> f64 {
-    let placements = plan.classes.iter().flat_map(|class| &class.placements);
-    let (mut own, mut all) = (0u64, 0u64);
-    for placement in placements {
-        all = all.saturating_add(placement.cost_ns);
-        if placement.provider.index() == provider {
-            own = own.saturating_add(placement.cost_ns);
-        }
-    }
-    if all == 0 { 0.0 } else { own as f64 / all as f64 }
+fn share_of(plan: &Plan, provider: usize) -> f64 {
+    let placements = || plan.classes.iter().flat_map(|class| &class.placements);
+    let own = placements().filter(|placement| placement.provider.index() == provider).count();
+    own as f64 / placements().count().max(1) as f64
 }

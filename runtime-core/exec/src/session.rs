@@ -34,6 +34,8 @@ pub struct Options {
     pub deadline: Option<Duration>,
     /// How large named dimensions are taken to be while planning.
     pub sizes: Map<String, usize>,
+    /// Bytes that may be used of a target's memory, by its name.
+    pub budgets: Map<String, u64>,
     /// Nodes, by name, that must run on a target, by any of its names.
     pub pins: Vec<(String, String)>,
     /// Targets that must not run a node, or (without one) any.
@@ -51,6 +53,7 @@ impl Options {
             contract: Contract::default(),
             deadline: None,
             sizes: Map::new(),
+            budgets: Map::new(),
             pins: Vec::new(),
             forbids: Vec::new(),
         }

@@ -45,6 +45,13 @@ pub mod operators {
     pub use remuda_ops::{LEGACY, NEWEST_OPSET, TABLE};
 }
 
+/// Provider libraries: what was looked at, and how a program lets itself be used to try one.
+pub mod libraries {
+    pub use remuda_host::loading::{
+        DeviceReport, KernelTrial, Looked, Manifest, Origin, Report, Verdict, serve_probe,
+    };
+}
+
 /// Values to try a model with: random ones, and ones that others keep in files.
 pub mod samples {
     pub use remuda_ops::{Random, random_tensor};

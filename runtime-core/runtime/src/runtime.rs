@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use remuda_exec::{Selection, Target};
 use remuda_host::Device;
+use remuda_host::loading::Looked;
 use remuda_tensor::Memory;
 
 pub use builder::Builder;
@@ -19,6 +20,7 @@ use crate::{Error, Model};
 pub struct Runtime {
     /// Every device of every provider, the CPU first.
     devices: Arc<[Target]>,
+    libraries: Arc<[Looked]>,
     backends: Arc<[String]>,
     pub(crate) selection: Selection,
     pub(crate) session: remuda_exec::Options,
@@ -72,6 +74,12 @@ impl Runtime {
     #[must_use]
     pub fn threads(&self) -> usize {
         self.session.threads
+    }
+
+    /// Every library that was looked at for providers, and what came of it.
+    #[must_use]
+    pub fn libraries(&self) -> &[Looked] {
+        &self.libraries
     }
 
     /// The devices of every provider that is there, by provider name.

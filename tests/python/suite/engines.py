@@ -30,7 +30,13 @@ class Engine:
 
 
 def load(name: str) -> Engine:
-    """Imports the runtime called `name`; call it in the process that runs the cases."""
+    """Imports the runtime called `name`; call it in the process that runs the cases.
+
+    `remuda fake,cpu FILE` is Remuda with these backends and this `plugins.toml`.
+    """
+    if name.startswith("remuda "):
+        _, backends, plugins = name.split(" ", 2)
+        return _remuda(providers=backends.split(","), plugins=plugins)
     return {"remuda": _remuda, "onnxruntime": _onnxruntime, "reference": _reference}[name]()
 
 
@@ -39,14 +45,14 @@ def version(name: str) -> str:
     return importlib.metadata.version({"reference": "onnx"}.get(name, name))
 
 
-def _remuda() -> Engine:
+def _remuda(**session: Any) -> Engine:
     import remuda
     import remuda.onnx_backend
 
     return Engine(
         name="remuda",
         version=remuda.__version__,
-        prepare=lambda model: remuda.onnx_backend.prepare(model, "CPU"),
+        prepare=lambda model: remuda.onnx_backend.prepare(model, "CPU", **session),
         refuses=lambda error: isinstance(error, remuda.UnsupportedError),
     )
 

@@ -14,6 +14,7 @@ from remuda._errors import (
     InternalError,
     ModelFormatError,
     OutOfMemory,
+    PlacementError,
     ResourceError,
     UnsupportedError,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "ModelFormatError",
     "NodeArg",
     "OutOfMemory",
+    "PlacementError",
     "ResourceError",
     "Runtime",
     "SessionOptions",

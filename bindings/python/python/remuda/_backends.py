@@ -33,7 +33,7 @@ def present(wanted: Sequence[str], available: Sequence[str], fallback: Fallback)
         raise InputError(f"expected `fallback` to be allow, warn or error, got `{fallback}`")
     found = []
     for name in wanted:
-        kind = kind_of(name)
+        kind = name.lower() if name.lower() in available else kind_of(name)
         if kind in available or kind not in KINDS or fallback == "error":
             found.append(kind)
         elif fallback == "warn":
@@ -43,24 +43,28 @@ def present(wanted: Sequence[str], available: Sequence[str], fallback: Fallback)
     return found or ["cpu"]
 
 
-def names_and_threads(
+def names_and_options(
     backends: Sequence[Backend] | None, options: Sequence[Mapping[str, Any]] | None
-) -> tuple[list[str], int | None]:
-    """The names of backends, and the thread count that their options ask for."""
+) -> tuple[list[str], int | None, dict[str, dict[str, str]]]:
+    """The names of backends, the thread count that their options ask for, and the options of each provider."""
     backends = ["auto"] if backends is None else list(backends)
     if options is not None and len(options) != len(backends):
         counts = f"{len(backends)} providers, got {len(options)}"
         raise InputError(f"expected as many provider options as {counts}")
     names = []
     threads = None
+    of_provider: dict[str, dict[str, str]] = {}
     for at, backend in enumerate(backends):
         name, own = (backend, {}) if isinstance(backend, str) else backend
         names.append(name)
         for key, value in {**own, **(options[at] if options else {})}.items():
-            if key not in OPTIONS or kind_of(name) != "cpu":
+            if kind_of(name) != "cpu" and name.lower() != "auto":
+                of_provider.setdefault(name.lower().split(":")[0], {})[key] = str(value)
+            elif key in OPTIONS and name.lower() != "auto":
+                threads = whole_number(key, value)
+            else:
                 raise InputError(f"backend `{name}` has no option `{key}`")
-            threads = whole_number(key, value)
-    return names, threads
+    return names, threads, of_provider
 
 
 def whole_number(key: str, value: Any) -> int:

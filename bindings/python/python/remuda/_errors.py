@@ -29,6 +29,12 @@ class UnsupportedError(Error, NotImplementedError):
     code = "unsupported"
 
 
+class PlacementError(UnsupportedError):
+    """No placement does what is demanded: a contract is broken, or falling back is forbidden."""
+
+    code = "placement"
+
+
 class InputError(Error, ValueError):
     """What was given does not fit what is expected: names, shapes, types, backends."""
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from types import TracebackType
 from typing import Any
 
 from remuda import _core
-from remuda._backends import Backend, Fallback, names_and_threads, present
+from remuda._backends import Backend, Fallback, names_and_options, present
 from remuda._errors import InputError
 
 
@@ -35,8 +37,11 @@ def get_available_providers() -> list[str]:
 class Runtime:
     """Which backends may be used, in order of preference, and with how many threads.
 
-    The CPU is always there, and last. `fallback` says what happens if a backend is not available: `allow` goes on
-    without it, `warn` says so, `error` raises `InputError`.
+    A backend is a provider (`fake`), a kind of device (`cuda`), both (`fake:gpu`), or `auto`: cost decides. With
+    options it is a pair, `("fake", {"memory": "1000000"})`. The CPU is always there, and last. `fallback` says what
+    happens if a backend is not available, or the CPU has to run what it does not take: `allow` goes on, `warn` says
+    so, `error` raises. `plugins` is the `plugins.toml` that says which provider libraries may be loaded; `contract`
+    demands more of placements: `require`, `max_cpu_share`, `max_parts`, `policy`, `deadline` (seconds).
     """
 
     def __init__(
@@ -45,8 +50,12 @@ class Runtime:
         threads: int | None = None,
         *,
         fallback: Fallback = "warn",
+        plugins: str | os.PathLike[str] | None = None,
+        contract: Mapping[str, Any] | None = None,
     ) -> None:
-        self._core: _core.Runtime | None = _open(backends, None, threads, fallback)
+        self._core: _core.Runtime | None = _open(
+            backends, None, threads, fallback, plugins, contract
+        )
 
     @property
     def backends(self) -> list[str]:
@@ -61,6 +70,20 @@ class Runtime:
     def load(self, model: str | os.PathLike[str] | bytes) -> InferenceSession:
         """Loads a model from a file or from bytes."""
         return InferenceSession._of(_load(self._open(), model))
+
+    @contextmanager
+    def backend(self, *names: str) -> Iterator[Runtime]:
+        """Within the block, what this runtime loads runs on these backends (and the CPU for the rest).
+
+        >>> with runtime.backend("cpu"):  # doctest: +SKIP
+        ...     session = runtime.load("model.onnx")
+        """
+        before = self._open()
+        self._core = before.with_backends(list(names))
+        try:
+            yield self
+        finally:
+            self._core = before
 
     def close(self) -> None:
         """Lets go of the threads. Sessions that are open keep them."""
@@ -96,12 +119,14 @@ class InferenceSession:
         sess_options: Any = None,
         *,
         fallback: Fallback = "warn",
+        plugins: str | os.PathLike[str] | None = None,
+        contract: Mapping[str, Any] | None = None,
     ) -> None:
         if hasattr(providers, "intra_op_num_threads"):
             # ONNX Runtime's order, by position: options, providers, their options.
             sess_options, providers, provider_options = providers, provider_options, sess_options
         threads = getattr(sess_options, "intra_op_num_threads", None) or None
-        runtime = _open(providers, provider_options, threads, fallback)
+        runtime = _open(providers, provider_options, threads, fallback, plugins, contract)
         self._model = _load(runtime, path_or_bytes)
 
     @classmethod
@@ -138,9 +163,17 @@ class InferenceSession:
         return self._open().outputs()
 
     def get_providers(self) -> list[str]:
-        """The providers that run this model."""
-        self._open()
-        return get_available_providers()
+        """The backends that run this model, most preferred first."""
+        parts = self.placement()["parts"]
+        return list(dict.fromkeys(part["backend"] for part in parts)) or ["cpu"]
+
+    def placement(self) -> dict[str, Any]:
+        """Who runs which node, what that costs, and why nobody else does."""
+        return self._open().placement()
+
+    def last_receipt(self) -> dict[str, Any] | None:
+        """What the run that ended last did: who ran what, what failed, what was copied."""
+        return self._open().last_receipt()
 
     def graph_text(self, constants: bool = False) -> str:
         """The graph as text; with `constants` it holds every weight."""
@@ -176,16 +209,28 @@ def _open(
     options: Sequence[Mapping[str, Any]] | None,
     threads: int | None,
     fallback: Fallback,
+    plugins: str | os.PathLike[str] | None,
+    contract: Mapping[str, Any] | None,
 ) -> _core.Runtime:
-    names, own_threads = names_and_threads(backends, options)
-    found = present(names, ["auto", *_available()], fallback)
-    return _core.Runtime(found, threads or own_threads)
+    names, own_threads, of_provider = names_and_options(backends, options)
+    file = os.fspath(plugins) if plugins is not None else None
+    demands = {"fallback": fallback, **(contract or {})}
+    known = _core.Runtime(["cpu"], 1, file).backend_names()
+    found = present(names, known, fallback)
+    asked = None if backends is None else found
+    # Options of a backend that is not there go with it: whether that is an error has been decided.
+    of_provider = {name: pairs for name, pairs in of_provider.items() if name in known}
+    return _core.Runtime(asked, threads or own_threads, file, of_provider, demands)
 
 
 def _load(runtime: _core.Runtime, model: str | os.PathLike[str] | bytes) -> _core.Model:
     if isinstance(model, (bytes, bytearray, memoryview)):
-        return runtime.load_bytes(bytes(model))
-    return runtime.load(os.fspath(model))
+        loaded = runtime.load_bytes(bytes(model))
+    else:
+        loaded = runtime.load(os.fspath(model))
+    for text in loaded.placement_warnings():
+        warnings.warn(text, RuntimeWarning, stacklevel=4)
+    return loaded
 
 
 def _names(names: Sequence[str] | None) -> list[str] | None:

@@ -56,7 +56,10 @@ fn demands_on_parts_shares_and_targets_are_checked() {
         "the placement contract is broken: the graph falls into 3 parts, at most 2 are allowed";
     assert_eq!(message(parts.clone()), want);
     let share = message(Contract { max_cpu_share: Some(0.01), ..Contract::default() });
-    assert!(share.contains("% of the predicted time, at most 1.0 % are allowed"), "{share}");
+    assert!(
+        share.contains("the CPU runs 33.3 % of the nodes, at most 1.0 % are allowed"),
+        "{share}"
+    );
     let require = Contract { require: vec!["npu".to_owned()], ..Contract::default() };
     assert!(message(require).contains("`npu` is required and runs nothing"));
     let warned = Contract { only_warn: true, ..parts };

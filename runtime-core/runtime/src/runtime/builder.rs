@@ -1,36 +1,54 @@
 //! Collects the wishes for a runtime.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use remuda_base::Map;
 use remuda_exec::{Options, Target};
+use remuda_host::loading::{Config, Registry};
 use remuda_host::{Provider, Table};
 use remuda_ops::NEWEST_OPSET;
 
 use super::{Runtime, select};
 use crate::Error;
-use crate::placement::{Contract, Policy};
+use crate::placement::{Contract, Policy, Strictness};
 
 /// Collects the wishes for a [`Runtime`].
 #[derive(Clone, Debug)]
 pub struct Builder {
-    backends: Vec<String>,
+    /// `None` until somebody asks for some: then `plugins.toml` may say, else it is `auto`.
+    backends: Option<Vec<String>>,
     threads: Option<usize>,
     optimize: bool,
     reference: bool,
+    plugins: Plugins,
     linked: Vec<Table>,
     options: Map<String, Vec<(String, String)>>,
+    contract: Option<Contract>,
     session: Options,
+}
+
+/// Where provider libraries are looked for.
+#[derive(Clone, Debug)]
+enum Plugins {
+    /// Where the environment, the user's file or the machine's says.
+    Standard,
+    /// Where this file says.
+    File(PathBuf),
+    /// Nowhere.
+    None,
 }
 
 impl Builder {
     pub(super) fn new() -> Self {
         Self {
-            backends: vec!["auto".to_owned()],
+            backends: None,
             threads: None,
             optimize: true,
             reference: false,
+            plugins: Plugins::Standard,
             linked: Vec::new(),
+            contract: None,
             options: Map::new(),
             session: Options::new(NEWEST_OPSET, 1),
         }
@@ -45,7 +63,7 @@ impl Builder {
         I: IntoIterator,
         I::Item: Into<String>,
     {
-        self.backends = backends.into_iter().map(Into::into).collect();
+        self.backends = Some(backends.into_iter().map(Into::into).collect());
         self
     }
 
@@ -67,6 +85,21 @@ impl Builder {
     #[must_use]
     pub fn reference(mut self, reference: bool) -> Self {
         self.reference = reference;
+        self
+    }
+
+    /// The `plugins.toml` that says which provider libraries may be loaded, in place of the standard
+    /// one.
+    #[must_use]
+    pub fn plugins(mut self, file: impl Into<PathBuf>) -> Self {
+        self.plugins = Plugins::File(file.into());
+        self
+    }
+
+    /// Loads no provider libraries.
+    #[must_use]
+    pub fn without_plugins(mut self) -> Self {
+        self.plugins = Plugins::None;
         self
     }
 
@@ -100,7 +133,7 @@ impl Builder {
     /// What is demanded of placements.
     #[must_use]
     pub fn contract(mut self, contract: Contract) -> Self {
-        self.session.contract = contract;
+        self.contract = Some(contract);
         self
     }
 
@@ -144,12 +177,52 @@ impl Builder {
             Some(threads) => threads,
             None => remuda_kernels::threads::default_threads().map_err(|error| setup(&error))?,
         };
-        let cpu = Table::linked(remuda_cpu::table()).map_err(|error| setup(&error))?;
+        let config = self.config()?;
+        let libraries = Registry::discover(&config);
         let kernels = if self.reference { "reference" } else { "fast" };
         let of_cpu = self.options.entry("cpu".to_owned()).or_default();
         of_cpu.push(("kernels".to_owned(), kernels.to_owned()));
-        let tables: Vec<Table> = std::iter::once(cpu).chain(self.linked).collect();
-        let names: Vec<String> = tables.iter().map(Table::name).collect();
+        let devices = self.devices(threads, &libraries)?;
+        let order = (!config.order.is_empty()).then_some(config.order);
+        let backends = self.backends.or(order).unwrap_or_else(|| vec!["auto".to_owned()]);
+        let selection = select(&backends, &devices)?;
+        let policy = (config.contract.policy == remuda_host::loading::Policy::Priority)
+            .then_some(Policy::Priority);
+        let mut session = self.session;
+        session.threads = threads;
+        session.budgets = config.budgets;
+        session.policy = session.policy.or(policy);
+        session.contract = self.contract.unwrap_or_else(|| contract(config.contract));
+        Ok(Runtime {
+            devices: devices.into(),
+            libraries: libraries.looked.into(),
+            backends: backends.into(),
+            selection,
+            session,
+            optimize: self.optimize,
+        })
+    }
+
+    /// What `plugins.toml` says; nothing where no library could be used anyway.
+    fn config(&self) -> Result<Config, Error> {
+        let found = match &self.plugins {
+            Plugins::Standard => Config::find(),
+            Plugins::File(file) => Config::read(file),
+            Plugins::None => return Ok(Config::default()),
+        };
+        found.map_err(|error| Error::Setup(error.to_string()))
+    }
+
+    /// Every device of every provider, the CPU's first.
+    fn devices(&self, threads: usize, libraries: &Registry) -> Result<Vec<Target>, Error> {
+        let setup = |error: &dyn std::fmt::Display| Error::Setup(error.to_string());
+        let cpu = Table::linked(remuda_cpu::table()).map_err(|error| setup(&error))?;
+        let linked = std::iter::once(cpu).chain(self.linked.iter().copied());
+        let mut tables: Vec<(Table, &[(String, String)])> =
+            linked.map(|table| (table, &[][..])).collect();
+        let loaded = libraries.providers.iter().map(|found| (found.table, &found.options[..]));
+        tables.extend(loaded);
+        let names: Vec<String> = tables.iter().map(|(table, _)| table.name()).collect();
         if let Some(name) = self.options.keys().find(|name| !names.contains(name)) {
             return Err(Error::Setup(format!(
                 "provider `{name}` is not available and takes no options, expected one of: {}",
@@ -157,30 +230,31 @@ impl Builder {
             )));
         }
         let mut devices = Vec::new();
-        for (table, name) in tables.into_iter().zip(&names) {
-            let options = self.options.get(name).map_or(&[][..], |options| options);
-            devices.extend(open(table, threads, options).map_err(|failure| {
-                Error::Setup(format!("provider `{name}` cannot be opened: {failure}"))
-            })?);
+        for ((table, of_file), name) in tables.into_iter().zip(&names) {
+            let own = self.options.get(name).map_or(&[][..], |options| options);
+            let options: Vec<(&str, &str)> =
+                of_file.iter().chain(own).map(|(key, value)| (&**key, &**value)).collect();
+            let opened = Provider::open(table, threads, &options);
+            devices.extend(opened.and_then(|provider| Target::all_of(&provider)).map_err(
+                |failure| Error::Setup(format!("provider `{name}` cannot be opened: {failure}")),
+            )?);
         }
-        let selection = select(&self.backends, &devices)?;
-        Ok(Runtime {
-            devices: devices.into(),
-            backends: self.backends.into(),
-            selection,
-            session: Options { threads, ..self.session },
-            optimize: self.optimize,
-        })
+        Ok(devices)
     }
 }
 
-/// The devices of a provider.
-fn open(
-    table: Table,
-    threads: usize,
-    options: &[(String, String)],
-) -> Result<Vec<Target>, remuda_host::Failure> {
-    let pairs: Vec<(&str, &str)> =
-        options.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    Target::all_of(&Provider::open(table, threads, &pairs)?)
+/// What a file demands of placements.
+fn contract(file: remuda_host::loading::Contract) -> Contract {
+    use remuda_host::loading::Fallback;
+    Contract {
+        fallback: match file.fallback {
+            Fallback::Allow => Strictness::Allow,
+            Fallback::Warn => Strictness::Warn,
+            Fallback::Error => Strictness::Error,
+        },
+        require: file.require,
+        max_cpu_share: file.max_cpu_share,
+        max_parts: file.max_parts,
+        only_warn: file.fallback == Fallback::Warn,
+    }
 }

@@ -1,0 +1,122 @@
+//! Plans, contracts and receipts as Python sees them: plain dictionaries.
+
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use remuda::Builder;
+use remuda::placement::{Contract, Moved, Plan, Policy, Receipt, Strictness};
+
+use crate::error::bad_input;
+
+/// What a dictionary demands of placements.
+pub(crate) fn demand(
+    py: Python<'_>,
+    mut builder: Builder,
+    demands: &Bound<'_, PyDict>,
+) -> PyResult<Builder> {
+    let mut contract = Contract::default();
+    let wrong =
+        |key: &str, expected: &str| bad_input(py, &format!("expected `{key}` to be {expected}"));
+    for (key, value) in demands.iter() {
+        let key: String = key.extract()?;
+        match key.as_str() {
+            "fallback" => {
+                let text: String = value.extract()?;
+                contract.fallback = Strictness::parse(&text)
+                    .ok_or_else(|| wrong("fallback", "allow, warn or error"))?;
+            }
+            "require" => contract.require = value.extract()?,
+            "max_cpu_share" => contract.max_cpu_share = value.extract()?,
+            "max_parts" => contract.max_parts = value.extract()?,
+            "policy" => {
+                let text: String = value.extract()?;
+                let policy =
+                    Policy::parse(&text).ok_or_else(|| wrong("policy", "cost or priority"))?;
+                builder = builder.policy(policy);
+            }
+            "deadline" => {
+                let seconds: f64 = value.extract()?;
+                let deadline = Duration::try_from_secs_f64(seconds)
+                    .map_err(|_| wrong("deadline", "a number of seconds"))?;
+                builder = builder.deadline(deadline);
+            }
+            other => return Err(bad_input(py, &format!("a contract has no `{other}`"))),
+        }
+    }
+    contract.only_warn = contract.fallback == Strictness::Warn;
+    Ok(builder.contract(contract))
+}
+
+/// A plan: its parts, and for every node who runs it and why nobody else does.
+pub(crate) fn plan<'py>(py: Python<'py>, plan: &Plan) -> PyResult<Bound<'py, PyDict>> {
+    let name = |at: usize| plan.providers.get(at).map_or("", |provider| provider.name.as_str());
+    let (parts, nodes) = (PyList::empty(py), PyDict::new(py));
+    for class in &plan.classes {
+        for part in &class.parts {
+            let dict = PyDict::new(py);
+            dict.set_item("backend", name(part.provider.index()))?;
+            let own: Vec<&str> =
+                part.nodes.iter().map(|node| plan.nodes[node.index()].as_str()).collect();
+            dict.set_item("nodes", own)?;
+            dict.set_item("predicted_ns", part.compute_ns + part.launch_ns)?;
+            parts.append(dict)?;
+        }
+        for (node, placement) in plan.nodes.iter().zip(&class.placements) {
+            let dict = PyDict::new(py);
+            dict.set_item("backend", name(placement.provider.index()))?;
+            dict.set_item("cost_ns", placement.cost_ns)?;
+            dict.set_item("source", placement.source.as_str())?;
+            let reasons = PyDict::new(py);
+            for reason in &placement.reasons {
+                let provider = name(reason.provider.index());
+                reasons.set_item(provider, reason.sentence(provider))?;
+            }
+            dict.set_item("why_not", reasons)?;
+            nodes.set_item(node, dict)?;
+        }
+    }
+    let dict = PyDict::new(py);
+    dict.set_item("plan", plan.id.to_string())?;
+    dict.set_item("policy", plan.policy.as_str())?;
+    dict.set_item("predicted_ns", plan.cost_ns)?;
+    dict.set_item("parts", parts)?;
+    dict.set_item("nodes", nodes)?;
+    Ok(dict)
+}
+
+fn moved<'py>(py: Python<'py>, moved: Moved) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("uploaded", moved.uploaded)?;
+    dict.set_item("downloaded", moved.downloaded)?;
+    dict.set_item("between", moved.between)?;
+    Ok(dict)
+}
+
+/// A receipt: who really ran what, what failed, what was copied.
+pub(crate) fn receipt<'py>(py: Python<'py>, receipt: &Receipt) -> PyResult<Bound<'py, PyDict>> {
+    let parts = receipt.parts.iter().map(|part| {
+        let dict = PyDict::new(py);
+        dict.set_item("backend", &*part.target)?;
+        dict.set_item("nodes", part.nodes)?;
+        dict.set_item("seconds", part.time.as_secs_f64())?;
+        dict.set_item("moved", moved(py, part.moved)?)?;
+        Ok(dict)
+    });
+    let failovers = receipt.failovers.iter().map(|failover| {
+        let dict = PyDict::new(py);
+        dict.set_item("backend", &*failover.target)?;
+        dict.set_item("part", failover.part)?;
+        dict.set_item("code", failover.code)?;
+        dict.set_item("reason", &failover.reason)?;
+        Ok(dict)
+    });
+    let dict = PyDict::new(py);
+    dict.set_item("plan", receipt.plan.to_string())?;
+    dict.set_item("parts", parts.collect::<PyResult<Vec<_>>>()?)?;
+    dict.set_item("failovers", failovers.collect::<PyResult<Vec<_>>>()?)?;
+    dict.set_item("warnings", receipt.warnings.to_vec())?;
+    dict.set_item("moved", moved(py, receipt.moved)?)?;
+    dict.set_item("seconds", receipt.time.as_secs_f64())?;
+    Ok(dict)
+}

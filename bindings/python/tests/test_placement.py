@@ -1,0 +1,90 @@
+"""Placement from Python: plans, receipts and failures over the fake provider, loaded as a library.
+
+Needs `cargo build --release -p remuda-fake --example remuda_fake`; REMUDA_FAKE_LIBRARY names one elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import models
+import numpy as np
+import pytest
+import remuda
+from onnx import helper
+
+LIBRARY = Path(__file__).parents[3] / "target" / "release" / "examples" / "libremuda_fake.so"
+
+
+@pytest.fixture
+def plugins(tmp_path) -> Path:
+    library = Path(os.environ.get("REMUDA_FAKE_LIBRARY", LIBRARY))
+    if not library.exists():
+        pytest.skip(f"{library} is not built")
+    file = tmp_path / "plugins.toml"
+    file.write_text(f'[[provider]]\nlibrary = "{library}"\nisolation = "none"\n')
+    return file
+
+
+def chain() -> bytes:
+    nodes = [
+        helper.make_node("Neg", ["x"], ["a"], "first"),
+        helper.make_node("Exp", ["a"], ["b"], "second"),
+        helper.make_node("Abs", ["b"], ["y"], "third"),
+    ]
+    return models.model(nodes, [models.tensor("x")], [models.tensor("y")])
+
+
+X = np.float32([0.0, 1.0, -1.0])
+
+
+def run(session: remuda.InferenceSession) -> dict:
+    [y] = session.run(None, {"x": X})
+    np.testing.assert_allclose(y, np.exp(-X), rtol=1e-6)
+    return session.last_receipt()
+
+
+def test_a_plan_tells_who_and_why_and_a_receipt_what_happened(plugins) -> None:
+    backends = [("fake", {"ops": "all,-Exp"}), "cpu"]
+    session = remuda.Runtime(backends, plugins=plugins).load(chain())
+    placement = session.placement()
+    assert [part["backend"] for part in placement["parts"]] == ["fake:gpu", "cpu", "fake:gpu"]
+    second = placement["nodes"]["second"]
+    assert second["backend"] == "cpu"
+    assert "does not take `Exp`" in second["why_not"]["fake:gpu"]
+    assert session.last_receipt() is None
+    receipt = run(session)
+    assert receipt["plan"] == placement["plan"]
+    assert receipt["moved"] == {"uploaded": 24, "downloaded": 24, "between": 0}
+    assert session.get_providers() == ["fake:gpu", "cpu"]
+
+
+def test_a_block_forces_a_backend(plugins) -> None:
+    with remuda.Runtime(["fake:gpu", "cpu"], plugins=plugins) as runtime:
+        with runtime.backend("cpu"):
+            forced = runtime.load(chain())
+        assert forced.get_providers() == ["cpu"]
+        assert runtime.load(chain()).get_providers() == ["fake:gpu"]
+        with pytest.raises(remuda.InputError, match="did you mean `fake`"), runtime.backend("fakr"):
+            pass
+
+
+def test_a_lost_device_is_in_the_receipt(plugins) -> None:
+    backends = [("fake", {"fail": "lost@2"}), "cpu"]
+    session = remuda.InferenceSession(chain(), backends, plugins=plugins)
+    assert run(session)["failovers"] == []
+    receipt = run(session)
+    assert [failover["code"] for failover in receipt["failovers"]] == ["device-lost"]
+    assert receipt["parts"][0]["backend"] == "cpu"
+
+
+def test_fallbacks_are_warnings_or_errors_as_asked(plugins) -> None:
+    backends = [("fake", {"ops": "all,-Exp"})]
+    with pytest.warns(RuntimeWarning, match="1 of 3 nodes fall back to the CPU"):
+        remuda.InferenceSession(chain(), backends, plugins=plugins)
+    with pytest.raises(remuda.PlacementError, match="does not take `Exp`"):
+        remuda.InferenceSession(chain(), backends, plugins=plugins, fallback="error")
+    demands = {"max_parts": 1, "fallback": "allow"}
+    with pytest.raises(remuda.PlacementError, match="3 parts, at most 1"):
+        remuda.InferenceSession(chain(), backends, plugins=plugins, contract=demands)
