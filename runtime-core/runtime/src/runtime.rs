@@ -20,6 +20,8 @@ use crate::{Error, Model};
 pub struct Runtime {
     /// Every device of every provider, the CPU first.
     devices: Arc<[Target]>,
+    /// Providers that cannot be opened, and why.
+    unopened: Arc<[(String, String)]>,
     libraries: Arc<[Looked]>,
     backends: Arc<[String]>,
     pub(crate) selection: Selection,
@@ -44,7 +46,7 @@ impl Runtime {
         I::Item: Into<String>,
     {
         let backends: Arc<[String]> = backends.into_iter().map(Into::into).collect();
-        let selection = select(&backends, &self.devices)?;
+        let selection = select(&backends, &self.devices, &self.unopened)?;
         Ok(Self { backends, selection, ..self.clone() })
     }
 
@@ -93,9 +95,21 @@ impl Runtime {
 }
 
 /// The devices that a list of backends names; the CPU is the first of `devices`.
-fn select(backends: &[String], devices: &[Target]) -> Result<Selection, Error> {
+fn select(
+    backends: &[String],
+    devices: &[Target],
+    unopened: &[(String, String)],
+) -> Result<Selection, Error> {
     let (cpu, others) = devices
         .split_first()
         .ok_or_else(|| Error::Setup("the CPU provider has no device".to_owned()))?;
+    let names = |wish: &str, provider: &str| {
+        wish.split(':').next().is_some_and(|owner| owner.eq_ignore_ascii_case(provider))
+    };
+    for wish in backends {
+        if let Some((_, reason)) = unopened.iter().find(|(provider, _)| names(wish, provider)) {
+            return Err(Error::Setup(format!("backend `{wish}` cannot be used: {reason}")));
+        }
+    }
     Selection::new(backends, others, cpu.clone()).map_err(|error| Error::Setup(error.to_string()))
 }

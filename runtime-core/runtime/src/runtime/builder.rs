@@ -182,10 +182,10 @@ impl Builder {
         let kernels = if self.reference { "reference" } else { "fast" };
         let of_cpu = self.options.entry("cpu".to_owned()).or_default();
         of_cpu.push(("kernels".to_owned(), kernels.to_owned()));
-        let devices = self.devices(threads, &libraries)?;
+        let (devices, unopened) = self.devices(threads, &libraries)?;
         let order = (!config.order.is_empty()).then_some(config.order);
         let backends = self.backends.or(order).unwrap_or_else(|| vec!["auto".to_owned()]);
-        let selection = select(&backends, &devices)?;
+        let selection = select(&backends, &devices, &unopened)?;
         let policy = (config.contract.policy == remuda_host::loading::Policy::Priority)
             .then_some(Policy::Priority);
         let mut session = self.session;
@@ -195,6 +195,7 @@ impl Builder {
         session.contract = self.contract.unwrap_or_else(|| contract(config.contract));
         Ok(Runtime {
             devices: devices.into(),
+            unopened: unopened.into(),
             libraries: libraries.looked.into(),
             backends: backends.into(),
             selection,
@@ -213,8 +214,9 @@ impl Builder {
         found.map_err(|error| Error::Setup(error.to_string()))
     }
 
-    /// Every device of every provider, the CPU's first.
-    fn devices(&self, threads: usize, libraries: &Registry) -> Result<Vec<Target>, Error> {
+    /// Every device of every provider, the CPU's first; and the providers that cannot be opened, with
+    /// the reason. Only the CPU must be.
+    fn devices(&self, threads: usize, libraries: &Registry) -> Result<Opened, Error> {
         let setup = |error: &dyn std::fmt::Display| Error::Setup(error.to_string());
         let cpu = Table::linked(remuda_cpu::table()).map_err(|error| setup(&error))?;
         let linked = std::iter::once(cpu).chain(self.linked.iter().copied());
@@ -229,19 +231,26 @@ impl Builder {
                 names.join(", ")
             )));
         }
-        let mut devices = Vec::new();
-        for ((table, of_file), name) in tables.into_iter().zip(&names) {
-            let own = self.options.get(name).map_or(&[][..], |options| options);
+        let (mut devices, mut unopened) = (Vec::new(), Vec::new());
+        for ((table, of_file), name) in tables.into_iter().zip(names) {
+            let own = self.options.get(&name).map_or(&[][..], |options| options);
             let options: Vec<(&str, &str)> =
                 of_file.iter().chain(own).map(|(key, value)| (&**key, &**value)).collect();
             let opened = Provider::open(table, threads, &options);
-            devices.extend(opened.and_then(|provider| Target::all_of(&provider)).map_err(
-                |failure| Error::Setup(format!("provider `{name}` cannot be opened: {failure}")),
-            )?);
+            match opened.and_then(|provider| Target::all_of(&provider)) {
+                Ok(found) => devices.extend(found),
+                Err(failure) if devices.is_empty() => {
+                    return Err(Error::Setup(format!("the CPU cannot be opened: {failure}")));
+                }
+                Err(failure) => unopened.push((name, failure.to_string())),
+            }
         }
-        Ok(devices)
+        Ok((devices, unopened))
     }
 }
+
+/// Devices, and providers that have none because they cannot be opened.
+type Opened = (Vec<Target>, Vec<(String, String)>);
 
 /// What a file demands of placements.
 fn contract(file: remuda_host::loading::Contract) -> Contract {
