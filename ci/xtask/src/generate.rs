@@ -86,6 +86,7 @@ fn pages(root: &Path) -> Result<Vec<Page>> {
     Ok(vec![
         ("docs/reference/operators.md", operators(root)?),
         ("docs/reference/knobs.md", knobs()),
+        ("providers/abi/include/remuda_provider.h", crate::header::text(root)?),
     ])
 }
 

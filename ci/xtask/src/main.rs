@@ -5,6 +5,7 @@
 
 mod ci;
 mod generate;
+mod header;
 mod new;
 mod spills;
 mod supply;

@@ -112,7 +112,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("remuda-cli", &["remuda", "remuda-base"]),
     ("remuda-python", &["remuda"]),
-    ("xtask", &["remuda", "remuda-base"]),
+    ("xtask", &["remuda", "remuda-abi", "remuda-base"]),
 ];
 
 /// Dependencies that belong to few crates.
