@@ -2,8 +2,8 @@
 //! the host.
 //!
 //! The child says in lines of JSON what it is about to do, then what it found. Lines carry a token, so
-//! that whatever a library prints itself is not taken for an answer. The host waits so long as the
-//! deadline allows and ends the child, and what it started, afterwards.
+//! that whatever a library prints itself is not taken for an answer. The host waits as long as the
+//! deadline allows; then it ends the child and what it started.
 
 mod child;
 mod kernels;

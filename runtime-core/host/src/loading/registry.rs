@@ -232,6 +232,9 @@ fn try_in_child(
     match probe::run(prober, real, options, config.probe_deadline) {
         Probed::Passed { report, note } => {
             notes.extend(note);
+            if report.score == 0 {
+                return Err(Verdict::Unfit);
+            }
             let reasons = report.unusable();
             if report.devices.len() == reasons.len() {
                 return Err(Verdict::NoDevice { reasons });

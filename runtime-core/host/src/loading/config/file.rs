@@ -321,4 +321,13 @@ mod tests {
         );
         assert!(refused("\n\nx y").starts_with("`plugins.toml`, line 3: "));
     }
+
+    #[test]
+    fn the_example_at_the_root_says_what_holds_by_default() {
+        let example = include_str!("../../../../../plugins.toml");
+        let mut config = read(example);
+        config.file = None;
+        let standard = Config { folders: super::standard_folders(), ..Config::default() };
+        assert_eq!(config, standard);
+    }
 }

@@ -28,8 +28,10 @@ pub(in crate::loading) enum Probed {
 const MAX_LINE_BYTES: usize = 4 << 20;
 /// So much is kept of what the child said last on standard error.
 const LAST_WORDS_BYTES: usize = 300;
-/// How often an ending child is looked at.
+/// How often the child is looked at.
 const PATIENCE: Duration = Duration::from_millis(2);
+/// How long the last lines of a child that has ended may take.
+const LAST_LINES: Duration = Duration::from_millis(200);
 
 /// Tries a library.
 pub(in crate::loading) fn run(
@@ -97,26 +99,24 @@ struct Watch {
 }
 
 impl Watch {
-    /// Listens until the child has ended or its time is over.
+    /// Listens until the child has ended or its time is over. What the library started may live on and
+    /// keep the pipe open: the end of the child is what counts.
     fn listen(&mut self, token: &str) {
-        loop {
-            let left = self.end.saturating_duration_since(Instant::now());
-            match self.lines.recv_timeout(left) {
+        while Instant::now() < self.end {
+            match self.lines.recv_timeout(PATIENCE) {
                 Ok(line) => self.hear(&line, token),
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => return self.kill(),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(PATIENCE),
             }
-        }
-        loop {
-            match self.child.try_wait() {
-                Ok(Some(status)) => {
-                    self.status = Some(status);
-                    return;
+            if let Ok(Some(status)) = self.child.try_wait() {
+                self.status = Some(status);
+                while let Ok(line) = self.lines.recv_timeout(LAST_LINES) {
+                    self.hear(&line, token);
                 }
-                Ok(None) if Instant::now() < self.end => std::thread::sleep(PATIENCE),
-                _ => return self.kill(),
+                return;
             }
         }
+        self.kill();
     }
 
     fn hear(&mut self, line: &[u8], token: &str) {
