@@ -13,6 +13,8 @@ mod cancel;
 mod commands;
 mod failure;
 mod inputs;
+mod libraries;
+mod machine;
 mod npy;
 mod show_value;
 
@@ -24,6 +26,9 @@ use clap::error::ErrorKind;
 use commands::{Cli, run};
 
 fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == libraries::PROBE) {
+        return remuda::libraries::serve_probe();
+    }
     match Cli::try_parse() {
         Ok(cli) => run(cli).unwrap_or_else(|failure| {
             failure.print();

@@ -305,3 +305,42 @@ fn ctrl_c_ends_a_run_with_130() {
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert_eq!(said, "error: the run was cancelled\n");
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn provider_libraries_are_tried_and_told_of() {
+    let folder = folder("libraries");
+    let build = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../providers/example-c/build.sh");
+    let built = Command::new("bash").arg(build).arg(folder.join("libexample.so")).status().unwrap();
+    assert!(built.success());
+    let write = |text: &str| std::fs::write(folder.join("plugins.toml"), text).unwrap();
+    let told = |arguments: &[&str]| {
+        let output = remuda(&folder, &[arguments, &["--plugins", "plugins.toml"]].concat());
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+
+    write("folders = []\n[[provider]]\nlibrary = \"libexample.so\"\n");
+    let (code, text) = told(&["providers"]);
+    assert_eq!(code, Some(0));
+    assert!(text.contains("example-c  1.0.0  libexample.so  usable"), "{text}");
+    let (code, text) = told(&["devices"]);
+    assert_eq!(code, Some(0));
+    assert!(text.contains("one core, plain C") && text.contains("usable (Add ran)"), "{text}");
+    let (code, text) = told(&["doctor"]);
+    assert_eq!((code, text.contains("libexample.so: ready")), (Some(0), true), "{text}");
+
+    write("folders = []\n[[provider]]\nlibrary = \"absent.so\"\n");
+    let (code, text) = told(&["doctor"]);
+    let line = "absent.so: it cannot be read: No such file or directory (os error 2)";
+    assert_eq!((code, text.contains(line)), (Some(1), true), "{text}");
+    let (code, text) = told(&["doctor", "--json"]);
+    assert_eq!((code, text.contains("\"code\": \"unreadable\"")), (Some(1), true), "{text}");
+
+    write("foldrs = []\n");
+    let output = remuda(&folder, &["providers", "--plugins", "plugins.toml"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "error: `plugins.toml`, line 1: unknown key `foldrs`, did you mean `folders`?\n"
+    );
+}

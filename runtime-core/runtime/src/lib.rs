@@ -45,10 +45,11 @@ pub mod operators {
     pub use remuda_ops::{LEGACY, NEWEST_OPSET, TABLE};
 }
 
-/// Provider libraries: what was looked at, and how a program lets itself be used to try one.
+/// Provider libraries: where they are looked for, what is said of each, those that may be called.
 pub mod libraries {
     pub use remuda_host::loading::{
-        DeviceReport, KernelTrial, Looked, Manifest, Origin, Report, Verdict, serve_probe,
+        Config, ConfigError, DeviceReport, Found, KernelTrial, Looked, Manifest, Origin, Prober,
+        Registry, Report, Verdict, serve_probe,
     };
 }
 

@@ -1,16 +1,21 @@
 //! `remuda doctor`: what this machine has, and whether this installation works.
 
 use remuda::Runtime;
-use serde_json::json;
+use remuda::libraries::Looked;
+use serde_json::{Value, json};
 
-use super::providers::found;
+use super::providers::{Found, built_in, of_libraries};
 use super::{bytes_text, print_table};
 use crate::bundled;
 use crate::failure::Failure;
+use crate::libraries::{LibraryArgs, json_of, lines_of};
+use crate::machine::{Card, Machine};
 
 /// Arguments of `remuda doctor`.
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArgs {
+    #[command(flatten)]
+    libraries: LibraryArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -19,39 +24,93 @@ pub(super) struct DoctorArgs {
 /// Checks the machine and the installation.
 pub(super) fn run(args: &DoctorArgs) -> Result<(), Failure> {
     let runtime = Runtime::builder().build()?;
-    let devices = found(&runtime)?;
-    let features = devices.first().map_or(String::new(), |device| device.name.clone());
-    let cpu = proc_line("/proc/cpuinfo", "model name")
-        .unwrap_or_else(|| std::env::consts::ARCH.to_owned());
-    let (total, free) = (memory("MemTotal"), memory("MemAvailable"));
+    let machine = Machine::look();
+    let looked = args.libraries.discover()?.looked;
+    let mut devices = built_in(&runtime)?;
+    devices.extend(of_libraries(&looked));
     let answer = self_test(&runtime);
     if args.json {
-        println!(
-            "{:#}",
-            json!({
-                "version": env!("CARGO_PKG_VERSION"),
-                "target": format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
-                "cpu": cpu,
-                "device": features,
-                "threads": runtime.threads(),
-                "memory_bytes": total,
-                "available_bytes": free,
-                "self_test": answer.as_ref().err().map_or("passed".to_owned(), ToString::to_string),
-            })
-        );
+        println!("{:#}", report(&runtime, &machine, &devices, &looked, &answer));
     } else {
-        let amount = |bytes: Option<u64>| bytes.map_or("unknown".to_owned(), bytes_text);
-        let rows = [
-            ("remuda", env!("CARGO_PKG_VERSION").to_owned()),
-            ("cpu", cpu),
-            ("device", features),
-            ("threads", format!("{} (affinity and quota of this process)", runtime.threads())),
-            ("memory", format!("{}, {} available", amount(total), amount(free))),
-            ("self-test", if answer.is_ok() { "passed" } else { "failed" }.to_owned()),
-        ];
-        print_table(&rows.map(|(name, text)| vec![name.to_owned(), text]));
+        print(&runtime, &machine, &devices, &looked, &answer);
     }
-    answer
+    answer?;
+    let problems = looked.iter().filter(|looked| looked.is_problem()).count();
+    match problems {
+        0 => Ok(()),
+        1 => Err(Failure::Unwell("1 provider library cannot be used".to_owned())),
+        more => Err(Failure::Unwell(format!("{more} provider libraries cannot be used"))),
+    }
+}
+
+fn report(
+    runtime: &Runtime,
+    machine: &Machine,
+    devices: &[Found],
+    looked: &[Looked],
+    answer: &Result<(), Failure>,
+) -> Value {
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "target": format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+        "cpu": machine.cpu,
+        "device": devices.first().map(|device| device.name.clone()),
+        "threads": runtime.threads(),
+        "caches": machine.caches,
+        "numa_nodes": machine.numa_nodes,
+        "memory_bytes": machine.memory_bytes,
+        "available_bytes": machine.available_bytes,
+        "cards": machine.cards.iter().map(Card::json).collect::<Vec<_>>(),
+        "devices": devices.iter().map(Found::json).collect::<Vec<_>>(),
+        "libraries": looked.iter().map(json_of).collect::<Vec<_>>(),
+        "self_test": answer.as_ref().err().map_or("passed".to_owned(), ToString::to_string),
+    })
+}
+
+fn print(
+    runtime: &Runtime,
+    machine: &Machine,
+    devices: &[Found],
+    looked: &[Looked],
+    answer: &Result<(), Failure>,
+) {
+    let amount = |bytes: Option<u64>| bytes.map_or("unknown".to_owned(), bytes_text);
+    let device = devices.first().map_or(String::new(), |device| device.name.clone());
+    let mut rows = vec![
+        ("remuda", env!("CARGO_PKG_VERSION").to_owned()),
+        ("cpu", machine.cpu.clone()),
+        ("device", device),
+        ("threads", format!("{} (affinity and quota of this process)", runtime.threads())),
+        (
+            "memory",
+            format!(
+                "{}, {} available",
+                amount(machine.memory_bytes),
+                amount(machine.available_bytes)
+            ),
+        ),
+    ];
+    if !machine.caches.is_empty() {
+        rows.push(("caches", machine.caches.join(", ")));
+    }
+    if let Some(nodes) = machine.numa_nodes.filter(|&nodes| nodes > 1) {
+        rows.push(("memory nodes", nodes.to_string()));
+    }
+    for card in &machine.cards {
+        let driver = card.driver.as_deref().unwrap_or("no driver");
+        rows.push(("card", format!("{} ({driver})", card.name)));
+    }
+    rows.push(("self-test", if answer.is_ok() { "passed" } else { "failed" }.to_owned()));
+    let rows: Vec<_> = rows.into_iter().map(|(name, text)| vec![name.to_owned(), text]).collect();
+    print_table(&rows);
+    println!("\ndevices");
+    print_table(&devices.iter().map(Found::row).collect::<Vec<_>>());
+    if !looked.is_empty() {
+        println!("\nprovider libraries");
+    }
+    for looked in looked {
+        println!("{}", lines_of(looked).join("\n"));
+    }
 }
 
 /// The bundled model must read the bundled image.
@@ -67,20 +126,4 @@ fn self_test(runtime: &Runtime) -> Result<(), Failure> {
     }
     let got = read.unwrap_or_else(|| "nothing".to_owned());
     Err(Failure::Unwell(format!("the bundled model read `{got}`, expected `seven`")))
-}
-
-fn proc_line(file: &str, key: &str) -> Option<String> {
-    let text = std::fs::read_to_string(file).ok()?;
-    let line = text.lines().find(|line| line.starts_with(key))?;
-    Some(line.split_once(':')?.1.trim().to_owned())
-}
-
-/// The machine's memory, within the limit of this process's control group.
-fn memory(key: &str) -> Option<u64> {
-    let kilobytes: u64 =
-        proc_line("/proc/meminfo", key)?.split_whitespace().next()?.parse().ok()?;
-    let bytes = kilobytes.checked_mul(1024)?;
-    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
-    let limit: Option<u64> = limit.and_then(|text| text.trim().parse().ok());
-    Some(limit.map_or(bytes, |limit| bytes.min(limit)))
 }
