@@ -26,11 +26,15 @@ impl LibraryArgs {
             None => Config::find(),
         };
         let mut config = config.map_err(|error| Failure::usage(error.to_string()))?;
-        config.prober = std::env::current_exe()
-            .ok()
-            .map(|program| Prober { program, arguments: vec![PROBE.into()] });
+        config.prober = prober();
         Ok(Registry::discover(&config))
     }
+}
+
+/// Tries libraries in processes of this program.
+pub(crate) fn prober() -> Option<Prober> {
+    let program = std::env::current_exe().ok()?;
+    Some(Prober { program, arguments: vec![PROBE.into()] })
 }
 
 /// The name of a provider's file, or its whole path where it has none.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use remuda_base::Map;
 use remuda_exec::{Options, Target};
-use remuda_host::loading::{Config, Registry};
+use remuda_host::loading::{Config, Prober, Registry};
 use remuda_host::{Provider, Table};
 use remuda_ops::NEWEST_OPSET;
 
@@ -22,6 +22,7 @@ pub struct Builder {
     optimize: bool,
     reference: bool,
     plugins: Plugins,
+    prober: Option<Prober>,
     linked: Vec<Table>,
     options: Map<String, Vec<(String, String)>>,
     contract: Option<Contract>,
@@ -47,6 +48,7 @@ impl Builder {
             optimize: true,
             reference: false,
             plugins: Plugins::Standard,
+            prober: None,
             linked: Vec::new(),
             contract: None,
             options: Map::new(),
@@ -165,6 +167,13 @@ impl Builder {
         self
     }
 
+    /// How a library is tried in a process of its own before it is loaded; without one it is not.
+    #[must_use]
+    pub fn prober(mut self, prober: Option<Prober>) -> Self {
+        self.prober = prober;
+        self
+    }
+
     /// Sets the runtime up.
     ///
     /// # Errors
@@ -211,7 +220,8 @@ impl Builder {
             Plugins::File(file) => Config::read(file),
             Plugins::None => return Ok(Config::default()),
         };
-        found.map_err(|error| Error::Setup(error.to_string()))
+        let config = found.map_err(|error| Error::Setup(error.to_string()))?;
+        Ok(Config { prober: self.prober.clone(), ..config })
     }
 
     /// Every device of every provider, the CPU's first; and the providers that cannot be opened, with
