@@ -105,7 +105,7 @@ fn policy(text: &str) -> Result<Policy, String> {
 
 impl BackendArgs {
     fn runtime(&self, threads: Option<usize>) -> Result<Runtime, Failure> {
-        let mut builder = Runtime::builder();
+        let mut builder = Runtime::builder().prober(crate::libraries::prober());
         if !self.backends.is_empty() {
             builder = builder.backends(&self.backends);
         }

@@ -27,12 +27,12 @@ fn program(snapshot: &str) -> String {
                 body,
                 "    struct align_{current} {{ char c; {current} s; }};\n    printf(\"{name}: %zu bytes, align %zu\\n\", sizeof({current}), offsetof(struct align_{current}, s));"
             )
-            .unwrap();
+            .expect("a String takes everything");
         } else if let Some(field) = line.split_whitespace().nth(1) {
             let own = if matches!(field, "int" | "float") { "_" } else { "" };
             let name = format!("{field}{own}");
             writeln!(body, "    printf(\"  %4zu {field}\\n\", offsetof({current}, {name}));")
-                .unwrap();
+                .expect("a String takes everything");
         }
     }
     format!(
