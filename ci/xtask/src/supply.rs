@@ -20,12 +20,17 @@ const LICENCES: &[&str] = &[
     "BSD-2-Clause",
     "BSD-3-Clause",
     "ISC",
+    "MIT-0",
     "Unicode-3.0",
     "Zlib",
 ];
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 /// Crates of which more than one version is built, and why.
 const TWICE: &[(&str, &str)] = &[
+    ("getrandom", "`ahash` and `tokenizers` are one step behind the test tools"),
+    ("r-efi", "comes with `getrandom`"),
+    ("rand", "`tokenizers` is one step behind the test tools"),
+    ("rand_core", "comes with `rand`"),
     ("syn", "macros of pyo3 and others move to version 3 one by one; a build dependency only"),
     ("thiserror", "crates of the test tools still ask for version 1"),
     ("thiserror-impl", "comes with `thiserror`"),
