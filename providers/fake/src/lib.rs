@@ -3,7 +3,7 @@
 //! What it takes, what that costs, how much memory it has, how fast it copies and how it breaks is
 //! said by options ([`Config`]), so that placement, budgets, copies and failover can be tested where
 //! there is no accelerator. Its results are the CPU's; its memory is separate: values get into a
-//! [buffer](memory) and out of it by upload and download alone.
+//! buffer and out of it by upload and download alone.
 #![forbid(unsafe_code)]
 
 mod backend;

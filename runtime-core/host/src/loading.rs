@@ -1,8 +1,8 @@
 //! From `plugins.toml` to providers that may be called.
 //!
 //! [`Config`] says where libraries may lie. [`Registry::discover`] looks at every file: who may have
-//! written it ([`mod@trust`]), what its manifest and its tables of symbols say without running any of
-//! it ([`mod@inspect`], [`mod@needs`]), whether a child process survives it ([`mod@probe`]); only then is
+//! written it (`trust`), what its manifest and its tables of symbols say without running any of
+//! it (`inspect`, `needs`), whether a child process survives it (`probe`); only then is
 //! it loaded. Whatever was looked at keeps a [`Verdict`] in words, with the cure where there is one:
 //! nothing is skipped in silence.
 //!

@@ -1,7 +1,7 @@
 //! Language models: from metadata and named weights to the common graph.
 //!
-//! A file says an architecture by name; [`arch`] holds one small file per architecture, which says
-//! how it differs from its relatives, and [`decoder`] builds the graph of all of them from the same
+//! A file says an architecture by name; `arch` holds one small file per architecture, which says
+//! how it differs from its relatives, and `decoder` builds the graph of all of them from the same
 //! operators as any other model. Weights stay in the mapped file, in their block formats. Builders
 //! depend on names and shapes, never on a dtype or a provider.
 //!
