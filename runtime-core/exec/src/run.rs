@@ -52,7 +52,7 @@ impl Runner<'_> {
         let outputs = if self.watched(part).is_some() {
             let operands = inputs.iter().cloned().map(Operand::Host).collect();
             let made = self.call(0, part, operands)?;
-            made.into_iter().map(host_val).collect::<Result<_, _>>()
+            made.into_iter().map(Operand::into_host).collect::<Result<_, _>>()
         } else {
             let (cancel, profile) = (self.request.cancel, self.request.profile);
             let options = RunOptions { cancel, profile, states: &[] };
@@ -166,13 +166,6 @@ impl Runner<'_> {
 fn forward(steps: Vec<StepTime>, profile: Option<&dyn Fn(StepTime)>) {
     if let Some(profile) = profile {
         steps.into_iter().for_each(profile);
-    }
-}
-
-fn host_val(operand: Operand) -> Result<Val, Failure> {
-    match operand {
-        Operand::Host(val) => Ok(val),
-        Operand::Device(tensor) => Ok(tensor.to_host()?.into()),
     }
 }
 

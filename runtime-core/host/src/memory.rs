@@ -177,6 +177,19 @@ pub enum Operand {
     Device(DeviceTensor),
 }
 
+impl Operand {
+    /// The value in host memory, copied there if need be.
+    ///
+    /// # Errors
+    /// When memory does not suffice or the device fails.
+    pub fn into_host(self) -> Result<Val, Failure> {
+        match self {
+            Self::Host(val) => Ok(val),
+            Self::Device(tensor) => Ok(tensor.to_host()?.into()),
+        }
+    }
+}
+
 impl From<Val> for Operand {
     fn from(val: Val) -> Self {
         Self::Host(val)

@@ -148,7 +148,7 @@ fn try_kernels(provider: &Provider, device: u32, teller: &Teller) -> Result<Kern
         }
     };
     teller.stage(&format!("running `{name}` on device {device}"));
-    let outcome = Trial::run(&program, operator);
+    let outcome = Trial::run(provider, device, &program, operator);
     drop(program);
     Ok(outcome.map_or_else(KernelTrial::Failed, |()| KernelTrial::Ran(name.to_owned())))
 }

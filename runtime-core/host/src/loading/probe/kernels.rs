@@ -2,10 +2,10 @@
 //! ones, which every float format of a device holds exactly.
 
 use remuda_bridge::{Failure, GraphExport};
-use remuda_ir::{Graph, Node, OpName, Val, ValueType};
+use remuda_ir::{Graph, Node, OpError, OpName, ValueType};
 use remuda_tensor::{DType, Dim, Tensor, TensorType};
 
-use crate::{Answer, Program, Provider, RunOptions};
+use crate::{Answer, DeviceTensor, Operand, Program, Provider, RunOptions};
 
 /// An operator with its answer.
 pub(super) struct Operator {
@@ -60,25 +60,37 @@ impl Trial {
     }
 
     /// Runs it; the error is what is wrong with the device.
-    pub(super) fn run(program: &Program, operator: &Operator) -> Result<(), String> {
+    pub(super) fn run(
+        provider: &Provider,
+        device: u32,
+        program: &Program,
+        operator: &Operator,
+    ) -> Result<(), String> {
         let name = operator.name;
-        let matrix = |numbers: [f32; 4]| {
-            Tensor::from_vec([2, 2], numbers.to_vec()).map_err(|error| error.to_string())
-        };
-        let mut inputs: Vec<Val> = vec![matrix(LEFT)?.into()];
+        let failed = |failure: Failure| format!("it cannot run `{name}`: {failure}");
+        let mut inputs = vec![matrix(provider, device, LEFT).map_err(failed)?];
         if takes_two(name) {
-            inputs.push(matrix(RIGHT)?.into());
+            inputs.push(matrix(provider, device, RIGHT).map_err(failed)?);
         }
-        let outputs = program
-            .run(&inputs, &RunOptions::default())
-            .map_err(|failure| format!("it cannot run `{name}`: {failure}"))?;
-        let got = outputs.first().and_then(|val| val.tensor().ok()).and_then(numbers);
+        let outputs = program.run_operands(&inputs, &RunOptions::default()).map_err(failed)?;
+        let first = outputs.into_iter().next().map(Operand::into_host).transpose();
+        let first = first.map_err(failed)?;
+        let got = first.as_ref().and_then(|val| val.tensor().ok()).and_then(numbers);
         if got.as_deref() == Some(&operator.answer) {
             return Ok(());
         }
         let got = got.map_or_else(|| "something else".to_owned(), |got| format!("{got:?}"));
         Err(format!("its `{name}` gave {got}, expected {:?}", operator.answer))
     }
+}
+
+/// An input, in the memory that the device works in.
+fn matrix(provider: &Provider, device: u32, numbers: [f32; 4]) -> Result<Operand, Failure> {
+    let tensor = Tensor::from_vec([2, 2], numbers.to_vec()).map_err(OpError::from)?;
+    if provider.has_device_memory() {
+        return Ok(Operand::Device(DeviceTensor::upload(provider, device, &tensor)?));
+    }
+    Ok(Operand::Host(tensor.into()))
 }
 
 fn takes_two(operator: &str) -> bool {
