@@ -2,8 +2,12 @@
 
 use remuda_base::Map;
 use remuda_ir::{OpError, Val};
+use remuda_kernels::Context;
+use remuda_kernels::block::{Activations, Grain};
 use remuda_tensor::storage::AlignedBytes;
 use remuda_tensor::{DType, Tensor};
+
+use crate::operands::Operands;
 
 /// Free blocks by size, and how much memory is in use.
 #[derive(Debug, Default)]
@@ -13,6 +17,8 @@ pub struct Arena {
     runs: u64,
     /// Bytes of all blocks, free ones and those in use.
     held_bytes: usize,
+    /// Rows that products share.
+    operands: Operands,
 }
 
 /// A free block, and the run that used it last.
@@ -70,6 +76,23 @@ impl Arena {
         }
     }
 
+    /// The rows of a contiguous tensor, `depth` values each, ready to be multiplied.
+    ///
+    /// # Errors
+    /// When it is no tensor of f32.
+    pub(crate) fn operands(
+        &mut self,
+        cx: Context<'_>,
+        grain: Grain,
+        depth: usize,
+        rows: &Tensor,
+    ) -> Result<&Activations, OpError> {
+        if let Some(before) = self.operands.replace(cx, grain, depth, rows)? {
+            self.reclaim(before.into());
+        }
+        Ok(self.operands.activations())
+    }
+
     /// Bytes of all blocks this arena has made and not lost to results.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
@@ -79,6 +102,9 @@ impl Arena {
     /// Ends a run: frees the blocks that it did not use (those of reference kernels and of runs with
     /// other sizes would gather otherwise), and forgets what left as results.
     pub(crate) fn settle(&mut self) {
+        if let Some(rows) = self.operands.forget() {
+            self.reclaim(rows.into());
+        }
         let run = self.runs;
         self.free.retain(|_, blocks| {
             blocks.retain(|free| free.run == run);

@@ -22,8 +22,8 @@ pub trait Kernel: Send + Sync {
     ///
     /// # Errors
     /// When they break the operator's rules.
-    fn pack(&self, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
-        let _ = inputs;
+    fn pack(&self, cx: Context<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
+        let _ = (cx, inputs);
         Ok(())
     }
 

@@ -13,6 +13,7 @@ mod cache;
 mod kernel;
 pub mod kernels;
 mod memory;
+mod operands;
 mod profile;
 mod program;
 

@@ -93,7 +93,7 @@ impl Kernel for ByteConv {
         if self.packed.is_some() { std::slice::from_ref(&self.places.w) } else { &[] }
     }
 
-    fn pack(&self, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
+    fn pack(&self, _: Context<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
         if let (Some(packed), Some(Some(w))) = (&self.packed, inputs.get(self.places.w)) {
             let pool = ThreadPool::single();
             let _ = packed.set(self.packed_weights(Context::new(self.isa, &pool), w)?);

@@ -1,150 +1,164 @@
-//! `Linear` of f32 rows with weights in any float or block format: the weights stay as they are in the
-//! file and are decoded piece by piece where they are multiplied.
+//! `Linear` of f32 rows with weights in any float or block format. Weights that are known before the
+//! first run and whose format has kernels of its own are packed then; all others stay as they are and
+//! are decoded piece by piece where they are multiplied.
 
-use std::ops::Range;
+use std::sync::OnceLock;
 
 use remuda_ir::{OpError, Val};
-use remuda_kernels::gemm::{Epilogue, Matrix, PanelSource, Product, Rhs, STRIP};
-use remuda_simd::{Isa, Kernel as SimdKernel, Simd};
+use remuda_kernels::Context;
+use remuda_kernels::block::{BlockError, Codec, Format, Weights, multiply, pack};
+use remuda_tensor::storage::AlignedBytes;
 use remuda_tensor::{DType, Tensor, rows};
 
 use super::norm::per_element;
 use crate::kernel::{Kernel, Preparation, Run, optional, tensor, writable};
 
 struct Linear {
-    isa: Isa,
+    layout: Layout,
+}
+
+/// How the weights are kept.
+enum Layout {
+    /// In a form of the kernels' own, from before the first run on.
+    Packed(Format, OnceLock<AlignedBytes>),
+    /// As they are given.
+    Plain(Codec),
 }
 
 pub(super) fn prepare(preparation: &Preparation<'_>) -> Option<Box<dyn Kernel>> {
-    let weight = preparation.dtype(1)?;
-    let decodable = matches!(weight, DType::F32 | DType::F16 | DType::BF16 | DType::Block(_));
-    let fits = preparation.dtype(0)? == DType::F32 && decodable;
-    fits.then(|| Box::new(Linear { isa: preparation.isa }) as Box<dyn Kernel>)
+    let dtype = preparation.dtype(1)?;
+    let layout = match format_of(dtype).filter(|format| packs(preparation, *format)) {
+        Some(format) => Layout::Packed(format, OnceLock::new()),
+        None => Layout::Plain(codec_of(dtype)?),
+    };
+    let fits = preparation.dtype(0)? == DType::F32;
+    fits.then(|| Box::new(Linear { layout }) as Box<dyn Kernel>)
 }
 
-/// Weights as the right-hand side of a product: one column per row of theirs.
-struct Weights<'a> {
-    isa: Isa,
-    dtype: DType,
-    bytes: &'a [u8],
-    outputs: usize,
-    inputs: usize,
-    row_bytes: usize,
-    /// Elements that are encoded together.
-    block: usize,
+/// Whether the weights are known in time, and rows of theirs can be packed.
+fn packs(preparation: &Preparation<'_>, format: Format) -> bool {
+    let weight = preparation.input_type(1).and_then(|ty| ty.as_tensor());
+    let dims = weight.and_then(|weight| weight.fixed_dims());
+    let fits = matches!(dims.as_deref(), Some(&[rows, depth]) if depth > 0
+        && format.packed_bytes(rows, depth).is_some());
+    fits && preparation.is_fixed(1)
 }
 
-impl<'a> Weights<'a> {
-    fn new(isa: Isa, weight: &'a Tensor) -> Result<Self, OpError> {
-        let dtype = weight.dtype();
-        let &[outputs, inputs] = weight.dims() else {
-            let text = format!("weights expected 2 dimensions, got {:?}", weight.dims());
-            return Err(OpError::Invalid(text));
-        };
-        let missing = || OpError::Bug(format!("weights of `{dtype}` have no bytes"));
-        let bytes = weight.bytes().ok_or_else(missing)?;
-        let row_bytes = dtype.bytes_for(inputs).ok_or_else(missing)?;
-        let block = if let DType::Block(block) = dtype { block.format().elements } else { 1 };
-        Ok(Self { isa, dtype, bytes, outputs, inputs, row_bytes, block })
+/// The format with kernels of its own that a dtype is.
+fn format_of(dtype: DType) -> Option<Format> {
+    match dtype {
+        DType::F32 => Some(Format::F32),
+        DType::F16 => Some(Format::F16),
+        DType::BF16 => Some(Format::Bf16),
+        DType::Block(block) => Format::of_ggml_type(block.format().ggml_type),
+        _ => None,
     }
+}
 
-    /// Decodes the elements `columns` of a row; they start and end with a block.
-    fn decode(&self, row: usize, columns: Range<usize>, out: &mut [f32]) {
-        let at = |column: usize| self.dtype.bytes_for(column).unwrap_or(0);
-        let start = row * self.row_bytes;
-        let bytes = &self.bytes[start + at(columns.start)..start + at(columns.end)];
-        // Constants are aligned and lengths were checked, so that this cannot fail.
-        if rows::decode(self.dtype, bytes, out).is_err() {
-            out.fill(f32::NAN);
+/// How elements of a dtype are decoded.
+fn codec_of(dtype: DType) -> Option<Codec> {
+    let float = |bytes, decode| Some(Codec { values: 1, bytes, decode });
+    match dtype {
+        DType::F32 => float(4, |bytes, out| decode(DType::F32, bytes, out)),
+        DType::F16 => float(2, |bytes, out| decode(DType::F16, bytes, out)),
+        DType::BF16 => float(2, |bytes, out| decode(DType::BF16, bytes, out)),
+        DType::Block(block) => {
+            let format = block.format();
+            let (values, bytes, decode) = (format.elements, format.bytes, format.dequantize);
+            Some(Codec { values, bytes, decode })
         }
+        _ => None,
     }
 }
 
-impl PanelSource for Weights<'_> {
-    fn rows(&self) -> usize {
-        self.inputs
+/// Decodes elements of a tensor, which is aligned, so that this cannot fail.
+fn decode(dtype: DType, bytes: &[u8], out: &mut [f32]) {
+    if rows::decode(dtype, bytes, out).is_err() {
+        out.fill(f32::NAN);
     }
+}
 
-    fn columns(&self) -> usize {
-        self.outputs
-    }
+fn failed(error: BlockError) -> OpError {
+    OpError::Bug(error.to_string())
+}
 
-    fn pack(&self, _start: usize, rows: Range<usize>, strips: Range<usize>, out: &mut [f32]) {
-        let first = rows.start / self.block * self.block;
-        let last = rows.end.next_multiple_of(self.block).min(self.inputs);
-        let mut decoded = vec![0.0; last - first];
-        for (strip, out) in strips.zip(out.chunks_exact_mut(rows.len() * STRIP)) {
-            for column in 0..STRIP.min(self.outputs - strip * STRIP) {
-                self.decode(strip * STRIP + column, first..last, &mut decoded);
-                let values = &decoded[rows.start - first..][..rows.len()];
-                for (out, value) in out[column..].iter_mut().step_by(STRIP).zip(values) {
-                    *out = *value;
-                }
+fn sizes(weight: &Tensor) -> Result<[usize; 2], OpError> {
+    weight.dims().try_into().map_err(|_| {
+        OpError::Invalid(format!("weights expected 2 dimensions, got {:?}", weight.dims()))
+    })
+}
+
+fn bytes(weight: &Tensor) -> Result<&[u8], OpError> {
+    weight.bytes().ok_or_else(|| OpError::Bug("weights have no bytes".to_owned()))
+}
+
+impl Linear {
+    /// Calls `body` with the weights.
+    fn with_weights<R>(
+        &self,
+        weight: &Tensor,
+        body: impl FnOnce(&Weights<'_>) -> Result<R, OpError>,
+    ) -> Result<R, OpError> {
+        let sizes = sizes(weight)?;
+        match &self.layout {
+            Layout::Plain(codec) => {
+                let weight = weight.contiguous();
+                body(&Weights::plain(*codec, sizes, bytes(&weight)?).map_err(failed)?)
+            }
+            Layout::Packed(format, packed) => {
+                let packed = packed.get();
+                let packed =
+                    packed.ok_or_else(|| OpError::Bug("weights are not packed".to_owned()))?;
+                body(&Weights::packed(*format, sizes, packed.bytes()).map_err(failed)?)
             }
         }
-    }
-
-    fn direct_rows(&self) -> usize {
-        4
-    }
-
-    fn multiply(&self, _start: usize, lhs: &[f32], strips: Range<usize>, out: &mut [f32]) {
-        let width = strips.len() * STRIP;
-        let mut decoded = vec![0.0; self.inputs];
-        for (at, row) in (strips.start * STRIP..self.outputs.min(strips.end * STRIP)).enumerate() {
-            self.decode(row, 0..self.inputs, &mut decoded);
-            for (lhs, out) in lhs.chunks_exact(self.inputs).zip(out.chunks_exact_mut(width)) {
-                out[at] = self.isa.run(Dot { a: &decoded, b: lhs });
-            }
-        }
-    }
-}
-
-/// The dot product of two rows of one length.
-struct Dot<'a> {
-    a: &'a [f32],
-    b: &'a [f32],
-}
-
-impl SimdKernel for Dot<'_> {
-    type Output = f32;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> f32 {
-        let mut sums = [s.splat(0.0); 4];
-        let (mut a, mut b) = (self.a.chunks_exact(4 * S::LANES), self.b.chunks_exact(4 * S::LANES));
-        for (a, b) in (&mut a).zip(&mut b) {
-            let pairs = a.chunks_exact(S::LANES).zip(b.chunks_exact(S::LANES));
-            for (sum, (a, b)) in sums.iter_mut().zip(pairs) {
-                *sum = s.mul_add(s.load(a), s.load(b), *sum);
-            }
-        }
-        let rest = a.remainder().chunks(S::LANES).zip(b.remainder().chunks(S::LANES));
-        for (a, b) in rest {
-            sums[0] = s.mul_add(s.load_partial(a, 0.0), s.load_partial(b, 0.0), sums[0]);
-        }
-        s.reduce_add(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])))
     }
 }
 
 impl Kernel for Linear {
+    fn packs(&self) -> &[usize] {
+        if matches!(self.layout, Layout::Packed(..)) { &[1] } else { &[] }
+    }
+
+    fn pack(&self, cx: Context<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
+        let Layout::Packed(format, packed) = &self.layout else { return Ok(()) };
+        let weight = inputs.get(1).and_then(Option::as_ref);
+        let weight = weight.ok_or_else(|| OpError::Invalid("weights are missing".to_owned()))?;
+        let sizes = sizes(weight)?;
+        let needed = format.packed_bytes(sizes[0], sizes[1]);
+        let no_memory =
+            || OpError::Resource(format!("no memory to pack weights of {sizes:?} elements"));
+        let mut memory = needed.and_then(AlignedBytes::try_zeroed).ok_or_else(no_memory)?;
+        pack(cx, *format, sizes, bytes(weight)?, memory.bytes_mut()).map_err(failed)?;
+        let _ = packed.set(memory);
+        Ok(())
+    }
+
     fn run(&self, run: &mut Run<'_>, inputs: &mut [Option<Val>]) -> Result<Vec<Val>, OpError> {
-        let (x, weight) = (tensor(inputs, 0)?.contiguous(), tensor(inputs, 1)?.contiguous());
-        let weights = Weights::new(self.isa, &weight)?;
-        let Some((_, front)) = x.dims().split_last().filter(|&(&last, _)| last == weights.inputs)
-        else {
+        let (x, weight) = (tensor(inputs, 0)?.contiguous(), tensor(inputs, 1)?);
+        let [outputs, depth] = sizes(weight)?;
+        let Some((_, front)) = x.dims().split_last().filter(|&(&last, _)| last == depth) else {
             let text = format!("rows of {:?} do not fit weights of {:?}", x.dims(), weight.dims());
             return Err(OpError::Invalid(text));
         };
         let bias = optional(inputs, 2)?;
-        let bias = bias.map(|bias| per_element(bias, &[weights.outputs])).transpose()?;
-        let mut out = run.arena.tensor(DType::F32, &[front, &[weights.outputs]].concat())?;
-        let failed = |error: remuda_kernels::gemm::GemmError| OpError::Bug(error.to_string());
-        let rows = front.iter().product();
-        let lhs = Matrix::new(x.as_slice::<f32>()?, rows, weights.inputs).map_err(failed)?;
-        let epilogue = Epilogue { column_bias: bias.as_deref(), ..Epilogue::default() };
-        let product = Product { epilogue, ..Product::new(lhs, Rhs::Source(&weights)) };
-        product.run(run.context(), writable(&mut out)?, weights.outputs).map_err(failed)?;
+        let bias = bias.map(|bias| per_element(bias, &[outputs])).transpose()?;
+        let mut out = run.arena.tensor(DType::F32, &[front, &[outputs]].concat())?;
+        let values = writable::<f32>(&mut out)?;
+        if depth == 0 {
+            values.fill(0.0);
+        } else if !values.is_empty() {
+            let cx = run.context();
+            self.with_weights(weight, |weights| {
+                let tokens = run.arena.operands(cx, weights.grain(), depth, &x)?;
+                multiply(cx, weights, tokens, values, outputs).map_err(failed)
+            })?;
+        }
+        if let Some(bias) = bias {
+            for row in values.chunks_exact_mut(outputs.max(1)) {
+                row.iter_mut().zip(&bias).for_each(|(value, bias)| *value += bias);
+            }
+        }
         Ok(vec![out.into()])
     }
 }

@@ -5,6 +5,7 @@
 use std::sync::OnceLock;
 
 use remuda_ir::{OpError, Val};
+use remuda_kernels::Context;
 use remuda_kernels::gemm::{Epilogue, Matrix, PackedB, Product, Rhs};
 use remuda_kernels::layout::concat;
 use remuda_tensor::{DType, Tensor};
@@ -61,7 +62,7 @@ impl Kernel for ProjectedAttention {
         &[1]
     }
 
-    fn pack(&self, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
+    fn pack(&self, _: Context<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
         let Some(Some(weights)) = inputs.get(1) else {
             return Err(OpError::Bug("there are no weights to pack".to_owned()));
         };

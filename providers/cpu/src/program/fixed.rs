@@ -6,7 +6,7 @@
 
 use remuda_base::Set;
 use remuda_ir::{Def, Graph, Node, OpError, Val, ValueId};
-use remuda_kernels::ThreadPool;
+use remuda_kernels::{Context, ThreadPool};
 use remuda_simd::Isa;
 use remuda_tensor::Tensor;
 
@@ -92,7 +92,7 @@ impl Start {
         }
         self.compute((pool, isa), &mut values)?;
         let users = Users::new(steps, value_count);
-        pack(steps, &users, &values)?;
+        pack(Context::new(isa, pool), steps, &users, &values)?;
         let kept = (0..value_count).filter_map(|at| Some((at, values[at].take()?)));
         kept.filter(|(at, _)| users.is_used(*at) || self.shared.contains(at))
             .map(|(at, val)| Ok((at, self.kept(at, val, &users)?)))
@@ -151,7 +151,12 @@ impl Start {
 }
 
 /// Lets kernels take what they pack, and gives back the memory that this touched.
-fn pack(steps: &[Step], users: &Users, values: &[Option<Val>]) -> Result<(), OpError> {
+fn pack(
+    cx: Context<'_>,
+    steps: &[Step],
+    users: &Users,
+    values: &[Option<Val>],
+) -> Result<(), OpError> {
     for step in steps {
         let StepKernel::Fast(kernel) = &step.kernel else { continue };
         let places = kernel.packs();
@@ -163,7 +168,9 @@ fn pack(steps: &[Step], users: &Users, values: &[Option<Val>]) -> Result<(), OpE
             val.map(|val| Ok(val.tensor()?.contiguous())).transpose()
         });
         let given = given.collect::<Result<Vec<_>, OpError>>()?;
-        kernel.pack(&given).map_err(|error| error.at(&format!("node {}", step.node.label())))?;
+        kernel
+            .pack(cx, &given)
+            .map_err(|error| error.at(&format!("node {}", step.node.label())))?;
         let packed = places.iter().filter_map(|&place| step.inputs.get(place).copied().flatten());
         for at in packed.filter(|&at| !users.reads[at]) {
             if let Some(Val::Tensor(tensor)) = &values[at] {
