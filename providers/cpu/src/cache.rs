@@ -5,7 +5,9 @@
 //! shared page is copied before something is appended to it. With a window, pages that no later
 //! position can reach are given back when the sequence grows.
 
+mod layout;
 mod pages;
+mod reading;
 mod sequence;
 
 use std::any::Any;
@@ -13,9 +15,13 @@ use std::ops::Range;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use remuda_ir::{OpError, State, StateRef, StateType};
-use remuda_tensor::rows;
+use remuda_kernels::attention::paged::Cache;
+use remuda_tensor::storage::AlignedBytes;
+use remuda_tensor::{DType, rows};
 
+use layout::Layout;
 use pages::Pages;
+use reading::reading;
 use sequence::Sequence;
 
 /// Positions of a page.
@@ -28,56 +34,10 @@ pub struct PagedCache {
     inner: RwLock<Inner>,
 }
 
-/// A page, and which of its positions are meant.
-pub(crate) type PageRows<'a> = (&'a [u8], Range<usize>);
-
 #[derive(Debug)]
 struct Inner {
     pages: Pages,
     sequences: Vec<Sequence>,
-}
-
-/// Where a page keeps what: for each head the keys of its positions, then for each head the values.
-#[derive(Clone, Debug)]
-pub(crate) struct Layout {
-    pub(crate) ty: StateType,
-    key_bytes: usize,
-    value_bytes: usize,
-}
-
-impl Layout {
-    fn new(ty: &StateType) -> Result<Self, OpError> {
-        ty.check()?;
-        let row = |size: usize| {
-            ty.dtype
-                .bytes_for(size)
-                .ok_or_else(|| OpError::Bug(format!("a row of {size} `{}` has no size", ty.dtype)))
-        };
-        Ok(Self { ty: ty.clone(), key_bytes: row(ty.key_dim)?, value_bytes: row(ty.value_dim)? })
-    }
-
-    fn page_bytes(&self) -> usize {
-        PAGE * self.ty.heads * (self.key_bytes + self.value_bytes)
-    }
-
-    /// The keys of a head in a page, one row per position.
-    pub(crate) fn keys(&self, head: usize) -> Range<usize> {
-        let size = PAGE * self.key_bytes;
-        head * size..(head + 1) * size
-    }
-
-    /// The values of a head in a page, one row per position.
-    pub(crate) fn values(&self, head: usize) -> Range<usize> {
-        let (start, size) = (self.keys(self.ty.heads).start, PAGE * self.value_bytes);
-        start + head * size..start + (head + 1) * size
-    }
-
-    /// How many pages a cache of these sizes needs: those of all positions, and one that is begun
-    /// for each sequence.
-    fn page_count(sequences: u32, capacity: u64) -> Option<usize> {
-        let whole = usize::try_from(capacity).ok()?.div_ceil(PAGE);
-        whole.checked_add(usize::try_from(sequences).ok()?)
-    }
 }
 
 /// How many bytes a cache would hold.
@@ -128,10 +88,6 @@ impl PagedCache {
         self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn layout(&self) -> &Layout {
-        &self.layout
-    }
-
     /// Appends tokens to a sequence: rows of keys and of values, heads side by side.
     pub(crate) fn append_rows(
         &self,
@@ -140,42 +96,39 @@ impl PagedCache {
         values: &[f32],
     ) -> Result<(), OpError> {
         let ty = &self.layout.ty;
-        let (key_row, value_row) = (ty.heads * ty.key_dim, ty.heads * ty.value_dim);
-        let count = keys.len() / key_row;
+        let count = keys.len() / (ty.heads * ty.key_dim);
         let mut guard = self.write();
         let Inner { pages, sequences } = &mut *guard;
         let slot = slot_mut(sequences, sequence)?;
         slot.forget(ty.reach(slot.length), pages);
         slot.reserve(count, pages)?;
-        let rows = keys.chunks_exact(key_row).zip(values.chunks_exact(value_row));
-        for (at, (keys, values)) in rows.enumerate() {
+        let (keys, values) = (encoded(ty.dtype, keys)?, encoded(ty.dtype, values)?);
+        let (key_bytes, value_bytes) =
+            (ty.heads * self.layout.key_bytes, ty.heads * self.layout.value_bytes);
+        let rows =
+            keys.bytes().chunks_exact(key_bytes).zip(values.bytes().chunks_exact(value_bytes));
+        for (at, row) in rows.take(count).enumerate() {
             let position = slot.length + at;
             let page = pages.page_mut(slot.page_of(position));
-            self.layout.encode(page, position % PAGE, keys, values)?;
+            self.layout.write(page, position % PAGE, row)?;
         }
         slot.length += count;
         Ok(())
     }
 
-    /// Hands the pages that hold these positions to `read`, in order.
-    pub(crate) fn with_pages<R>(
+    /// Hands over what these sequences hold, as attention reads it.
+    pub(crate) fn with_caches<R>(
         &self,
-        sequence: u32,
-        positions: Range<usize>,
-        read: impl FnOnce(&Layout, &[PageRows<'_>]) -> Result<R, OpError>,
+        sequences: impl Iterator<Item = u32>,
+        read: impl FnOnce(&[Box<dyn Cache + '_>]) -> R,
     ) -> Result<R, OpError> {
         let inner = self.read();
-        let slot = slot(&inner.sequences, sequence)?;
-        slot.expect_kept(&positions)?;
-        let mut pages = Vec::new();
-        let mut position = positions.start;
-        while position < positions.end {
-            let first = position % PAGE;
-            let last = PAGE.min(first + positions.end - position);
-            pages.push((inner.pages.page(slot.page_of(position)), first..last));
-            position += last - first;
-        }
-        read(&self.layout, &pages)
+        let cache = |sequence| {
+            let slot = slot(&inner.sequences, sequence)?;
+            let pages = slot.pages().map(|page| inner.pages.page(page)).collect();
+            reading(&self.layout, pages)
+        };
+        Ok(read(&sequences.map(cache).collect::<Result<Vec<_>, _>>()?))
     }
 
     /// How many positions every sequence has: what [`PagedCache::restore`] takes.
@@ -195,37 +148,13 @@ impl PagedCache {
     }
 }
 
-impl Layout {
-    fn encode(
-        &self,
-        page: &mut [u8],
-        position: usize,
-        keys: &[f32],
-        values: &[f32],
-    ) -> Result<(), OpError> {
-        let StateType { dtype, key_dim, value_dim, .. } = self.ty;
-        for (head, key) in keys.chunks_exact(key_dim).enumerate() {
-            let start = self.keys(head).start + position * self.key_bytes;
-            rows::encode(dtype, key, &mut page[start..start + self.key_bytes])?;
-        }
-        for (head, value) in values.chunks_exact(value_dim).enumerate() {
-            let start = self.values(head).start + position * self.value_bytes;
-            rows::encode(dtype, value, &mut page[start..start + self.value_bytes])?;
-        }
-        Ok(())
-    }
-
-    /// Where the keys of some positions of a head lie in a page.
-    pub(crate) fn key_range(&self, head: usize, rows: &Range<usize>) -> Range<usize> {
-        let start = self.keys(head).start;
-        start + rows.start * self.key_bytes..start + rows.end * self.key_bytes
-    }
-
-    /// Where the values of some positions of a head lie in a page.
-    pub(crate) fn value_range(&self, head: usize, rows: &Range<usize>) -> Range<usize> {
-        let start = self.values(head).start;
-        start + rows.start * self.value_bytes..start + rows.end * self.value_bytes
-    }
+/// Rows of floats as a cache stores them.
+fn encoded(dtype: DType, values: &[f32]) -> Result<AlignedBytes, OpError> {
+    let no_memory = || OpError::Resource(format!("no memory for {} numbers", values.len()));
+    let bytes = dtype.bytes_for(values.len()).and_then(AlignedBytes::try_zeroed);
+    let mut bytes = bytes.ok_or_else(no_memory)?;
+    rows::encode(dtype, values, bytes.bytes_mut())?;
+    Ok(bytes)
 }
 
 fn no_sequence(sequence: u32, count: usize) -> OpError {
@@ -286,24 +215,18 @@ impl State for PagedCache {
         positions: Range<usize>,
         read: &mut dyn FnMut(&[f32]),
     ) -> Result<(), OpError> {
-        let StateType { dtype, heads, key_dim, value_dim, .. } = self.layout.ty;
-        let mut neutral = vec![0.0; self.layout.ty.position_len()];
-        self.with_pages(sequence, positions, |layout, pages| {
-            for (page, row) in pages
-                .iter()
-                .flat_map(|(page, rows)| rows.clone().map(move |row| (page, row..row + 1)))
-            {
-                let (keys, values) = neutral.split_at_mut(heads * key_dim);
-                for (head, key) in keys.chunks_exact_mut(key_dim).enumerate() {
-                    rows::decode(dtype, &page[layout.key_range(head, &row)], key)?;
-                }
-                for (head, value) in values.chunks_exact_mut(value_dim).enumerate() {
-                    rows::decode(dtype, &page[layout.value_range(head, &row)], value)?;
-                }
-                read(&neutral);
-            }
-            Ok(())
-        })
+        let ty = &self.layout.ty;
+        let mut neutral = vec![0.0; ty.position_len()];
+        let inner = self.read();
+        let slot = slot(&inner.sequences, sequence)?;
+        slot.expect_kept(&positions)?;
+        for position in positions {
+            let page = inner.pages.page(slot.page_of(position));
+            let row = neutral.split_at_mut(ty.heads * ty.key_dim);
+            self.layout.read(page, position % PAGE, row)?;
+            read(&neutral);
+        }
+        Ok(())
     }
 
     fn append(&self, sequence: u32, positions: &[f32]) -> Result<(), OpError> {

@@ -22,6 +22,12 @@ impl Sequence {
         self.pages[position / PAGE - self.first]
     }
 
+    /// The pages of all positions. One that is kept stands in for those that were given up.
+    pub(super) fn pages(&self) -> impl Iterator<Item = usize> {
+        let given_up = self.pages.front().into_iter().cycle().take(self.first);
+        given_up.chain(&self.pages).copied()
+    }
+
     /// The first position that is kept.
     fn kept_from(&self) -> usize {
         self.first * PAGE

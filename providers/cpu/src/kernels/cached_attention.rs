@@ -1,17 +1,12 @@
 //! `CachedAttention` of f32 on the provider's own caches: a step's keys and values go into pages, and
-//! what each sequence reaches is gathered from them for the attention kernel.
+//! queries of all sequences are answered from there.
 
-use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use remuda_base::Set;
+use remuda_ir::{Appended, OpError, State, StateType, Val, appended};
+use remuda_kernels::attention::paged::{PagedOptions, Sequence, paged_attention};
+use remuda_tensor::{DType, Tensor};
 
-use remuda_ir::{Appended, OpError, Val, appended};
-use remuda_kernels::attention::{Heads, Inputs, Mask, Options, Order, Sizes, Window, attention};
-use remuda_kernels::{Schedule, ThreadPool};
-use remuda_simd::Element as Fast;
-use remuda_tensor::storage::cast_mut;
-use remuda_tensor::{DType, Element, Tensor, TensorError, f16, rows};
-
-use crate::cache::{PageRows, PagedCache};
+use crate::cache::PagedCache;
 use crate::kernel::{Kernel, Preparation, Run, tensor, writable};
 
 struct CachedAttention {
@@ -48,6 +43,19 @@ fn matrix(
     Ok(found.contiguous())
 }
 
+/// Rows of some tokens.
+fn rows<'a>(of: &'a Tensor, step: &Appended) -> Result<&'a [f32], OpError> {
+    let features = of.dims().last().copied().unwrap_or(0);
+    Ok(&of.as_slice::<f32>()?[step.tokens.start * features..step.tokens.end * features])
+}
+
+/// How many of these steps come before a sequence occurs again: what one of them appends may push
+/// out of a window what an earlier one reaches.
+fn distinct(steps: &[Appended]) -> usize {
+    let mut seen = Set::new();
+    steps.iter().take_while(|step| seen.insert(step.sequence)).count()
+}
+
 impl Kernel for CachedAttention {
     fn run(&self, run: &mut Run<'_>, inputs: &mut [Option<Val>]) -> Result<Vec<Val>, OpError> {
         let missing = || OpError::Invalid("input 3 is missing".to_owned());
@@ -56,7 +64,7 @@ impl Kernel for CachedAttention {
             .as_any()
             .downcast_ref::<PagedCache>()
             .ok_or_else(|| OpError::Invalid("the cache was made by another provider".to_owned()))?;
-        let ty = cache.layout().ty.clone();
+        let ty = cache.ty();
         if self.heads == 0 || !self.heads.is_multiple_of(ty.heads) {
             let text =
                 format!("{} query heads are no multiple of {} key heads", self.heads, ty.heads);
@@ -69,126 +77,59 @@ impl Kernel for CachedAttention {
         let key = matrix(inputs, 1, [tokens, ty.heads * ty.key_dim])?;
         let value = matrix(inputs, 2, [tokens, ty.heads * ty.value_dim])?;
         let steps = appended(&*state, &sequences, &positions)?;
-        let features = self.heads * ty.value_dim;
-        let mut out = run.arena.tensor(DType::F32, &[tokens, features])?;
-        for step in steps {
-            let part =
-                |tensor: &'_ Tensor| tensor.slice(0, step.tokens.start, step.tokens.len(), 1);
-            let (query, key, value) = (part(&query)?, part(&key)?, part(&value)?);
-            cache.append_rows(step.sequence, key.as_slice()?, value.as_slice()?)?;
-            let out = &mut writable::<f32>(&mut out)?
-                [step.tokens.start * features..step.tokens.end * features];
-            // Caches of half precision are read as they are, others are decoded first.
-            if ty.dtype == DType::F16 {
-                self.attend::<f16>(run, cache, &step, query.as_slice()?, out)?;
-            } else {
-                self.attend::<f32>(run, cache, &step, query.as_slice()?, out)?;
+        let mut out = run.arena.tensor(DType::F32, &[tokens, self.heads * ty.value_dim])?;
+        let mut steps = &steps[..];
+        while !steps.is_empty() {
+            let (together, later) = steps.split_at(distinct(steps));
+            for step in together {
+                cache.append_rows(step.sequence, rows(&key, step)?, rows(&value, step)?)?;
             }
+            self.attend(run, cache, together, &query, writable(&mut out)?)?;
+            steps = later;
         }
         Ok(vec![out.into()])
     }
 }
 
 impl CachedAttention {
-    fn attend<K: Element + Fast>(
-        &self,
-        run: &mut Run<'_>,
-        cache: &PagedCache,
-        step: &Appended,
-        query: &[f32],
-        out: &mut [f32],
-    ) -> Result<(), OpError> {
-        let ty = &cache.layout().ty;
-        let end = step.start + step.tokens.len();
-        let first = ty.reach(step.start);
-        let keys = end - first;
-        let mut key = run.arena.tensor(K::DTYPE, &[ty.heads, keys, ty.key_dim])?;
-        let mut value = run.arena.tensor(K::DTYPE, &[ty.heads, keys, ty.value_dim])?;
-        cache.with_pages(step.sequence, first..end, |layout, pages| {
-            let keys = |head: usize, rows: &Range<usize>| layout.key_range(head, rows);
-            gather(run.pool, ty.dtype, pages, keys, &mut key)?;
-            let values = |head: usize, rows: &Range<usize>| layout.value_range(head, rows);
-            gather(run.pool, ty.dtype, pages, values, &mut value)
-        })?;
-        let sizes = Sizes {
-            batches: 1,
+    fn options(&self, ty: &StateType) -> PagedOptions {
+        PagedOptions {
             heads: self.heads,
             kv_heads: ty.heads,
-            queries: step.tokens.len(),
-            keys,
             size: ty.key_dim,
             value_size: ty.value_dim,
-        };
-        let inputs = Inputs {
-            query: Heads {
-                data: query,
-                batch: query.len(),
-                head: ty.key_dim,
-                position: self.heads * ty.key_dim,
-            },
-            key: side_by_side::<K>(&key)?,
-            value: side_by_side::<K>(&value)?,
-        };
-        let offsets = [(step.start - first).cast_signed()];
-        let left = ty.window.map(|window| window - 1);
-        let options = Options {
             scale: self.scale.unwrap_or_else(|| 1.0 / (ty.key_dim as f32).sqrt()),
             softcap: self.softcap,
-            window: Some(Window { offsets: &offsets, left, right: Some(0) }),
-            mask: Mask::None,
-            key_counts: None,
-        };
-        attention(run.context(), sizes, inputs, options, (out, Order::PositionsFirst));
-        run.arena.reclaim(key.into());
-        run.arena.reclaim(value.into());
-        Ok(())
-    }
-}
-
-/// Heads of `[heads, positions, elements]`.
-fn side_by_side<K: Element>(tensor: &Tensor) -> Result<Heads<'_, K>, OpError> {
-    let &[_, positions, size] = tensor.dims() else {
-        return Err(OpError::Bug("gathered heads have 3 dimensions".to_owned()));
-    };
-    let data = tensor.as_slice()?;
-    Ok(Heads { data, batch: data.len(), head: positions * size, position: size })
-}
-
-/// The rows of every head, one head after the other, from the pages that hold them.
-fn gather(
-    pool: &ThreadPool,
-    dtype: DType,
-    pages: &[PageRows<'_>],
-    range_of: impl Fn(usize, &Range<usize>) -> Range<usize> + Sync,
-    out: &mut Tensor,
-) -> Result<(), OpError> {
-    let into = out.dtype();
-    let &[_, positions, size] = out.dims() else {
-        return Err(OpError::Bug("gathered heads have 3 dimensions".to_owned()));
-    };
-    let head_bytes = into.bytes_for(positions * size).unwrap_or(0).max(1);
-    let row_bytes = head_bytes / positions.max(1);
-    let out = out.bytes_mut();
-    let out = out.ok_or_else(|| OpError::Bug("a result is not writable".to_owned()))?;
-    let failure = Mutex::new(None);
-    pool.parallel_pieces(out, head_bytes, Schedule::Static, |head, mut piece| {
-        for (page, rows) in pages {
-            let (part, rest) = piece.split_at_mut(rows.len() * row_bytes);
-            piece = rest;
-            if let Err(error) = decode(dtype, &page[range_of(head, rows)], into, part) {
-                *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-            }
+            causal: true,
+            window: ty.window,
         }
-    });
-    let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
-    failure.map_or(Ok(()), |error| Err(error.into()))
-}
-
-fn decode(from: DType, bytes: &[u8], into: DType, out: &mut [u8]) -> Result<(), TensorError> {
-    if from == into && bytes.len() == out.len() {
-        out.copy_from_slice(bytes);
-        return Ok(());
     }
-    let floats = cast_mut::<f32>(out).filter(|_| into == DType::F32);
-    rows::decode(from, bytes, floats.ok_or(TensorError::DType { expected: DType::F32, got: into })?)
+
+    /// Attention of steps whose tokens follow each other, all of which have been appended.
+    fn attend(
+        &self,
+        run: &Run<'_>,
+        cache: &PagedCache,
+        steps: &[Appended],
+        query: &Tensor,
+        out: &mut [f32],
+    ) -> Result<(), OpError> {
+        let (Some(first), Some(last)) = (steps.first(), steps.last()) else { return Ok(()) };
+        let tokens = first.tokens.start..last.tokens.end;
+        let options = self.options(cache.ty());
+        let queries = self.heads * options.size;
+        let query = &query.as_slice::<f32>()?[tokens.start * queries..tokens.end * queries];
+        let features = self.heads * options.value_size;
+        let out = &mut out[tokens.start * features..tokens.end * features];
+        cache.with_caches(steps.iter().map(|step| step.sequence), |caches| {
+            let sequences = steps.iter().zip(caches).map(|(step, cache)| Sequence {
+                cache: &**cache,
+                keys: step.start + step.tokens.len(),
+                queries: step.tokens.len(),
+                first: step.start,
+            });
+            let sequences: Vec<_> = sequences.collect();
+            paged_attention(run.context(), &options, &sequences, query, out);
+        })
+    }
 }

@@ -143,11 +143,24 @@ pub fn paged_attention(
             let parts = if split == 1 { 0..parts } else { task % split..task % split + 1 };
             let records = &mut records[..unit.rows * length];
             run_task(cx, &Task { options, sequences, queries, unit, parts }, records);
+            if split == 1 {
+                cx.run(Write { options, unit, records, out: &out });
+            }
         });
-        for (unit, records) in
-            units.iter().rev().zip(records.chunks_exact_mut(split * MAX_ROWS * length))
-        {
-            cx.run(Write { options, unit, records, out: &out });
+        if split > 1 {
+            let records = records.chunks_exact_mut(split * MAX_ROWS * length);
+            for (unit, records) in units.iter().rev().zip(records) {
+                let (all, others) = records.split_at_mut(MAX_ROWS * length);
+                let all = &mut all[..unit.rows * length];
+                for part in others.chunks_exact(MAX_ROWS * length) {
+                    cx.run(Join {
+                        record: options.record(),
+                        all,
+                        part: &part[..unit.rows * length],
+                    });
+                }
+                cx.run(Write { options, unit, records: all, out: &out });
+            }
         }
     });
 }
@@ -179,12 +192,14 @@ struct Task<'a> {
 
 fn run_task(cx: Context<'_>, task: &Task<'_>, records: &mut [f32]) {
     let PagedOptions { size, value_size, .. } = *task.options;
-    let lengths = [MAX_ROWS * size, POSITIONS * size, POSITIONS * value_size, records.len()];
-    with_scratch(lengths.iter().sum(), |scratch| {
+    let lengths = [MAX_ROWS * size, POSITIONS * size, POSITIONS * value_size, MAX_ROWS * POSITIONS];
+    with_scratch(lengths.iter().sum::<usize>() + records.len(), |scratch| {
         let (queries, rest) = scratch.split_at_mut(lengths[0]);
         let (keys, rest) = rest.split_at_mut(lengths[1]);
-        let (values, of_part) = rest.split_at_mut(lengths[2]);
-        let buffers = Buffers { queries, keys, values, of_part };
+        let (values, rest) = rest.split_at_mut(lengths[2]);
+        let (scores, of_part) = rest.split_at_mut(lengths[3]);
+        let scores = scores.as_chunks_mut().0;
+        let buffers = Buffers { queries, keys, values, scores, of_part };
         cx.run(Walk { isa: cx.isa, task, buffers, records });
     });
 }
@@ -194,6 +209,8 @@ struct Buffers<'a> {
     queries: &'a mut [f32],
     keys: &'a mut [f32],
     values: &'a mut [f32],
+    /// Of each row with the current positions, then the weights that they become.
+    scores: &'a mut [[f32; POSITIONS]],
     /// The records of the current part.
     of_part: &'a mut [f32],
 }
@@ -257,15 +274,14 @@ impl Walk<'_> {
         let cache = sequences[unit.sequence].cache;
         cache.keys(self.isa, unit.kv_head, first, self.buffers.keys);
         cache.values(self.isa, unit.kv_head, first, count, self.buffers.values);
-        let mut scores = [[0.0; POSITIONS]; MAX_ROWS];
         let mut scales = [1.0; MAX_ROWS];
-        self.score(s, &mut scores);
+        self.score(s);
         let length = options.record().length();
         for row in 0..unit.rows {
             let (low, high) = reach[row];
             let low = low.saturating_sub(first).min(count);
             let high = high.saturating_sub(first).min(count).max(low);
-            let scores = &mut scores[row];
+            let scores = &mut self.buffers.scores[row];
             if let Some(cap) = options.softcap {
                 bend(s, cap, scores);
             }
@@ -278,7 +294,8 @@ impl Walk<'_> {
             #[inline(always)]
             |key: usize| &values[key * options.value_size..][..options.value_size],
         );
-        let tiles = self.buffers.of_part.chunks_mut(4 * length).zip(scores.chunks(4));
+        let scores = self.buffers.scores.chunks(4);
+        let tiles = self.buffers.of_part.chunks_mut(4 * length).zip(scores);
         for ((records, weights), scales) in tiles.zip(scales.chunks(4)) {
             let rows = records.len() / length;
             accumulate(s, records, &weights[..rows], &scales[..rows], count, value);
@@ -286,37 +303,32 @@ impl Walk<'_> {
     }
 
     #[inline(always)]
-    fn score<S: Simd>(&self, s: S, scores: &mut [[f32; POSITIONS]; MAX_ROWS]) {
+    fn score<S: Simd>(&mut self, s: S) {
         let rows = self.task.unit.rows;
         let mut row = 0;
         if S::LANES == SIDE_BY_SIDE {
             while row + 6 <= rows {
-                self.score_rows::<S, 6, 4>(s, row, scores);
+                self.score_rows::<S, 6, 4>(s, row);
                 row += 6;
             }
             while row + 4 <= rows {
-                self.score_rows::<S, 4, 4>(s, row, scores);
+                self.score_rows::<S, 4, 4>(s, row);
                 row += 4;
             }
         } else {
             while row + 4 <= rows {
-                self.score_rows::<S, 4, 2>(s, row, scores);
+                self.score_rows::<S, 4, 2>(s, row);
                 row += 4;
             }
         }
         for row in row..rows {
-            self.score_rows::<S, 1, 4>(s, row, scores);
+            self.score_rows::<S, 1, 4>(s, row);
         }
     }
 
     /// Scores of `R` rows, `V` vectors of positions at a time.
     #[inline(always)]
-    fn score_rows<S: Simd, const R: usize, const V: usize>(
-        &self,
-        s: S,
-        first_row: usize,
-        scores: &mut [[f32; POSITIONS]; MAX_ROWS],
-    ) {
+    fn score_rows<S: Simd, const R: usize, const V: usize>(&mut self, s: S, first_row: usize) {
         let size = self.task.options.size;
         let queries = &self.buffers.queries[first_row * size..][..R * size];
         for first in (0..POSITIONS).step_by(V * S::LANES) {
@@ -336,7 +348,7 @@ impl Walk<'_> {
                     }
                 }
             }
-            for (sums, scores) in sums.into_iter().zip(&mut scores[first_row..]) {
+            for (sums, scores) in sums.into_iter().zip(&mut self.buffers.scores[first_row..]) {
                 for (v, sum) in sums.into_iter().enumerate() {
                     s.store(sum, &mut scores[first + v * S::LANES..]);
                 }
@@ -355,11 +367,27 @@ fn bend<S: Simd>(s: S, cap: f32, scores: &mut [f32]) {
     );
 }
 
-/// Joins the records of a unit and writes its rows.
+/// Adds later positions to the records of a unit.
+struct Join<'a> {
+    record: Record,
+    all: &'a mut [f32],
+    part: &'a [f32],
+}
+
+impl Kernel for Join<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        join(s, self.record, self.all, self.part);
+    }
+}
+
+/// Writes the rows of a unit.
 struct Write<'a> {
     options: &'a PagedOptions,
     unit: &'a Unit,
-    records: &'a mut [f32],
+    records: &'a [f32],
     out: &'a Shared<f32>,
 }
 
@@ -371,21 +399,20 @@ impl Kernel for Write<'_> {
     fn run<S: Simd>(self, s: S) {
         let Self { options, unit, records, out } = self;
         let (length, group) = (options.record().length(), options.group());
-        let (all, others) = records.split_at_mut(MAX_ROWS * length);
-        let all = &mut all[..unit.rows * length];
-        for part in others.chunks_exact(MAX_ROWS * length) {
-            join(s, options.record(), all, &part[..unit.rows * length]);
-        }
-        for (row, record) in all.chunks_exact(length).enumerate() {
+        for (row, record) in records.chunks_exact(length).enumerate() {
             let row = unit.first_row + row;
             let token = unit.first_query + row / group;
             let head = unit.kv_head * group + row % group;
             let start = (token * options.heads + head) * options.value_size;
             let inverse = if record[1] == 0.0 { 0.0 } else { 1.0 / record[1] };
-            for (column, value) in record[2..].iter().enumerate() {
-                // SAFETY: token and head are of the batch, whose outputs were counted; units are
-                // written one after the other.
-                unsafe { *out.pointer().add(start + column) = value * inverse };
+            // SAFETY: token and head are of the batch, whose outputs were counted; a row is of one
+            // unit, and a unit is written once.
+            let out = unsafe {
+                std::slice::from_raw_parts_mut(out.pointer().add(start), options.value_size)
+            };
+            let values = record[2..].chunks(S::LANES).zip(out.chunks_mut(S::LANES));
+            for (values, out) in values {
+                s.store_partial(s.mul(s.load_partial(values, 0.0), s.splat(inverse)), out);
             }
         }
     }

@@ -284,6 +284,35 @@ fn tokens_may_lie_apart_and_what_is_between_them_stays() {
 }
 
 #[test]
+fn nothing_beside_the_outputs_is_written() {
+    const GUARD: usize = 80;
+    for (format, block) in quantised() {
+        for [rows, depth] in [[1, 256], [17, 512], [67, 256]] {
+            let case = Case::new(block, [rows, depth], 19);
+            for cx in contexts() {
+                let bytes = packed(cx, format, &case);
+                let weights = Weights::packed(format, case.sizes, &bytes).unwrap();
+                for (count, stride) in
+                    [(1, rows), (2, rows + 3), (4, rows), (5, rows), (8, rows + 1)]
+                {
+                    let mut activations = Activations::default();
+                    activations.fill(cx, weights.grain(), depth, &tokens(count * depth, 20));
+                    let length = (count - 1) * stride + rows;
+                    let mut memory = vec![f32::MAX; length + 2 * GUARD];
+                    let out = &mut memory[GUARD..GUARD + length];
+                    multiply(cx, &weights, &activations, out, stride).unwrap();
+                    for (at, &value) in memory.iter().enumerate() {
+                        let place = at.checked_sub(GUARD).filter(|&place| place < length);
+                        let is_output = place.is_some_and(|place| place % stride < rows);
+                        assert_eq!(value != f32::MAX, is_output, "{format:?} {rows} {count} {at}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn fused_inputs_are_those_of_separate_steps() {
     let case = Case::new(quant::by_name("q8_0").unwrap(), [32, 96], 15);
     for cx in contexts() {

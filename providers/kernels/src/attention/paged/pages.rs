@@ -31,6 +31,11 @@ impl PageSizes {
         block * SIDE_BY_SIDE + position % SIDE_BY_SIDE
     }
 
+    /// Where the elements of a key lie.
+    pub fn key_places(&self, [head, position]: [usize; 2]) -> impl Iterator<Item = usize> {
+        (self.key_place(head, position)..).step_by(SIDE_BY_SIDE).take(self.size)
+    }
+
     /// Elements of the values of a page: `[head][position][element]`.
     #[must_use]
     pub fn values(&self) -> usize {
@@ -42,15 +47,15 @@ impl PageSizes {
 ///
 /// # Panics
 /// When the page is too short.
-pub fn put_key<T: Element>(
+pub fn put_key<T: Copy>(
     sizes: &PageSizes,
     page: &mut [T],
     [head, position]: [usize; 2],
-    key: &[f32],
+    key: &[T],
 ) {
     let places = page[sizes.key_place(head, position)..].iter_mut();
     for (place, &value) in places.step_by(SIDE_BY_SIDE).zip(&key[..sizes.size]) {
-        *place = T::from_f32(value);
+        *place = value;
     }
 }
 
@@ -58,16 +63,14 @@ pub fn put_key<T: Element>(
 ///
 /// # Panics
 /// When the page is too short.
-pub fn put_value<T: Element>(
+pub fn put_value<T: Copy>(
     sizes: &PageSizes,
     page: &mut [T],
     [head, position]: [usize; 2],
-    value: &[f32],
+    value: &[T],
 ) {
     let start = (head * sizes.positions + position) * sizes.value_size;
-    for (place, &value) in page[start..][..sizes.value_size].iter_mut().zip(value) {
-        *place = T::from_f32(value);
-    }
+    page[start..][..sizes.value_size].copy_from_slice(value);
 }
 
 /// The pages of a sequence, in order: keys and values of each.

@@ -43,11 +43,15 @@ impl Content {
         for [head, position] in self.places() {
             let (keys, values) = &mut pages[position / SIZES.positions];
             let place = [head, position % SIZES.positions];
-            put_key(&SIZES, keys, place, self.key(position, head));
-            put_value(&SIZES, values, place, self.value(position, head));
+            put_key(&SIZES, keys, place, &narrowed(self.key(position, head)));
+            put_value(&SIZES, values, place, &narrowed(self.value(position, head)));
         }
         pages
     }
+}
+
+fn narrowed<T: Element>(values: &[f32]) -> Vec<T> {
+    values.iter().map(|&value| T::from_f32(value)).collect()
 }
 
 fn options() -> PagedOptions {
