@@ -3,6 +3,7 @@
 mod bench;
 mod completions;
 mod doctor;
+mod language;
 mod ops;
 mod plan;
 mod providers;

@@ -18,6 +18,7 @@ mod error;
 #[expect(unsafe_code, reason = "memory of Python objects; every block says why it is sound")]
 mod foreign;
 mod interrupt;
+mod language;
 mod model;
 mod placement;
 mod runtime;
@@ -30,6 +31,8 @@ mod value;
 mod _core {
     #[pymodule_export]
     use crate::array::Buffer;
+    #[pymodule_export]
+    use crate::language::{Answer, Generation, LanguageModel};
     #[pymodule_export]
     use crate::model::{Model, NodeArg};
     #[pymodule_export]

@@ -18,6 +18,12 @@ use crate::placement;
 #[derive(Debug)]
 pub(crate) struct Runtime(Inner);
 
+impl Runtime {
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+}
+
 #[pymethods]
 impl Runtime {
     #[new]

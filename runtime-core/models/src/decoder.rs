@@ -72,6 +72,7 @@ pub(crate) fn build(
     if let Some(cap) = decoder.final_softcap {
         logits = net.softcap(logits, cap);
     }
+    net.expect_all_used()?;
     let mut graph = net.graph;
     graph.rename(logits, "logits");
     graph.outputs.push(logits);

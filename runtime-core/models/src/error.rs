@@ -57,6 +57,12 @@ pub enum ModelError {
         /// What it has.
         got: Vec<usize>,
     },
+    /// A weight that the architecture has no place for.
+    #[error("weight `{name}` has no place in this architecture")]
+    Unused {
+        /// Which weight.
+        name: String,
+    },
     /// The graph does not hold together.
     #[error(transparent)]
     Graph(#[from] OpError),

@@ -1,5 +1,8 @@
 //! Building a graph out of weights by their names.
 
+use std::cell::RefCell;
+
+use remuda_base::Set;
 use remuda_gguf::Parts;
 use remuda_ir::{Attr, Attrs, Def, Graph, Node, OpName, StateType, ValueId, ValueType};
 use remuda_tensor::{DType, Dim, Tensor, TensorType};
@@ -13,6 +16,8 @@ pub(crate) struct Net<'a> {
     parts: &'a Parts<'a>,
     /// What stands in front of the names of nodes: the layer.
     scope: String,
+    /// The names of the weights that were asked for.
+    used: RefCell<Set<String>>,
 }
 
 /// An attribute of one operator.
@@ -20,7 +25,13 @@ pub(crate) type Named<'a> = (&'a str, Attr);
 
 impl<'a> Net<'a> {
     pub(crate) fn new(name: &str, file: &'a ModelFile, parts: &'a Parts<'a>) -> Self {
-        Self { graph: Graph::new(name), file, parts, scope: String::new() }
+        Self {
+            graph: Graph::new(name),
+            file,
+            parts,
+            scope: String::new(),
+            used: RefCell::default(),
+        }
     }
 
     /// Sets what stands in front of names: `blk.3`, or nothing.
@@ -47,6 +58,15 @@ impl<'a> Net<'a> {
         self.graph.add_const(&name, tensor)
     }
 
+    /// Fails if the file has a weight that nobody asked for: the model would not be what its file says.
+    /// Tables of frequencies may be there for contexts that are not used.
+    pub(crate) fn expect_all_used(&self) -> Result<(), ModelError> {
+        let used = self.used.borrow();
+        let unused = self.parts.tensors().map(|(_, tensor)| tensor.name);
+        let mut unused = unused.filter(|name| !used.contains(*name) && !name.starts_with("rope_"));
+        unused.next().map_or(Ok(()), |name| Err(ModelError::Unused { name: name.to_owned() }))
+    }
+
     /// Whether there is a weight of this name here.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.parts.tensor(&self.scoped(name)).is_ok()
@@ -54,7 +74,10 @@ impl<'a> Net<'a> {
 
     /// The weight of this name.
     pub(crate) fn weight(&self, name: &str) -> Result<Tensor, ModelError> {
-        self.file.tensor(self.parts, &self.scoped(name))
+        let name = self.scoped(name);
+        let tensor = self.file.tensor(self.parts, &name)?;
+        self.used.borrow_mut().insert(name);
+        Ok(tensor)
     }
 
     /// The weight of this name as a constant; it has these dimensions.

@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod language;
 mod model;
 mod outputs;
 pub mod placement;
@@ -28,6 +29,10 @@ pub mod text;
 mod trace;
 
 pub use error::{Error, ErrorKind};
+pub use language::{
+    Answer, Budget, Generation, LanguageMemory, LanguageModel, LanguageOptions, ModelInfo, Pick,
+    Sampling, Usage, architectures, greedy,
+};
 pub use model::{Model, Port, RunOptions, RunReport, Summary};
 pub use outputs::Outputs;
 pub use remuda_host::{StepTime, Table};

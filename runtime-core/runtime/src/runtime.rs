@@ -12,7 +12,7 @@ use remuda_tensor::Memory;
 
 pub use builder::Builder;
 
-use crate::{Error, Model};
+use crate::{Error, LanguageModel, LanguageOptions, Model};
 
 /// Which backends may be used, in order of preference, and with how many threads. Cheap to clone;
 /// models that it loads share its threads.
@@ -56,6 +56,32 @@ impl Runtime {
     /// When the file cannot be read or is no model that can be run.
     pub fn load(&self, path: impl AsRef<Path>) -> Result<Model, Error> {
         Model::open(self, path.as_ref())
+    }
+
+    /// Loads a language model from a GGUF file, which is mapped, not read.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is no model that can be run.
+    pub fn load_language(
+        &self,
+        path: impl AsRef<Path>,
+        options: &LanguageOptions,
+    ) -> Result<LanguageModel, Error> {
+        LanguageModel::open(self, path.as_ref(), options)
+    }
+
+    /// The device that runs language models. Caches are not moved between devices yet, so that it is
+    /// the CPU; a list of backends without it is refused.
+    pub(crate) fn language_device(&self) -> Result<&Target, Error> {
+        let known = ["auto", "cpu"];
+        let first = self.backends.first().map(|name| name.to_lowercase());
+        match self.devices.first() {
+            Some(cpu) if first.is_none_or(|first| known.contains(&first.as_str())) => Ok(cpu),
+            _ => Err(Error::Setup(format!(
+                "language models run on the CPU only, got backends {}",
+                self.backends.join(", ")
+            ))),
+        }
     }
 
     /// Loads a model from bytes. There is no external data.

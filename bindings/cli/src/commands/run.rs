@@ -14,8 +14,10 @@ use crate::{bundled, cancel, npy};
 /// Arguments of `remuda run`.
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
-    /// The model: an ONNX file, or `digits` for the one inside this program
+    /// The model: an ONNX or GGUF file, or `digits` for the one inside this program
     model: PathBuf,
+    #[command(flatten)]
+    language: super::language::LanguageArgs,
     #[command(flatten)]
     inputs: InputArgs,
     /// Write each output to a file in this folder: `.npy`, or `.json` for texts
@@ -40,6 +42,12 @@ pub(super) struct RunArgs {
 /// Runs a model and prints its outputs.
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     cancel::listen();
+    if !bundled::is_named(&args.model)
+        && remuda::LanguageModel::is_one(&args.model)
+            .map_err(|error| Failure::loading(&args.model, error))?
+    {
+        return super::language::run(&args.model, &args.language, (&args.backends, args.threads));
+    }
     let runtime = args.backends.runtime(args.threads)?;
     let model = bundled::load(&runtime, &args.model)?;
     let mut values = args.inputs.values(&model)?;

@@ -18,6 +18,7 @@ from remuda._errors import (
     ResourceError,
     UnsupportedError,
 )
+from remuda._language import Model
 from remuda._session import (
     InferenceSession,
     Runtime,
@@ -34,6 +35,7 @@ __all__ = [
     "InferenceSession",
     "InputError",
     "InternalError",
+    "Model",
     "ModelFormatError",
     "NodeArg",
     "OutOfMemory",

@@ -1,0 +1,78 @@
+//! What an engine may take, and the memory that comes to.
+
+use remuda_host::{Failure, Provider};
+use remuda_ir::StateType;
+use remuda_models::ModelInfo;
+
+use crate::EngineError;
+
+/// What an engine may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Positions that a sequence may have.
+    pub context: usize,
+    /// Sequences that may generate at once.
+    pub sequences: u32,
+    /// Tokens of one step.
+    pub step_tokens: usize,
+}
+
+impl Budget {
+    /// One sequence of so many positions.
+    #[must_use]
+    pub fn new(context: usize) -> Self {
+        Self { context, sequences: 1, step_tokens: 512 }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), EngineError> {
+        let sizes = [self.context, self.sequences as usize, self.step_tokens];
+        if sizes.contains(&0) || self.step_tokens < self.sequences as usize {
+            return Err(EngineError::Budget(format!(
+                "expected a context and sequences above 0 and a token per sequence in a step, got \
+                 {} positions, {} sequences and {} tokens",
+                self.context, self.sequences, self.step_tokens
+            )));
+        }
+        Ok(())
+    }
+
+    /// Positions that a state must hold: all of the context, or as many as its window reaches and a
+    /// step adds.
+    pub(crate) fn capacity(&self, ty: &StateType) -> u64 {
+        let sequences = u64::from(self.sequences);
+        let whole = self.context as u64;
+        let kept = ty.window.map_or(whole, |window| {
+            whole.min((window as u64).saturating_add(self.step_tokens as u64))
+        });
+        kept.saturating_mul(sequences)
+    }
+}
+
+/// The memory of a model under a budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Weights, in the mapped file.
+    pub weight_bytes: u64,
+    /// Keys and values of all sequences.
+    pub cache_bytes: u64,
+}
+
+impl Memory {
+    /// What a model takes on a device.
+    ///
+    /// # Errors
+    /// When the device cannot keep such states.
+    pub fn of(
+        info: &ModelInfo,
+        budget: &Budget,
+        (provider, device): (&Provider, u32),
+    ) -> Result<Self, Failure> {
+        let mut cache_bytes = 0u64;
+        for ty in &info.states {
+            let capacity = budget.capacity(ty);
+            let bytes = provider.state_bytes(device, ty, budget.sequences, capacity)?;
+            cache_bytes = cache_bytes.saturating_add(bytes);
+        }
+        Ok(Self { weight_bytes: info.weight_bytes, cache_bytes })
+    }
+}

@@ -1,0 +1,104 @@
+//! The engine: a thread that runs the scheduler, and handles to ask it.
+
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use remuda_models::ModelInfo;
+
+use crate::scheduler::Scheduler;
+use crate::{Budget, EngineError, Request, Runner};
+
+/// A running engine; it stops when this is dropped.
+#[derive(Debug)]
+pub struct Engine {
+    handle: Handle,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A way to ask an engine; cheap to clone, from any thread.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    requests: Arc<Mutex<Option<Sender<Request>>>>,
+    info: Arc<ModelInfo>,
+    budget: Budget,
+}
+
+impl Engine {
+    /// Starts an engine.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub fn start(runner: Runner) -> Result<Self, EngineError> {
+        let (sender, receiver) = channel();
+        let handle = Handle {
+            requests: Arc::new(Mutex::new(Some(sender))),
+            info: Arc::new(runner.info().clone()),
+            budget: *runner.budget(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("remuda-engine".to_owned())
+            .spawn(move || run(Scheduler::new(runner), &receiver))
+            .map_err(|error| EngineError::Budget(format!("cannot start a thread: {error}")))?;
+        Ok(Self { handle, thread: Some(thread) })
+    }
+
+    /// A way to ask it.
+    #[must_use]
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.handle.requests.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = self.thread.take() {
+            // A panic of a consumer ended the thread; its requests were told when it unwound.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Handle {
+    /// What the model is.
+    #[must_use]
+    pub fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    /// What the engine may take.
+    #[must_use]
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Hands in a request; its consumer is told everything else.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub fn submit(&self, request: Request) -> Result<(), EngineError> {
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let sender = requests.as_ref().ok_or(EngineError::Stopped)?;
+        sender.send(request).map_err(|_| EngineError::Stopped)
+    }
+}
+
+fn run(mut scheduler: Scheduler, requests: &Receiver<Request>) {
+    loop {
+        if scheduler.is_idle() {
+            match requests.recv() {
+                Ok(request) => scheduler.add(request),
+                Err(_) => return,
+            }
+        }
+        loop {
+            match requests.try_recv() {
+                Ok(request) => scheduler.add(request),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return scheduler.stop(),
+            }
+        }
+        scheduler.step();
+    }
+}

@@ -1,0 +1,117 @@
+//! Generation: one scheduler that batches the steps of many sequences.
+//!
+//! An [`Engine`] owns a compiled language model and its caches, and a thread that runs steps. Every
+//! step takes the next token of each sequence that generates and fills up with pieces of prompts, so
+//! that a long prompt delays the others by no more than a piece. What a sequence has in common with
+//! an earlier one is not computed again. All memory is taken when the engine starts; a request that
+//! cannot fit is refused, one that does not fit now waits.
+//!
+//! The engine knows tokens, not texts: whoever asks brings a [`Consumer`] that picks tokens from
+//! logits.
+#![forbid(unsafe_code)]
+
+mod budget;
+mod engine;
+mod runner;
+mod scheduler;
+mod slot;
+
+pub use budget::{Budget, Memory};
+pub use engine::{Engine, Handle};
+pub use runner::Runner;
+
+use remuda_host::Failure;
+
+/// Why an engine cannot start or take a request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// A prompt without tokens.
+    #[error("the prompt is empty: expected at least 1 token")]
+    Empty,
+    /// A token that the vocabulary does not have.
+    #[error("token {token} is not in the vocabulary of {vocabulary}")]
+    Token {
+        /// The token.
+        token: u32,
+        /// How many tokens there are.
+        vocabulary: usize,
+    },
+    /// More positions than a sequence may have.
+    #[error("the prompt has {prompt} tokens, the context has room for {context}")]
+    TooLong {
+        /// Tokens of the prompt.
+        prompt: usize,
+        /// Positions of a sequence.
+        context: usize,
+    },
+    /// A budget that makes no sense.
+    #[error("{0}")]
+    Budget(String),
+    /// The engine is gone.
+    #[error("the engine has stopped")]
+    Stopped,
+    /// What the provider says.
+    #[error(transparent)]
+    Run(#[from] Failure),
+}
+
+/// What a consumer does with the logits behind its last token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Goes on with this token.
+    Token(u32),
+    /// Has enough.
+    End,
+}
+
+/// What a request came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the prompt.
+    pub prompt: usize,
+    /// Those of them that an earlier sequence had computed.
+    pub reused: usize,
+    /// Tokens that were generated.
+    pub generated: usize,
+}
+
+/// Who asks: picks tokens, and is told how it ends. Called on the engine's thread, one call at a
+/// time.
+pub trait Consumer: Send {
+    /// Whether the logits behind every token of the prompt are wanted.
+    fn wants_prompt(&self) -> bool {
+        false
+    }
+
+    /// The logits behind the prompt's token at this place.
+    fn prompt(&mut self, place: usize, logits: &[f32]) {
+        let _ = (place, logits);
+    }
+
+    /// Picks what follows, from the logits behind the last token.
+    fn next(&mut self, logits: &[f32]) -> Next;
+
+    /// Whether the result is no longer wanted; asked before every step.
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+
+    /// The request has ended.
+    fn ended(&mut self, result: Result<Usage, EngineError>);
+}
+
+/// A prompt to go on from.
+pub struct Request {
+    /// The prompt's tokens.
+    pub prompt: Vec<u32>,
+    /// The most tokens to generate; as many as the context has room for by default.
+    pub most: Option<usize>,
+    /// Who asks.
+    pub consumer: Box<dyn Consumer>,
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Request({} tokens)", self.prompt.len())
+    }
+}

@@ -1,0 +1,207 @@
+//! The scheduler: which tokens of which sequences the next step takes.
+
+use std::collections::VecDeque;
+
+use crate::runner::{Runner, Step};
+use crate::slot::{Slot, Work};
+use crate::{EngineError, Request, Usage};
+
+/// All sequences, and the requests that wait for one.
+pub(crate) struct Scheduler {
+    runner: Runner,
+    slots: Vec<Slot>,
+    waiting: VecDeque<Request>,
+    steps: u64,
+}
+
+/// What a step takes of one sequence.
+struct Share {
+    slot: usize,
+    count: usize,
+    /// Places in the sequence whose logits are wanted.
+    wanted: Vec<usize>,
+}
+
+impl Scheduler {
+    pub(crate) fn new(runner: Runner) -> Self {
+        let slots = (0..runner.budget().sequences).map(|_| Slot::default()).collect();
+        Self { runner, slots, waiting: VecDeque::new(), steps: 0 }
+    }
+
+    pub(crate) fn add(&mut self, mut request: Request) {
+        match self.check(&request) {
+            Ok(()) => self.waiting.push_back(request),
+            Err(error) => request.consumer.ended(Err(error)),
+        }
+    }
+
+    /// Whether there is nothing to do.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.slots.iter().all(|slot| slot.work.is_none())
+    }
+
+    /// Ends everything.
+    pub(crate) fn stop(&mut self) {
+        self.slots.iter_mut().for_each(|slot| slot.end(Some(EngineError::Stopped)));
+        for mut request in self.waiting.drain(..) {
+            request.consumer.ended(Err(EngineError::Stopped));
+        }
+    }
+
+    fn check(&self, request: &Request) -> Result<(), EngineError> {
+        let context = self.runner.budget().context;
+        let vocabulary = self.runner.info().vocabulary;
+        if request.prompt.is_empty() {
+            return Err(EngineError::Empty);
+        }
+        if request.prompt.len() > context {
+            return Err(EngineError::TooLong { prompt: request.prompt.len(), context });
+        }
+        let stranger = request.prompt.iter().find(|&&token| token as usize >= vocabulary);
+        stranger.map_or(Ok(()), |&token| Err(EngineError::Token { token, vocabulary }))
+    }
+
+    /// Runs one step.
+    pub(crate) fn step(&mut self) {
+        self.steps += 1;
+        self.drop_cancelled();
+        self.admit();
+        let shares = self.shares();
+        if shares.is_empty() {
+            return;
+        }
+        let step = self.gather(&shares);
+        match self.runner.run(&step, None) {
+            Ok(logits) => self.spread(&shares, &logits),
+            Err(failure) => {
+                // Caches are as they were: only the requests of this step end.
+                for share in &shares {
+                    self.slots[share.slot].end(Some(failure.clone().into()));
+                }
+            }
+        }
+    }
+
+    fn drop_cancelled(&mut self) {
+        for slot in &mut self.slots {
+            if slot.work.as_ref().is_some_and(|work| work.consumer.is_cancelled()) {
+                slot.end(None);
+            }
+        }
+        let mut gone = Vec::new();
+        for at in (0..self.waiting.len()).rev() {
+            if self.waiting.get(at).is_some_and(|request| request.consumer.is_cancelled()) {
+                gone.extend(self.waiting.remove(at));
+            }
+        }
+        gone.into_iter().for_each(|mut request| request.consumer.ended(Ok(Usage::default())));
+    }
+
+    /// Gives free sequences to waiting requests, first come, first served.
+    fn admit(&mut self) {
+        while !self.waiting.is_empty() {
+            let free = (0..self.slots.len()).filter(|&at| self.slots[at].work.is_none());
+            let Some(oldest) = free.min_by_key(|&at| self.slots[at].used) else { return };
+            let Some(request) = self.waiting.pop_front() else { return };
+            self.start(oldest, request);
+        }
+    }
+
+    /// Starts a request on the sequence that has most of its prompt, or on a free one that takes over
+    /// what another has.
+    fn start(&mut self, oldest: usize, mut request: Request) {
+        let whole = request.consumer.wants_prompt();
+        let shared = |at: usize| if whole { 0 } else { self.slots[at].shared(&request.prompt) };
+        let best =
+            (0..self.slots.len()).max_by_key(|&at| (shared(at), self.slots[at].work.is_none()));
+        let best = best.unwrap_or(oldest);
+        let length = shared(best);
+        let taken = if self.slots[best].work.is_none() && length > 0 {
+            self.runner.cut(sequence(best), length).map(|length| (best, length))
+        } else if length > 0 {
+            let copied = self.runner.copy(sequence(best), sequence(oldest), length);
+            copied.map(|length| (oldest, length))
+        } else {
+            self.runner.cut(sequence(oldest), 0).map(|length| (oldest, length))
+        };
+        let (at, reused) = match taken {
+            Ok(taken) => taken,
+            Err(failure) => return request.consumer.ended(Err(failure.into())),
+        };
+        let prompt = request.prompt.len();
+        let context = self.runner.budget().context;
+        let most = prompt.saturating_add(request.most.unwrap_or(context)).min(context);
+        let slot = &mut self.slots[at];
+        slot.cached = request.prompt[..reused].to_vec();
+        slot.work = Some(Work {
+            consumer: request.consumer,
+            tokens: request.prompt,
+            most,
+            usage: Usage { prompt, reused, generated: 0 },
+        });
+    }
+
+    /// What the next step takes: first of those that generate, then pieces of prompts.
+    fn shares(&self) -> Vec<Share> {
+        let mut room = self.runner.budget().step_tokens;
+        let mut order: Vec<usize> = (0..self.slots.len()).collect();
+        order.sort_by_key(|&at| (self.slots[at].pending() > 1, self.slots[at].used));
+        let mut shares = Vec::new();
+        for at in order {
+            let slot = &self.slots[at];
+            let Some(work) = &slot.work else { continue };
+            let count = slot.pending().min(room);
+            if count == 0 {
+                continue;
+            }
+            room -= count;
+            let places = slot.cached.len()..slot.cached.len() + count;
+            let all = work.consumer.wants_prompt();
+            let wanted = places.filter(|&place| all || place + 1 == work.tokens.len());
+            shares.push(Share { slot: at, count, wanted: wanted.collect() });
+        }
+        shares
+    }
+
+    fn gather(&self, shares: &[Share]) -> Step {
+        let mut step = Step::default();
+        for share in shares {
+            let slot = &self.slots[share.slot];
+            let Some(work) = &slot.work else { continue };
+            let start = slot.cached.len();
+            let first = step.tokens.len();
+            for (place, &token) in work.tokens.iter().enumerate().skip(start).take(share.count) {
+                step.tokens.push(i64::from(token));
+                step.positions.push(signed(place));
+                step.sequences.push(signed(share.slot));
+            }
+            step.outputs.extend(share.wanted.iter().map(|&place| signed(first + place - start)));
+        }
+        step
+    }
+
+    /// Hands the logits of a step to those who wanted them.
+    fn spread(&mut self, shares: &[Share], logits: &[f32]) {
+        let vocabulary = self.runner.info().vocabulary;
+        let mut rest = logits;
+        for share in shares {
+            let slot = &mut self.slots[share.slot];
+            slot.used = self.steps;
+            if let Some(work) = &slot.work {
+                let start = slot.cached.len();
+                slot.cached.extend_from_slice(&work.tokens[start..start + share.count]);
+            }
+            let (own, others) = rest.split_at(share.wanted.len() * vocabulary);
+            rest = others;
+            slot.take_logits(&share.wanted, own, vocabulary);
+        }
+    }
+}
+
+fn sequence(slot: usize) -> u32 {
+    u32::try_from(slot).unwrap_or(u32::MAX)
+}
+
+fn signed(place: usize) -> i64 {
+    i64::try_from(place).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,1 @@
+"""Small seeded models of each architecture, as transformers builds them and as GGUF files."""

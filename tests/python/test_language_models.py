@@ -1,0 +1,200 @@
+"""Language models compared with transformers and, on the same files, with llama.cpp."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+gguf = pytest.importorskip("gguf")
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from language.files import build, write  # noqa: E402
+from language.models import CASES, VOCABULARY  # noqa: E402
+
+from remuda import _core  # noqa: E402
+
+Floats = NDArray[np.float64]
+
+TOKENS = [int(token) for token in np.random.default_rng(3).integers(2, VOCABULARY, 100)]
+
+# Divergence per token: what rounding of the cache and of the sums may do.
+PLAIN_BOUND = 1e-4
+QUANTISED_BOUND = 1e-3
+
+
+def divergence(want: Floats, got: Floats) -> float:
+    """The largest Kullback-Leibler divergence of any row."""
+
+    def log_softmax(rows: Floats) -> Floats:
+        shifted = rows - rows.max(axis=-1, keepdims=True)
+        return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+    p, q = log_softmax(want.astype(np.float64)), log_softmax(got.astype(np.float64))
+    return float((np.exp(p) * (p - q)).sum(axis=-1).max())
+
+
+def open_model(path: Path, **options: Any) -> Any:
+    return _core.LanguageModel(_core.Runtime(["cpu"], 2), path, **options)
+
+
+def remuda_logits(path: Path, **options: Any) -> Floats:
+    return np.asarray(open_model(path, **options).logits(TOKENS))
+
+
+@pytest.fixture(scope="module", params=sorted(CASES))
+def model(request: pytest.FixtureRequest) -> Any:
+    return request.param, build(CASES[request.param])
+
+
+def test_logits_agree_with_transformers(model: Any, tmp_path: Path) -> None:
+    name, reference = model
+    write(CASES[name], reference, tmp_path / "m.gguf")
+    with torch.no_grad():
+        want = reference(torch.tensor([TOKENS])).logits[0].numpy()
+    got = remuda_logits(tmp_path / "m.gguf", cache="f32")
+    assert want.std() > 0.1, "the model says something"
+    assert divergence(want, got) <= PLAIN_BOUND
+    pieces = remuda_logits(tmp_path / "m.gguf", cache="f32", n_batch=7)
+    assert divergence(want, pieces) <= PLAIN_BOUND
+
+
+def llama_cpp_logits(path: Path) -> Floats:
+    llama_cpp = pytest.importorskip("llama_cpp")
+    params = {"n_ctx": 256, "n_batch": 256, "logits_all": True, "verbose": False, "n_threads": 2}
+    llama = llama_cpp.Llama(str(path), **params)
+    llama.eval(TOKENS)
+    logits = np.array(llama.scores[: len(TOKENS)], dtype=np.float64)
+    llama.close()
+    return logits
+
+
+def test_logits_agree_with_llama_cpp(model: Any, tmp_path: Path) -> None:
+    name, reference = model
+    for dtype in ["F32", "F16"]:
+        write(CASES[name], reference, tmp_path / "m.gguf", dtype)
+        want = llama_cpp_logits(tmp_path / "m.gguf")
+        assert divergence(want, remuda_logits(tmp_path / "m.gguf")) <= PLAIN_BOUND, dtype
+
+
+QUANTISED = ["Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"]
+
+
+@pytest.mark.parametrize("dtype", QUANTISED)
+def test_quantised_logits_agree_with_the_decoded_weights(dtype: str, tmp_path: Path) -> None:
+    case = CASES["llama"]
+    reference = build(case)
+    write(case, reference, tmp_path / "m.gguf", dtype)
+    kind = gguf.GGMLQuantizationType[dtype]
+    with torch.no_grad():
+        for weight in reference.parameters():
+            if weight.dim() > 1:
+                blocks = gguf.quants.quantize(weight.numpy(), kind)
+                weight.copy_(torch.from_numpy(gguf.quants.dequantize(blocks, kind)))
+        want = reference(torch.tensor([TOKENS])).logits[0].numpy()
+    assert divergence(want, remuda_logits(tmp_path / "m.gguf", cache="f32")) <= QUANTISED_BOUND
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    path = tmp_path_factory.mktemp("llama") / "m.gguf"
+    reference = build(CASES["llama"])
+    write(CASES["llama"], reference, path)
+    return path, reference
+
+
+@pytest.mark.parametrize(("cache", "bound"), [("f16", 1e-4), ("q8_0", 1e-3), ("q4_0", 5e-2)])
+def test_caches_change_little(llama: Any, cache: str, bound: float) -> None:
+    path, _ = llama
+    want = remuda_logits(path, cache="f32")
+    assert divergence(want, remuda_logits(path, cache=cache)) <= bound
+
+
+def test_greedy_tokens_are_those_of_transformers(llama: Any) -> None:
+    path, reference = llama
+    own = open_model(path, cache="f32")
+    got = list(own.greedy(TOKENS[:20], 64))
+    tokens = list(TOKENS[:20])
+    with torch.no_grad():
+        for token in got:
+            logits = reference(torch.tensor([tokens])).logits[0, -1]
+            best = logits.topk(2)
+            gap = float(best.values[0] - best.values[1])
+            assert token == int(best.indices[0]) or gap < 1e-3
+            tokens.append(token)
+    assert len(got) == 64
+
+
+def test_many_sequences_at_once_give_what_each_gives_alone(llama: Any) -> None:
+    path, _ = llama
+    prompts = [TOKENS[at : at + 10 + 7 * at] for at in range(6)]
+    alone = [list(open_model(path, cache="f32").greedy(prompt, 24)) for prompt in prompts]
+    together = open_model(path, cache="f32", n_seq=4, n_batch=16)
+    running = [together.greedy(prompt, 24) for prompt in prompts]
+    assert [list(generation) for generation in running] == alone
+
+
+def test_a_second_prompt_reuses_the_start_of_the_first(llama: Any) -> None:
+    path, _ = llama
+    model = open_model(path, cache="f32", n_seq=2)
+    first = list(model.greedy(TOKENS[:60], 8))
+    again = list(model.greedy(TOKENS[:60], 8))
+    longer = list(model.greedy(TOKENS[:60] + first, 8))
+    fresh = list(open_model(path, cache="f32").greedy(TOKENS[:60] + first, 8))
+    assert (again, longer) == (first, fresh)
+
+
+def test_generations_end_when_closed_and_bad_prompts_are_refused(llama: Any) -> None:
+    import remuda
+
+    path, _ = llama
+    model = open_model(path, n_ctx=128)
+    generation = model.greedy(TOKENS[:5])
+    next(generation)
+    generation.close()
+    assert list(generation) == []
+    with pytest.raises(remuda.InputError, match="not in the vocabulary of 320"):
+        list(model.greedy([VOCABULARY]))
+    with pytest.raises(remuda.InputError, match="200 tokens, the context has room for 128"):
+        list(model.greedy(TOKENS * 2, 1))
+    with pytest.raises(remuda.InputError, match="the prompt is empty"):
+        list(model.greedy([], 1))
+    assert len(list(model.greedy(TOKENS[:5]))) == 123
+
+
+def test_log_probabilities_are_those_of_the_logits(llama: Any) -> None:
+    path, reference = llama
+    with torch.no_grad():
+        logits = reference(torch.tensor([TOKENS])).logits[0].log_softmax(-1)
+    want = [float(logits[at, token]) for at, token in enumerate(TOKENS[1:])]
+    got = open_model(path, cache="f32").log_probabilities(TOKENS)
+    np.testing.assert_allclose(got, want, atol=1e-4)
+
+
+def test_perplexity_is_that_of_the_probabilities(llama: Any) -> None:
+    import remuda
+
+    path, reference = llama
+    with torch.no_grad():
+        logits = reference(torch.tensor([TOKENS])).logits[0, :-1]
+        loss = torch.nn.functional.cross_entropy(logits, torch.tensor(TOKENS[1:]))
+    with remuda.Model(path, cache_type="f32") as model:
+        assert model.info["architecture"] == "llama"
+        assert model.perplexity(TOKENS) == pytest.approx(float(loss.exp()), rel=1e-4)
+    with pytest.raises(remuda.InputError, match="the model is closed"):
+        model.perplexity(TOKENS)
+
+
+def test_an_unknown_architecture_is_named(tmp_path: Path) -> None:
+    import remuda
+
+    writer = gguf.GGUFWriter(tmp_path / "m.gguf", "lama")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    with pytest.raises(remuda.UnsupportedError, match="`lama` is not supported.*`llama`"):
+        open_model(tmp_path / "m.gguf")
