@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 use remuda::{
-    DType, Generation as Inner, LanguageModel as Model, LanguageOptions, Tensor as Plain,
+    DType, Generation as Inner, LanguageModel as Model, LanguageOptions, Sampling, Tensor as Plain,
 };
 
 use crate::error::{bad_input, raised};
+use crate::foreign::Foreign;
 use crate::interrupt;
 use crate::runtime::Runtime;
 use crate::tensor::Tensor;
@@ -19,15 +20,22 @@ use crate::tensor::Tensor;
 #[derive(Debug)]
 pub(crate) struct LanguageModel(Model);
 
+/// Where a model is.
+#[derive(FromPyObject)]
+enum Source<'py> {
+    Bytes(Bound<'py, PyBytes>),
+    Path(PathBuf),
+}
+
 #[pymethods]
 impl LanguageModel {
     #[new]
     #[expect(clippy::too_many_arguments, reason = "named arguments in Python")]
-    #[pyo3(signature = (runtime, path, n_ctx=None, n_seq=1, n_batch=512, cache="f16"))]
+    #[pyo3(signature = (runtime, model, n_ctx=None, n_seq=1, n_batch=512, cache="f16"))]
     fn new(
         py: Python<'_>,
         runtime: &Runtime,
-        path: PathBuf,
+        model: Source<'_>,
         n_ctx: Option<usize>,
         n_seq: u32,
         n_batch: usize,
@@ -38,7 +46,15 @@ impl LanguageModel {
         let options =
             LanguageOptions { context: n_ctx, sequences: n_seq, step_tokens: n_batch, cache };
         let runtime = runtime.inner().clone();
-        let loaded = interrupt::run(py, move |_| runtime.load_language(path, &options))?;
+        let loaded = match model {
+            Source::Path(path) => {
+                interrupt::run(py, move |_| runtime.load_language(path, &options))?
+            }
+            Source::Bytes(bytes) => {
+                let bytes = Foreign::of_bytes(&bytes);
+                interrupt::run(py, move |_| runtime.load_language_bytes(bytes, &options))?
+            }
+        };
         loaded.map(Self).map_err(|error| raised(py, &error))
     }
 

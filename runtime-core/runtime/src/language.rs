@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use remuda_engine::{Engine, EngineError, Runner};
 use remuda_ir::OpError;
 use remuda_models::{ModelError, ModelFile};
-use remuda_tensor::DType;
+use remuda_tensor::{DType, Memory};
 use remuda_text::Tokenizer;
 
 pub use generation::{Generation, Pick, greedy};
@@ -79,9 +79,24 @@ impl LanguageModel {
         path: &Path,
         options: &LanguageOptions,
     ) -> Result<Self, Error> {
+        Self::prepare(runtime, ModelFile::open(path).map_err(model_error)?, options)
+    }
+
+    pub(crate) fn from_memory(
+        runtime: &Runtime,
+        bytes: Arc<dyn Memory>,
+        options: &LanguageOptions,
+    ) -> Result<Self, Error> {
+        Self::prepare(runtime, ModelFile::from_memory(bytes), options)
+    }
+
+    fn prepare(
+        runtime: &Runtime,
+        file: ModelFile,
+        options: &LanguageOptions,
+    ) -> Result<Self, Error> {
         let device = runtime.language_device()?;
         let place = (&device.provider, device.device.index);
-        let file = ModelFile::open(path).map_err(model_error)?;
         let build = |context| {
             let options = remuda_models::Options { cache: options.cache, context };
             remuda_models::LanguageModel::build(&file, &options).map_err(model_error)
@@ -157,7 +172,7 @@ impl LanguageModel {
         most: Option<usize>,
         pick: Pick,
     ) -> Result<Generation, Error> {
-        generation::start(self.0.engine.handle(), prompt, most, pick).map_err(run_error)
+        generation::start(self, prompt, most, pick).map_err(run_error)
     }
 
     /// The logits behind each token of a prompt, in rows as long as the vocabulary.

@@ -70,6 +70,18 @@ impl Runtime {
         LanguageModel::open(self, path.as_ref(), options)
     }
 
+    /// Loads a language model from the bytes of a GGUF file.
+    ///
+    /// # Errors
+    /// When the bytes are no model that can be run.
+    pub fn load_language_bytes(
+        &self,
+        bytes: Arc<dyn Memory>,
+        options: &LanguageOptions,
+    ) -> Result<LanguageModel, Error> {
+        LanguageModel::from_memory(self, bytes, options)
+    }
+
     /// The device that runs language models. Caches are not moved between devices yet, so that it is
     /// the CPU; a list of backends without it is refused.
     pub(crate) fn language_device(&self) -> Result<&Target, Error> {

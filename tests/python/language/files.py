@@ -20,11 +20,11 @@ def build(case: Case, seed: int = 1) -> Any:
     config_class = getattr(transformers, f"{case.config}Config")
     config = config_class(**{**models.COMMON, **case.options})
     config._attn_implementation = "eager"
-    config.use_cache = False
     model_class = getattr(transformers, f"{case.config}ForCausalLM", None)
     if model_class is None:
         model_class = getattr(transformers, f"{case.config}LMHeadModel")
     model = model_class(config).eval().float()
+    model.config.use_cache = False
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if weight.dim() > 1:

@@ -26,7 +26,7 @@ pub(super) struct LanguageArgs {
     /// Positions of a sequence; 0 for as many as the model was made for
     #[arg(short = 'c', long = "ctx-size", value_name = "N", default_value_t = 0)]
     ctx_size: usize,
-    /// How keys and values are cached: f32, f16, bf16, q8_0 or q4_0
+    /// How keys and values are cached: `f32`, `f16`, `bf16`, `q8_0` or `q4_0`
     #[arg(long = "cache-type", value_name = "TYPE", default_value = "f16")]
     cache: String,
     /// Print timings at the end

@@ -99,7 +99,7 @@ class LanguageModel:
     def __new__(
         cls,
         runtime: Runtime,
-        path: str | os.PathLike[str],
+        model: str | os.PathLike[str] | bytes,
         n_ctx: int | None = None,
         n_seq: int = 1,
         n_batch: int = 512,

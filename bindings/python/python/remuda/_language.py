@@ -14,7 +14,7 @@ from remuda._errors import InputError
 
 
 class Model:
-    """A language model from a GGUF file.
+    """A language model from a GGUF file, or from the bytes of one.
 
     `n_ctx` is the number of positions of a sequence (None: as many as the model was made for and memory has room
     for), `n_seq` how many sequences may generate at once, `cache_type` how keys and values are cached. Many threads
@@ -26,7 +26,7 @@ class Model:
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        model: str | os.PathLike[str] | bytes,
         backends: Sequence[str] = ("auto",),
         n_ctx: int | None = None,
         *,
@@ -37,7 +37,7 @@ class Model:
     ) -> None:
         runtime = _core.Runtime(list(backends), threads)
         self._core: _core.LanguageModel | None = _core.LanguageModel(
-            runtime, path, n_ctx, n_seq, n_batch, cache_type
+            runtime, model, n_ctx, n_seq, n_batch, cache_type
         )
 
     def _open(self) -> _core.LanguageModel:

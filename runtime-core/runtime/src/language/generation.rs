@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use remuda_engine::{Consumer, EngineError, Handle, Next, Request, Usage};
+use remuda_engine::{Consumer, EngineError, Next, Request, Usage};
 
-use super::run_error;
+use super::{LanguageModel, run_error};
 use crate::Error;
 
 /// Chooses a token from logits; `None` ends the generation.
@@ -30,6 +30,8 @@ enum Event {
 /// Tokens as they come. Dropping it ends the generation at its next step.
 #[derive(Debug)]
 pub struct Generation {
+    /// Keeps the engine running.
+    _model: LanguageModel,
     events: Receiver<Event>,
     cancelled: Arc<AtomicBool>,
     usage: Option<Usage>,
@@ -60,7 +62,7 @@ impl Consumer for Sampling {
 }
 
 pub(super) fn start(
-    engine: &Handle,
+    model: &LanguageModel,
     prompt: Vec<u32>,
     most: Option<usize>,
     pick: Pick,
@@ -68,8 +70,8 @@ pub(super) fn start(
     let (sender, events) = channel();
     let cancelled = Arc::new(AtomicBool::new(false));
     let consumer = Sampling { pick, events: sender, cancelled: Arc::clone(&cancelled) };
-    engine.submit(Request { prompt, most, consumer: Box::new(consumer) })?;
-    Ok(Generation { events, cancelled, usage: None })
+    model.0.engine.handle().submit(Request { prompt, most, consumer: Box::new(consumer) })?;
+    Ok(Generation { _model: model.clone(), events, cancelled, usage: None })
 }
 
 impl Generation {
