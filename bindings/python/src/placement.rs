@@ -44,7 +44,6 @@ pub(crate) fn demand(
             other => return Err(bad_input(py, &format!("a contract has no `{other}`"))),
         }
     }
-    contract.only_warn = contract.fallback == Strictness::Warn;
     Ok(builder.contract(contract))
 }
 
@@ -114,6 +113,7 @@ pub(crate) fn receipt<'py>(py: Python<'py>, receipt: &Receipt) -> PyResult<Bound
     let dict = PyDict::new(py);
     dict.set_item("plan", receipt.plan.to_string())?;
     dict.set_item("parts", parts.collect::<PyResult<Vec<_>>>()?)?;
+    dict.set_item("outside", receipt.outside.as_deref())?;
     dict.set_item("failovers", failovers.collect::<PyResult<Vec<_>>>()?)?;
     dict.set_item("warnings", receipt.warnings.to_vec())?;
     dict.set_item("moved", moved(py, receipt.moved)?)?;

@@ -73,7 +73,17 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("remuda-bridge", &["remuda-abi", "remuda-base", "remuda-ir", "remuda-tensor"]),
     ("remuda-sdk", &["remuda-abi", "remuda-bridge", "remuda-ir", "remuda-tensor"]),
-    ("remuda-host", &["remuda-abi", "remuda-base", "remuda-bridge", "remuda-ir", "remuda-tensor"]),
+    (
+        "remuda-host",
+        &[
+            "remuda-abi",
+            "remuda-base",
+            "remuda-bridge",
+            "remuda-ir",
+            "remuda-plan",
+            "remuda-tensor",
+        ],
+    ),
     ("remuda-simd", &["remuda-base"]),
     ("remuda-kernels", &["remuda-base", "remuda-simd"]),
     (

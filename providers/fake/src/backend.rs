@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use remuda_cpu::{Program, Settings};
+use remuda_cpu::{Program, Settings, cache_bytes};
 use remuda_kernels::ThreadPool;
-use remuda_sdk::ir::{Graph, Node, OpName, ValueId, ValueType};
-use remuda_sdk::tensor::DType;
+use remuda_sdk::ir::{Graph, Node, OpName, StateRef, ValueId, ValueType};
+use remuda_sdk::tensor::{DType, Dim};
 use remuda_sdk::{
     Allocator, Backend, CompileRequest, Compiled, Cost, CostSource, Device, Failure, HostServices,
-    MemoryInfo, Support,
+    MemoryInfo, StateRequest, Support,
 };
 use remuda_simd::Isa;
 
 use crate::config::{Config, DeviceConfig};
 use crate::device::FakeDevice;
 use crate::memory::FakeAllocator;
-use crate::program::FakeProgram;
+use crate::program::{FakeProgram, Limit};
 
 /// Made-up devices over the CPU's kernels.
 #[derive(Debug)]
@@ -71,10 +71,18 @@ impl Backend for FakeBackend {
         };
         match refusal(&device.config, graph, node) {
             Some((code, text)) if !device.config.lies => Support::No { code, text },
-            _ => Support::Yes(match device.config.cost(&node.op.to_string()) {
-                Some(nanoseconds) => Cost { source: CostSource::Declared, nanoseconds, bytes: 0 },
-                None => Cost::default(),
-            }),
+            _ => {
+                let cost = match device.config.cost(&node.op.to_string()) {
+                    Some(nanoseconds) => {
+                        Cost { source: CostSource::Declared, nanoseconds, bytes: 0 }
+                    }
+                    None => Cost::default(),
+                };
+                let bounds = device.config.bounds.iter();
+                let bounds = bounds.map(|(name, most)| format!("{name}<={most}"));
+                let bounds = bounds.collect::<Vec<_>>().join(",");
+                if bounds.is_empty() { Support::Yes(cost) } else { Support::If { bounds, cost } }
+            }
         }
     }
 
@@ -97,8 +105,18 @@ impl Backend for FakeBackend {
         }
         let constants = region.values().filter_map(|(_, value)| value.constant());
         let resident = constants.map(|tensor| tensor.byte_len() as u64).sum();
+        let limits = limits(&device.config, &region);
         let program = Program::new(&region, &self.settings)?;
-        Ok(Box::new(FakeProgram::new(program, device, resident)?))
+        Ok(Box::new(FakeProgram::new(program, device, resident, limits)?))
+    }
+
+    fn state_bytes(&self, device: u32, request: &StateRequest) -> Result<u64, Failure> {
+        self.device(device)?;
+        Ok(cache_bytes(&request.ty, request.sequences, request.capacity)?)
+    }
+
+    fn create_state(&self, device: u32, request: &StateRequest) -> Result<StateRef, Failure> {
+        crate::state::create(self.device(device)?, request)
     }
 
     fn memory_info(&self, device: u32) -> Result<MemoryInfo, Failure> {
@@ -113,6 +131,19 @@ impl Backend for FakeBackend {
     fn synchronize(&self, device: u32) -> Result<(), Failure> {
         self.device(device)?.check_alive()
     }
+}
+
+/// How long axes of a region's inputs may be.
+fn limits(config: &DeviceConfig, region: &Graph) -> Vec<Limit> {
+    let mut limits = Vec::new();
+    for (input, &id) in region.inputs.iter().enumerate() {
+        let Some(ValueType::Tensor(ty)) = &region.value(id).ty else { continue };
+        for (axis, dim) in ty.dims.iter().flatten().enumerate() {
+            let bound = config.bounds.iter().find(|(name, _)| dim.same(&Dim::symbol(name)));
+            limits.extend(bound.map(|&(_, most)| Limit { input, axis, most }));
+        }
+    }
+    limits
 }
 
 /// Why a device does not take a node.
@@ -136,6 +167,7 @@ fn unfit(config: &DeviceConfig, graph: &Graph, id: ValueId) -> Option<(&'static 
     let value = graph.value(id);
     let dtype = match &value.ty {
         Some(ValueType::Tensor(ty)) => ty.dtype,
+        Some(ValueType::State(_)) => return None,
         _ if !config.own_memory => return None,
         _ => return Some(("dtype", format!("`{}` is not known to be a tensor", value.name))),
     };

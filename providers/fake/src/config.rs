@@ -10,12 +10,19 @@ use remuda_sdk::tensor::DType;
 
 /// Every option with what it means.
 pub const OPTIONS: &[(&str, &str)] = &[
+    (
+        "bounds",
+        "takes nodes only while named dimensions are at most so large, `tokens<=8,batch<=2`",
+    ),
     ("claims", "`honest`, or `all` to say yes to everything and refuse it when it is compiled"),
     ("cost", "nanoseconds per node, `MatMul=2000,*=500`; unknown where nothing is said"),
     ("cuts", "a seed: takes about half of the nodes, chosen by a hash of their names"),
     ("devices", "the kinds of the devices there are, `gpu,npu`"),
     ("dtypes", "the element types it takes, `f32,i64`; all by default"),
-    ("fail", "what breaks and when: `oom@3,lost@2,refuse@1,hang@1,count@1,type@1,panic@1,error@1`"),
+    (
+        "fail",
+        "what breaks and when: `oom@3,lost@2,cache@9,refuse@1,hang@1,count@1,type@1,panic@1,error@1`",
+    ),
     ("gbps", "how fast copies are, in GB per second; at once by default"),
     ("latency_us", "how long a copy takes at least"),
     ("launch_us", "how long a run takes beside its nodes"),
@@ -36,6 +43,8 @@ pub struct Config(pub Vec<DeviceConfig>);
 pub struct DeviceConfig {
     /// Its kind.
     pub kind: String,
+    /// How large named dimensions may be.
+    pub bounds: Vec<(String, usize)>,
     /// Whether it says yes to what it does not take.
     pub lies: bool,
     /// Nanoseconds per operator; `*` is every other one.
@@ -66,6 +75,7 @@ impl Default for DeviceConfig {
     fn default() -> Self {
         Self {
             kind: "gpu".to_owned(),
+            bounds: Vec::new(),
             lies: false,
             costs: Map::new(),
             cuts: None,
@@ -89,6 +99,8 @@ pub enum FaultKind {
     OutOfMemory,
     /// A run finds the device gone; it stays gone.
     Lost,
+    /// A use of a cache (a length, a cut, a copy) finds the device gone; it stays gone.
+    CacheLost,
     /// A region is refused when it is compiled.
     Refuse,
     /// A run never ends, unless it is cancelled.
@@ -104,9 +116,10 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    const ALL: [(&'static str, Self); 8] = [
+    const ALL: [(&'static str, Self); 9] = [
         ("oom", Self::OutOfMemory),
         ("lost", Self::Lost),
+        ("cache", Self::CacheLost),
         ("refuse", Self::Refuse),
         ("hang", Self::Hang),
         ("count", Self::Count),
@@ -194,6 +207,7 @@ impl DeviceConfig {
             expected,
         };
         match option {
+            "bounds" => self.bounds = bounds(value).map_err(wrong)?,
             "claims" => self.lies = choice(value, "honest", "all").map_err(wrong)?,
             "cost" => self.costs = costs(value).map_err(wrong)?,
             "cuts" => self.cuts = Some(value.parse().map_err(|_| wrong("a whole number"))?),
@@ -270,6 +284,14 @@ fn costs(value: &str) -> Result<Map<String, f64>, &'static str> {
     words(value).map(entry).collect::<Option<_>>().ok_or("`OPERATOR=NANOSECONDS,…`")
 }
 
+fn bounds(value: &str) -> Result<Vec<(String, usize)>, &'static str> {
+    let bound = |word: &str| {
+        let (name, most) = word.split_once("<=")?;
+        Some((name.trim().to_owned(), most.trim().parse().ok()?))
+    };
+    words(value).map(bound).collect::<Option<_>>().ok_or("`DIMENSION<=NUMBER,…`")
+}
+
 fn dtypes(value: &str) -> Result<Set<&'static str>, &'static str> {
     let known = |word: &str| DType::from_name(word).map(DType::name);
     words(value).map(known).collect::<Option<_>>().ok_or("names of element types, `f32,i64`")
@@ -281,7 +303,8 @@ fn faults(value: &str) -> Result<Vec<Fault>, &'static str> {
         let (_, kind) = FaultKind::ALL.into_iter().find(|(known, _)| *known == name)?;
         Some(Fault { kind, at: at.parse().ok().filter(|at| *at > 0)? })
     };
-    let expected = "`FAULT@N,…`, faults being oom, lost, refuse, hang, count, type, panic, error";
+    let expected =
+        "`FAULT@N,…`, faults being oom, lost, cache, refuse, hang, count, type, panic, error";
     words(value).map(fault).collect::<Option<_>>().ok_or(expected)
 }
 

@@ -14,6 +14,7 @@ pub(crate) struct FakeDevice {
     allocations: AtomicU64,
     compilations: AtomicU64,
     runs: AtomicU64,
+    cache_uses: AtomicU64,
     used: AtomicU64,
     lost: AtomicBool,
 }
@@ -25,6 +26,7 @@ impl FakeDevice {
             allocations: AtomicU64::new(0),
             compilations: AtomicU64::new(0),
             runs: AtomicU64::new(0),
+            cache_uses: AtomicU64::new(0),
             used: AtomicU64::new(0),
             lost: AtomicBool::new(false),
         }
@@ -73,13 +75,24 @@ impl FakeDevice {
     pub(crate) fn next_run(&self) -> Result<Option<FaultKind>, Failure> {
         self.check_alive()?;
         let count = self.runs.fetch_add(1, Ordering::Relaxed) + 1;
-        let of_runs = |kind| !matches!(kind, FaultKind::OutOfMemory | FaultKind::Refuse);
+        let of_runs = |kind| {
+            !matches!(kind, FaultKind::OutOfMemory | FaultKind::Refuse | FaultKind::CacheLost)
+        };
         let fault = self.fault(count, of_runs);
         if fault == Some(FaultKind::Lost) {
             self.lost.store(true, Ordering::Relaxed);
             self.check_alive()?;
         }
         Ok(fault)
+    }
+
+    /// Whether the device lives through one more use of a cache.
+    pub(crate) fn next_cache_use(&self) -> Result<(), Failure> {
+        let count = self.cache_uses.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.fault(count, |kind| kind == FaultKind::CacheLost).is_some() {
+            self.lost.store(true, Ordering::Relaxed);
+        }
+        self.check_alive()
     }
 
     fn fault(&self, count: u64, concerns: impl Fn(FaultKind) -> bool) -> Option<FaultKind> {

@@ -11,6 +11,7 @@ pub mod config;
 mod device;
 mod memory;
 mod program;
+mod state;
 
 pub use backend::FakeBackend;
 pub use config::Config;

@@ -25,6 +25,14 @@ pub(crate) struct FakeProgram {
     device: Arc<FakeDevice>,
     /// Bytes of its constants, charged to the device while it lives.
     resident: u64,
+    limits: Vec<Limit>,
+}
+
+/// How long an axis of an input may be.
+pub(crate) struct Limit {
+    pub(crate) input: usize,
+    pub(crate) axis: usize,
+    pub(crate) most: usize,
 }
 
 impl FakeProgram {
@@ -32,12 +40,21 @@ impl FakeProgram {
         program: Program,
         device: &Arc<FakeDevice>,
         resident: u64,
+        limits: Vec<Limit>,
     ) -> Result<Self, Failure> {
         device.reserve(resident)?;
-        Ok(Self { program, device: Arc::clone(device), resident })
+        Ok(Self { program, device: Arc::clone(device), resident, limits })
     }
 
     fn run(&self, inputs: Vec<Val>, request: &RunRequest<'_>) -> Result<Vec<Val>, Failure> {
+        for Limit { input, axis, most } in &self.limits {
+            if let Some(Val::Tensor(tensor)) = inputs.get(*input)
+                && tensor.dims().get(*axis).is_some_and(|size| size > most)
+            {
+                let text = format!("axis {axis} of input {input} is beyond its bound of {most}");
+                return Err(Failure::Internal(text));
+            }
+        }
         let fault = self.device.next_run()?;
         self.device.launch_takes();
         match fault {

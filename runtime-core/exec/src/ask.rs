@@ -1,5 +1,7 @@
 //! Asks every target about every node, and writes what they answered as a placement problem.
 
+mod states;
+
 use remuda_base::Map;
 use remuda_host::{Answer as Told, GraphExport, Price};
 use remuda_ir::{Def, Graph, Node as IrNode, ValueId};
@@ -7,15 +9,33 @@ use remuda_plan::{
     Answer, Code, Cost, Link, Node, NodeId, Problem, Provider, ProviderId, Source, Tensor, WeightId,
 };
 
+use crate::bounds::{self, Bound};
 use crate::cost::{self, Sizes};
 use crate::error::ExecError;
 use crate::names::node_names;
+use crate::options::Options;
 use crate::select::Selection;
-use crate::session::Options;
+use crate::states::StateShapes;
 use crate::target::{Place, Target};
+use states::StateAnswers;
 
 /// What handing a region to the CPU costs: a call.
 const CPU_LAUNCH_NS: f64 = 2_000.0;
+
+/// A placement problem, and what some of its answers depend on.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) problem: Problem,
+    pub(crate) conditions: Vec<Condition>,
+}
+
+/// Bounds within which a target takes a node.
+#[derive(Clone, Debug)]
+pub(crate) struct Condition {
+    pub(crate) node: NodeId,
+    pub(crate) target: ProviderId,
+    pub(crate) bounds: Vec<Bound>,
+}
 
 /// Asks every target about every node. In the problem nodes have the graph's order, and providers that
 /// of the targets.
@@ -23,7 +43,8 @@ pub(crate) fn question(
     graph: &Graph,
     selection: &Selection,
     options: &Options,
-) -> Result<Problem, ExecError> {
+    shapes: &StateShapes,
+) -> Result<Question, ExecError> {
     let targets = &selection.targets;
     let sizes = Sizes(options.sizes.clone());
     let cpu = ProviderId::from(targets.len() - 1);
@@ -35,21 +56,46 @@ pub(crate) fn question(
     links(&mut problem, targets);
     let answers = answers(graph, targets, options)?;
     let mut weights = Weights::default();
+    let mut conditions = Vec::new();
+    let states = StateAnswers::new(graph, shapes, targets, &mut problem)?;
     for (at, ((_, node), name)) in graph.nodes().zip(node_names(graph)).enumerate() {
-        let row = answers.iter().enumerate().map(|(target, told)| {
+        let mut row = Vec::with_capacity(targets.len());
+        for (target, told) in answers.iter().enumerate() {
+            let is_cpu = target == cpu.index();
+            let model = || is_cpu.then(|| cost::on_cpu(graph, node, &sizes, options.threads));
             let told = told.get(at).unwrap_or(&SILENT);
-            answer(told, || {
-                let is_cpu = target == cpu.index();
-                is_cpu.then(|| cost::on_cpu(graph, node, &sizes, options.threads))
-            })
+            let told = match states.refusal(node, target) {
+                Some(refusal) => Ok((refusal, Vec::new())),
+                None => answer(told, graph, &sizes, model),
+            };
+            let (answer, bounds) = told.unwrap_or_else(|refusal| (refusal, Vec::new()));
+            if !bounds.is_empty() && states.group(node).is_some() {
+                // Caches would move whenever a run leaves the bounds.
+                row.push(Answer::no(Code::ShapeDynamic, "it keeps the cache only within bounds"));
+                continue;
+            }
+            if !bounds.is_empty() {
+                let (node, target) = (NodeId::from(at), ProviderId::from(target));
+                conditions.push(Condition { node, target, bounds });
+            }
+            row.push(answer);
+        }
+        let mut weights = weights.of(graph, node, &mut problem);
+        weights.extend(states.weights(node));
+        let (op, group) = (node.op.to_string(), states.group(node));
+        let tied = group.is_some();
+        problem.add_node(Node {
+            name,
+            op,
+            answers: vec![row],
+            weights,
+            group,
+            tied,
+            ..Node::default()
         });
-        let row = row.collect();
-        let weights = weights.of(graph, node, &mut problem);
-        let op = node.op.to_string();
-        problem.add_node(Node { name, op, answers: vec![row], weights, ..Node::default() });
     }
     tensors(graph, &sizes, &mut problem);
-    Ok(problem)
+    Ok(Question { problem, conditions })
 }
 
 static SILENT: Told = Told::No { code: String::new(), text: String::new() };
@@ -109,20 +155,30 @@ fn answers(
     targets.iter().enumerate().map(ask).collect()
 }
 
-fn answer(told: &Told, model: impl FnOnce() -> Option<f64>) -> Answer {
-    match told {
-        Told::Yes(price) => {
-            let said = said_cost(price);
-            if said.source == Source::Unknown
-                && let Some(ns) = model()
-            {
-                return Answer::yes(Cost::modelled(ns));
-            }
-            Answer::yes(said)
-        }
-        Told::No { code, text } => refusal(code, text),
-        // Bounds would have to be watched at every run.
-        Told::If { bounds, .. } => Answer::no(Code::ShapeDynamic, format!("only while {bounds}")),
+/// An answer, and the bounds that it depends on; or a refusal.
+fn answer(
+    told: &Told,
+    graph: &Graph,
+    sizes: &Sizes,
+    model: impl FnOnce() -> Option<f64>,
+) -> Result<(Answer, Vec<Bound>), Answer> {
+    let (price, bounds) = match told {
+        Told::Yes(price) => (price, Vec::new()),
+        Told::No { code, text } => return Err(refusal(code, text)),
+        Told::If { bounds, price } => (price, watchable(bounds, graph, sizes)?),
+    };
+    let said = said_cost(price);
+    let modelled = (said.source == Source::Unknown).then(model).flatten();
+    Ok((Answer::yes(modelled.map_or(said, Cost::modelled)), bounds))
+}
+
+/// Bounds that the planned sizes keep and that runs can be held against.
+fn watchable(bounds: &str, graph: &Graph, sizes: &Sizes) -> Result<Vec<Bound>, Answer> {
+    let no = |text: String| Answer::no(Code::ShapeDynamic, format!("only while {bounds}: {text}"));
+    let read = bounds::parse(bounds, graph).map_err(no)?;
+    match read.iter().find(|bound| !bound.is_planned(sizes)) {
+        Some(bound) => Err(no(format!("the sizes planned for leave {bound}"))),
+        None => Ok(read),
     }
 }
 

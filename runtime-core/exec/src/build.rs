@@ -6,11 +6,14 @@ use std::sync::{Arc, Weak};
 use remuda_base::Map;
 use remuda_host::{Failure, GraphExport, Program, Proposal};
 use remuda_ir::{Def, Graph, NodeId, Val, ValueId};
-use remuda_plan::{Code, Plan, Planner, ProviderId};
+use remuda_plan::{Code, Plan, Planner, ProviderId, ProviderUse};
 
+use crate::ask::Condition;
+use crate::bounds::Bound;
 use crate::error::ExecError;
 use crate::program::{Built, Flow, Part, Step, Steps};
 use crate::region::{Region, extract};
+use crate::states::states_of;
 use crate::target::{Place, Target};
 
 /// Makes plans runnable. Keeps programs, so that what a new plan leaves as it was is not compiled
@@ -18,13 +21,22 @@ use crate::target::{Place, Target};
 #[derive(Debug)]
 pub(crate) struct Builder {
     pub(crate) graph: Graph,
-    pub(crate) targets: Vec<Target>,
+    pub(crate) targets: Arc<[Target]>,
     pub(crate) opset: u32,
     pub(crate) planner: Planner,
+    /// What answers depend on.
+    conditions: Vec<Condition>,
+    /// The graph's states, in their order.
+    states: Vec<ValueId>,
     /// The failed targets and what they said.
     pub(crate) lost: Map<usize, String>,
+    /// How often targets ran out of memory.
+    ran_out: Map<usize, u32>,
     programs: Map<Key, Weak<Part>>,
 }
+
+/// A target that runs out of memory more often than this is set aside.
+const MOST_TIMES_OUT_OF_MEMORY: u32 = 4;
 
 /// What a program is of: target, nodes, outputs.
 type Key = (usize, Vec<NodeId>, Vec<ValueId>);
@@ -39,12 +51,57 @@ struct Refusal {
 
 enum Stop {
     Refused(Refusal),
+    /// A target ran out of memory with these nodes.
+    Full(Refusal, Failure),
     Failed(ExecError),
 }
 
 impl Builder {
-    pub(crate) fn new(graph: Graph, targets: Vec<Target>, opset: u32, planner: Planner) -> Self {
-        Self { graph, targets, opset, planner, lost: Map::new(), programs: Map::new() }
+    pub(crate) fn new(
+        graph: Graph,
+        targets: Arc<[Target]>,
+        opset: u32,
+        planner: Planner,
+        conditions: Vec<Condition>,
+    ) -> Self {
+        let states = states_of(&graph).map(|(id, _)| id).collect();
+        let (lost, ran_out, programs) = (Map::new(), Map::new(), Map::new());
+        Self { graph, targets, opset, planner, conditions, states, lost, ran_out, programs }
+    }
+
+    /// The plan for runs that leave the bounds of the answers, compiled.
+    pub(crate) fn build_unbounded(&mut self) -> Result<Built, ExecError> {
+        let mut planner = self.planner.clone();
+        for target in (0..self.targets.len()).map(ProviderId::from) {
+            let theirs = self.conditions.iter().filter(|condition| condition.target == target);
+            let nodes: Vec<remuda_plan::NodeId> =
+                theirs.clone().map(|condition| condition.node).collect();
+            if let Some(first) = theirs.clone().next() {
+                let bounds: Vec<String> = first.bounds.iter().map(ToString::to_string).collect();
+                let text = format!("only while {}", bounds.join(", "));
+                planner.refuse(&nodes, target, Code::ShapeDynamic, &text)?;
+            }
+        }
+        let bounded = std::mem::replace(&mut self.planner, planner);
+        let built = self.build();
+        self.planner = bounded;
+        built
+    }
+
+    /// The bounds that a plan relies on.
+    fn bounds_of(&self, plan: &Plan) -> Vec<Bound> {
+        let Some(class) = plan.classes.first() else { return Vec::new() };
+        let mut bounds: Vec<Bound> = Vec::new();
+        for condition in &self.conditions {
+            let placed = class.placements.get(condition.node.index());
+            let relies = placed.is_some_and(|placed| placed.provider == condition.target);
+            for bound in condition.bounds.iter().filter(|_| relies) {
+                if !bounds.contains(bound) {
+                    bounds.push(bound.clone());
+                }
+            }
+        }
+        bounds
     }
 
     /// The best plan that all its targets accept, compiled.
@@ -52,9 +109,18 @@ impl Builder {
         loop {
             let plan = self.plan()?;
             match self.compile(&plan) {
-                Ok(steps) => return Ok(Built { plan, steps, warnings: Arc::new([]) }),
+                Ok(steps) => {
+                    let homes = self.homes_of_states(&plan);
+                    let bounds = self.bounds_of(&plan);
+                    return Ok(Built { plan, steps, homes, bounds, warnings: Arc::new([]) });
+                }
                 Err(Stop::Failed(error)) => return Err(error),
                 Err(Stop::Refused(refusal)) => self.take_away(&refusal)?,
+                Err(Stop::Full(refusal, failure)) => {
+                    if !self.give_less(refusal.target, &plan, &failure)? {
+                        self.take_away(&refusal)?;
+                    }
+                }
             }
         }
     }
@@ -73,6 +139,27 @@ impl Builder {
             .map(|(&target, why)| format!("`{}` failed: {why}", self.targets[target].name))
             .collect();
         Ok(self.planner.plan_among(&left, &why.join("; "))?)
+    }
+
+    /// After a target ran out of memory under a plan: lowers its budget, if there is still something
+    /// to lower. Gives false if the target has to be set aside.
+    pub(crate) fn give_less(
+        &mut self,
+        target: usize,
+        plan: &Plan,
+        failure: &Failure,
+    ) -> Result<bool, ExecError> {
+        let Failure::OutOfMemory { needed, free, .. } = failure else { return Ok(false) };
+        let peak = plan.providers.get(target).map_or(0, ProviderUse::peak_bytes);
+        let times = self.ran_out.entry(target).or_insert(0);
+        *times += 1;
+        if peak == 0 || *times > MOST_TIMES_OUT_OF_MEMORY {
+            return Ok(false);
+        }
+        let missing = needed.saturating_sub(*free).max(peak.div_ceil(4));
+        let budget = peak.saturating_sub(missing);
+        self.planner.lower_budget(ProviderId::from(target), budget)?;
+        Ok(true)
     }
 
     fn take_away(&mut self, refusal: &Refusal) -> Result<(), ExecError> {
@@ -100,6 +187,7 @@ impl Builder {
             let region = Region {
                 inputs: self.graph.inputs.clone(),
                 outputs: self.graph.outputs.clone(),
+                states: self.states.clone(),
                 graph: self.graph.clone(),
             };
             return Ok(Steps::Whole(self.part(target, &nodes, region)?));
@@ -112,10 +200,27 @@ impl Builder {
             let wanted = |id: ValueId| homes.leaves(id, at);
             let region = extract(&self.graph, nodes, wanted);
             let (inputs, outputs) = (region.inputs.clone(), region.outputs.clone());
+            let states = region.states.iter().filter_map(|id| self.state_index(*id)).collect();
             let part = self.part(part.provider.index(), nodes, region)?;
-            flow.push(part, &inputs, &outputs);
+            flow.push(part, &inputs, &outputs, states);
         }
         Ok(Steps::Parts(flow.finish(&self.graph)))
+    }
+
+    fn state_index(&self, id: ValueId) -> Option<usize> {
+        self.states.iter().position(|&state| state == id)
+    }
+
+    /// The target of each state: that of the nodes that use it.
+    fn homes_of_states(&self, plan: &Plan) -> Vec<usize> {
+        let mut homes = vec![self.targets.len() - 1; self.states.len()];
+        let placements = plan.classes.first().into_iter().flat_map(|class| &class.placements);
+        for ((_, node), placement) in self.graph.nodes().zip(placements) {
+            for state in node.uses().filter_map(|id| self.state_index(id)) {
+                homes[state] = placement.provider.index();
+            }
+        }
+        homes
     }
 
     fn nodes_of(&self, nodes: &[remuda_plan::NodeId]) -> Vec<NodeId> {
@@ -138,11 +243,12 @@ impl Builder {
 
     fn program(&self, target: usize, nodes: &[NodeId], region: Graph) -> Result<Program, Stop> {
         let (owner, last) = (&self.targets[target], target + 1 == self.targets.len());
-        let refused = |node: Option<u32>, code, text| {
+        let refusal = |node: Option<u32>, code, text| {
             let named = node.and_then(|node| nodes.get(node as usize).copied());
             let nodes = named.map_or_else(|| nodes.to_vec(), |node| vec![node]);
-            Stop::Refused(Refusal { target, nodes, code, text })
+            Refusal { target, nodes, code, text }
         };
+        let refused = |node, code, text| Stop::Refused(refusal(node, code, text));
         if !last {
             let export = GraphExport::new(region.clone(), self.opset);
             match owner.provider.propose(owner.device.index, &export) {
@@ -160,6 +266,9 @@ impl Builder {
         compiled.map_err(|failure| match failure {
             failure if last => Stop::Failed(ExecError::Failed { target: String::new(), failure }),
             Failure::Unsupported { node, text } => refused(node, Code::CompileFailed, text),
+            full @ Failure::OutOfMemory { .. } => {
+                Stop::Full(refusal(None, Code::Memory, full.to_string()), full)
+            }
             failure => refused(None, Code::CompileFailed, failure.to_string()),
         })
     }
@@ -209,10 +318,16 @@ impl FlowMaker {
         *self.slots.entry(id).or_insert(next)
     }
 
-    fn push(&mut self, part: Arc<Part>, inputs: &[ValueId], outputs: &[ValueId]) {
+    fn push(
+        &mut self,
+        part: Arc<Part>,
+        inputs: &[ValueId],
+        outputs: &[ValueId],
+        states: Vec<usize>,
+    ) {
         let inputs = inputs.iter().map(|&id| self.slot(id)).collect();
         let outputs = outputs.iter().map(|&id| self.slot(id)).collect();
-        self.steps.push(Step { part, inputs, outputs, frees: Vec::new() });
+        self.steps.push(Step { part, inputs, outputs, states, frees: Vec::new() });
     }
 
     fn finish(mut self, graph: &Graph) -> Flow {

@@ -23,15 +23,15 @@ const USUAL_BYTES: u64 = 4096;
 pub(crate) struct Sizes(pub(crate) Map<String, usize>);
 
 impl Sizes {
-    fn symbol(&self, name: &str) -> Dim {
+    /// How large a named dimension is taken to be.
+    pub(crate) fn named(&self, name: &str) -> usize {
         let small =
             name.len() >= 5 && name.is_char_boundary(5) && name[..5].eq_ignore_ascii_case("batch");
-        let size = self.0.get(name).copied().unwrap_or(if small { 1 } else { USUAL_SIZE });
-        Dim::from(size)
+        self.0.get(name).copied().unwrap_or(if small { 1 } else { USUAL_SIZE })
     }
 
     fn dim(&self, dim: &Dim) -> u64 {
-        let fixed = dim.substitute(&|name| Some(self.symbol(name)));
+        let fixed = dim.substitute(&|name| Some(Dim::from(self.named(name))));
         fixed.as_usize().unwrap_or(USUAL_SIZE) as u64
     }
 

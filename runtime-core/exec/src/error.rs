@@ -20,9 +20,25 @@ pub enum ExecError {
         /// How it failed.
         failure: Failure,
     },
-    /// A pin or forbid names nothing.
+    /// A pin or forbid names nothing, or states have no sizes.
     #[error("{0}")]
     Wish(String),
+    /// A target is lost with the states that it kept, and there is no mirror of them. The session goes
+    /// on without it; every sequence is empty and has to be fed again from its beginning.
+    #[error(
+        "the caches of {sequences} sequences are lost with their device, expected to be filled again"
+    )]
+    StatesLost {
+        /// How many sequences there may be.
+        sequences: u32,
+    },
+}
+
+impl ExecError {
+    /// Something that the caller gave makes no sense.
+    pub(crate) fn invalid(text: String) -> Self {
+        Self::Failed { target: String::new(), failure: Failure::Invalid(text) }
+    }
 }
 
 fn with_target(target: &str, failure: &Failure) -> String {

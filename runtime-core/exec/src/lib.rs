@@ -10,17 +10,22 @@
 //! * What the CPU alone would compute is what comes out, whoever computed it: a target that fails is
 //!   set aside, the rest is planned again, and the run starts over from its inputs, which nothing has
 //!   changed. Only a [`Contract`] that forbids this makes it an error.
+//! * [`States`] (caches) lie with the part that uses them and count as its target's memory. A run that
+//!   fails is undone in all of them; one on a lost target is restored from the mirror or, without one,
+//!   reported as [`ExecError::StatesLost`], so that no position is lost or counted twice unseen.
 //! * A target that refuses a region loses it, with the reason kept in the plan.
 //! * A graph that one target in host memory takes whole runs as if there were no session.
 //! * Nothing is silent: every fallback is in the plan or in the receipt.
 #![forbid(unsafe_code)]
 
 mod ask;
+mod bounds;
 mod build;
 mod contract;
 mod cost;
 mod error;
 mod names;
+mod options;
 mod program;
 mod receipt;
 mod region;
@@ -28,13 +33,16 @@ mod run;
 mod select;
 mod session;
 mod slots;
+mod states;
 mod target;
 mod watch;
 
-pub use contract::{Contract, Strictness};
 pub use error::ExecError;
+pub use options::Options;
 pub use receipt::{Failover, Moved, PartReceipt, Receipt};
 pub use remuda_plan as plan;
+pub use remuda_plan::{Contract, Strictness};
 pub use select::{SelectError, Selection};
-pub use session::{Options, RunRequest, Session};
+pub use session::{RunRequest, Session};
+pub use states::{StateOptions, States};
 pub use target::{Place, Target};

@@ -6,6 +6,7 @@ use remuda_host::Program;
 use remuda_ir::{Val, ValueType};
 use remuda_plan::Plan;
 
+use crate::bounds::Bound;
 use crate::target::Target;
 
 /// A plan made runnable.
@@ -13,6 +14,10 @@ use crate::target::Target;
 pub(crate) struct Built {
     pub(crate) plan: Plan,
     pub(crate) steps: Steps,
+    /// The target of each state of the graph.
+    pub(crate) homes: Vec<usize>,
+    /// What inputs must keep to.
+    pub(crate) bounds: Vec<Bound>,
     /// What the contract wants the user to know.
     pub(crate) warnings: Arc<[String]>,
 }
@@ -23,6 +28,15 @@ pub(crate) enum Steps {
     Whole(Arc<Part>),
     /// Parts in order.
     Parts(Flow),
+}
+
+impl Steps {
+    pub(crate) fn count(&self) -> usize {
+        match self {
+            Self::Whole(_) => 1,
+            Self::Parts(flow) => flow.steps.len(),
+        }
+    }
 }
 
 /// Parts and the slots between them.
@@ -42,6 +56,8 @@ pub(crate) struct Step {
     pub(crate) part: Arc<Part>,
     pub(crate) inputs: Vec<usize>,
     pub(crate) outputs: Vec<usize>,
+    /// The graph's states that it uses, in the order of the region's.
+    pub(crate) states: Vec<usize>,
     /// Slots that nobody needs any more once the part has run.
     pub(crate) frees: Vec<usize>,
 }

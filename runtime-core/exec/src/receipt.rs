@@ -70,6 +70,8 @@ pub struct Receipt {
     pub parts: Vec<PartReceipt>,
     /// What failed before.
     pub failovers: Vec<Failover>,
+    /// How the inputs left the bounds of the usual plan, if they did and another was followed.
+    pub outside: Option<String>,
     /// What the contract wants the user to know.
     pub warnings: Arc<[String]>,
     /// What was copied, outputs to the host included; failed attempts are not counted.

@@ -6,19 +6,20 @@
 use remuda_base::{Map, Set};
 use remuda_ir::{Def, Graph, Node, NodeId, ValueId};
 
-/// A part of a graph as a graph, and which values of the whole its inputs and outputs are.
+/// A part of a graph as a graph, and which values of the whole its inputs, outputs and states are.
 #[derive(Debug)]
 pub(crate) struct Region {
     pub(crate) graph: Graph,
     pub(crate) inputs: Vec<ValueId>,
     pub(crate) outputs: Vec<ValueId>,
+    pub(crate) states: Vec<ValueId>,
 }
 
 /// Cuts `nodes` (in an order in which they can run) out of `graph`. `wanted` says of a value whether
 /// somebody outside needs it.
 pub(crate) fn extract(graph: &Graph, nodes: &[NodeId], wanted: impl Fn(ValueId) -> bool) -> Region {
-    let mut cut =
-        Cut { from: graph, to: Graph::new(&graph.name), place: Map::new(), inputs: vec![] };
+    let (to, place) = (Graph::new(&graph.name), Map::new());
+    let mut cut = Cut { from: graph, to, place, inputs: vec![], states: vec![] };
     let own: Vec<&Node> = nodes.iter().filter_map(|&id| graph.node(id)).collect();
     let made: Set<ValueId> =
         own.iter().flat_map(|node| node.outputs.iter().flatten().copied()).collect();
@@ -39,7 +40,7 @@ pub(crate) fn extract(graph: &Graph, nodes: &[NodeId], wanted: impl Fn(ValueId) 
             cut.to.outputs.push(cut.place[&output]);
         }
     }
-    Region { graph: cut.to, inputs: cut.inputs, outputs }
+    Region { graph: cut.to, inputs: cut.inputs, outputs, states: cut.states }
 }
 
 struct Cut<'g> {
@@ -47,6 +48,7 @@ struct Cut<'g> {
     to: Graph,
     place: Map<ValueId, ValueId>,
     inputs: Vec<ValueId>,
+    states: Vec<ValueId>,
 }
 
 impl Cut<'_> {
@@ -59,7 +61,10 @@ impl Cut<'_> {
         let ty = value.ty.clone();
         let new = match &value.def {
             Def::Const(tensor) => self.to.add_value(&value.name, ty, Def::Const(tensor.clone())),
-            Def::State => self.to.add_value(&value.name, ty, Def::State),
+            Def::State => {
+                self.states.push(id);
+                self.to.add_value(&value.name, ty, Def::State)
+            }
             _ if made_here => self.to.add_value(&value.name, ty, Def::Nothing),
             _ => {
                 self.inputs.push(id);

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use remuda_host::{Failure, Operand, RunOptions, StepTime};
+use remuda_host::{Failure, Operand, RunOptions, State, StepTime};
 use remuda_ir::{Val, ValueType};
 
 use crate::program::{Built, Flow, Part, Steps};
 use crate::receipt::{Moved, PartReceipt};
 use crate::session::RunRequest;
 use crate::slots::Slots;
+use crate::states::{SharedState, lock_for_run};
 use crate::target::Target;
-use crate::watch::{self, Watched};
+use crate::watch::{self, Job, Watched};
 
 /// A run that went well.
 pub(crate) struct Ran {
@@ -37,6 +38,8 @@ pub(crate) struct Runner<'a> {
     pub(crate) request: &'a RunRequest<'a>,
     /// The longest that a part may run anywhere but on the last target.
     pub(crate) deadline: Option<Duration>,
+    /// The graph's states, in its order.
+    pub(crate) states: &'a [SharedState],
 }
 
 impl Runner<'_> {
@@ -51,12 +54,13 @@ impl Runner<'_> {
         let started = Instant::now();
         let outputs = if self.watched(part).is_some() {
             let operands = inputs.iter().cloned().map(Operand::Host).collect();
-            let made = self.call(0, part, operands)?;
+            let made = self.call(0, part, operands, self.states)?;
             made.into_iter().map(Operand::into_host).collect::<Result<_, _>>()
         } else {
             let (cancel, profile) = (self.request.cancel, self.request.profile);
-            let options = RunOptions { cancel, profile, states: &[] };
-            part.program.run(inputs, &options)
+            with_states(self.states, |states| {
+                part.program.run(inputs, &RunOptions { cancel, profile, states })
+            })
         };
         let broken = |failure| Broken { target: part.target, part: 0, failure, timed_out: false };
         let outputs = outputs.map_err(broken)?;
@@ -85,7 +89,8 @@ impl Runner<'_> {
             for &slot in &step.inputs {
                 operands.push(self.fetch(&mut slots, slot, at, part)?);
             }
-            let made = self.call(at, part, operands)?;
+            let states = step.states.iter().map(|&state| Arc::clone(&self.states[state]));
+            let made = self.call(at, part, operands, &states.collect::<Vec<_>>())?;
             for (&slot, operand) in step.outputs.iter().zip(made) {
                 slots.put(slot, part.target, operand);
             }
@@ -136,24 +141,28 @@ impl Runner<'_> {
         at: usize,
         part: &Arc<Part>,
         inputs: Vec<Operand>,
+        states: &[SharedState],
     ) -> Result<Vec<Operand>, Broken> {
         let broken =
             |failure, timed_out| Broken { target: part.target, part: at, failure, timed_out };
         let (cancel, profile) = (self.request.cancel, self.request.profile);
         let made = match self.watched(part) {
-            None => {
-                part.program.run_operands(&inputs, &RunOptions { cancel, profile, states: &[] })
+            None => with_states(states, |states| {
+                part.program.run_operands(&inputs, &RunOptions { cancel, profile, states })
+            }),
+            Some(deadline) => {
+                let job = Job { part: Arc::clone(part), inputs, states: states.to_vec() };
+                match watch::run(job, deadline, cancel, profile.is_some()) {
+                    Watched::Ended(result, steps) => {
+                        forward(steps, profile);
+                        result
+                    }
+                    Watched::TimedOut => {
+                        let text = format!("it did not end within {} ms", deadline.as_millis());
+                        return Err(broken(Failure::Internal(text), true));
+                    }
+                }
             }
-            Some(deadline) => match watch::run(part, inputs, deadline, cancel, profile.is_some()) {
-                Watched::Ended(result, steps) => {
-                    forward(steps, profile);
-                    result
-                }
-                Watched::TimedOut => {
-                    let text = format!("it did not end within {} ms", deadline.as_millis());
-                    return Err(broken(Failure::Internal(text), true));
-                }
-            },
         };
         let made = made.map_err(|failure| broken(failure, false))?;
         if !self.is_last(part) {
@@ -161,6 +170,13 @@ impl Runner<'_> {
         }
         Ok(made)
     }
+}
+
+/// Holds states for the time of a run.
+pub(crate) fn with_states<R>(states: &[SharedState], run: impl FnOnce(&[&State]) -> R) -> R {
+    let held: Vec<_> = states.iter().map(lock_for_run).collect();
+    let states: Vec<&State> = held.iter().map(|state| &**state).collect();
+    run(&states)
 }
 
 fn forward(steps: Vec<StepTime>, profile: Option<&dyn Fn(StepTime)>) {

@@ -4,66 +4,22 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use remuda_base::{Map, nearest};
+use remuda_base::Map;
 use remuda_host::{Failure, StepTime};
 use remuda_ir::{Graph, Val};
-use remuda_plan::{NodeId, Plan, Planner, Policy, ProviderId};
+use remuda_plan::{Plan, Planner, ProviderId, Strictness};
 
-use crate::ask::question;
+use crate::ask::{Question, question};
 use crate::build::Builder;
-use crate::contract::{Contract, Strictness};
+use crate::contract::Judge;
 use crate::error::ExecError;
+use crate::options::{Options, wishes};
 use crate::program::{Built, Steps};
 use crate::receipt::{Failover, Receipt};
 use crate::run::{Broken, Runner};
 use crate::select::Selection;
+use crate::states::{StateShapes, States, Unsettled};
 use crate::target::Target;
-
-/// What a session is told when it is made.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Options {
-    /// The opset of ONNX's own domain that operators are of.
-    pub opset: u32,
-    /// Threads of the CPU, for the estimate of its costs.
-    pub threads: usize,
-    /// What decides; by default what the selection of targets says.
-    pub policy: Option<Policy>,
-    /// What the user demands.
-    pub contract: Contract,
-    /// The longest that a part may run anywhere but on the CPU; no limit by default.
-    pub deadline: Option<Duration>,
-    /// How large named dimensions are taken to be while planning.
-    pub sizes: Map<String, usize>,
-    /// Bytes that may be used of a target's memory, by its name.
-    pub budgets: Map<String, u64>,
-    /// Nodes, by name, that must run on a target, by any of its names.
-    pub pins: Vec<(String, String)>,
-    /// Targets that must not run a node, or (without one) any.
-    pub forbids: Vec<(Option<String>, String)>,
-}
-
-impl Options {
-    /// Options with nothing wished for.
-    #[must_use]
-    pub fn new(opset: u32, threads: usize) -> Self {
-        Self {
-            opset,
-            threads,
-            policy: None,
-            contract: Contract::default(),
-            deadline: None,
-            sizes: Map::new(),
-            budgets: Map::new(),
-            pins: Vec::new(),
-            forbids: Vec::new(),
-        }
-    }
-
-    /// Whether the CPU may run nothing.
-    pub(crate) fn forbids_cpu(&self, selection: &Selection) -> bool {
-        self.contract.fallback == Strictness::Error && !selection.cpu_wanted
-    }
-}
 
 /// What one run is told.
 #[derive(Clone, Copy, Default)]
@@ -83,14 +39,18 @@ impl std::fmt::Debug for RunRequest<'_> {
 /// A graph on several targets, ready to run. Runs may go on in many threads at once.
 #[derive(Debug)]
 pub struct Session {
-    targets: Vec<Target>,
+    /// What tells its states from others'.
+    identity: Arc<()>,
+    targets: Arc<[Target]>,
+    states: Arc<StateShapes>,
     /// How many inputs the graph has.
     inputs: usize,
-    contract: Contract,
-    cpu_wanted: bool,
+    judge: Judge,
     deadline: Option<Duration>,
     builder: Mutex<Builder>,
     current: RwLock<Arc<Built>>,
+    /// What is run where inputs leave the bounds of `current`, once that has happened.
+    unbounded: RwLock<Option<Arc<Built>>>,
 }
 
 impl Session {
@@ -99,41 +59,28 @@ impl Session {
     /// # Errors
     /// When a node has nowhere to go, the contract is not met, or the CPU fails.
     pub fn new(graph: Graph, selection: &Selection, options: &Options) -> Result<Self, ExecError> {
-        let problem = question(&graph, selection, options)?;
+        let states = StateShapes::new(&graph, &options.states)?;
+        let Question { problem, conditions } = question(&graph, selection, options, &states)?;
         let wishes = wishes(&problem, selection, options)?;
         let planner = Planner::new(problem, wishes)?;
         let inputs = graph.inputs.len();
-        let targets = selection.targets.clone();
-        let mut builder = Builder::new(graph, targets.clone(), options.opset, planner);
-        let built = builder.build()?;
-        let mut session = Self {
-            targets,
+        let targets: Arc<[Target]> = selection.targets.clone().into();
+        let opset = options.opset;
+        let mut builder = Builder::new(graph, Arc::clone(&targets), opset, planner, conditions);
+        let contract = options.contract.clone();
+        let judge = Judge { contract, cpu_wanted: selection.cpu_wanted, targets };
+        let built = judge.judged(builder.build()?)?;
+        Ok(Self {
+            identity: Arc::default(),
+            targets: Arc::clone(&judge.targets),
+            states: Arc::new(states),
             inputs,
-            contract: options.contract.clone(),
-            cpu_wanted: selection.cpu_wanted,
+            judge,
             deadline: options.deadline,
             builder: Mutex::new(builder),
-            current: RwLock::new(Arc::new(Built { warnings: Arc::new([]), ..built })),
-        };
-        let warnings = session.warnings(&session.current().plan)?;
-        if let Ok(current) = session.current.get_mut()
-            && let Some(built) = Arc::get_mut(current)
-        {
-            built.warnings = warnings.into();
-        }
-        Ok(session)
-    }
-
-    /// What the contract says of a plan: warnings, or an error.
-    fn warnings(&self, plan: &Plan) -> Result<Vec<String>, ExecError> {
-        let mut warnings = self.contract.violations(plan, &self.targets);
-        if !warnings.is_empty() && !self.contract.only_warn {
-            return Err(ExecError::Contract(warnings.join("; ")));
-        }
-        if self.contract.fallback == Strictness::Warn && !self.cpu_wanted {
-            warnings.extend(Contract::fallbacks(plan, &self.targets));
-        }
-        Ok(warnings)
+            current: RwLock::new(built),
+            unbounded: RwLock::default(),
+        })
     }
 
     /// The plan that runs follow now.
@@ -176,11 +123,52 @@ impl Session {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether runs may follow this now.
+    fn follows(&self, built: &Arc<Built>) -> bool {
+        let unbounded = self.unbounded.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::ptr_eq(built, &self.current())
+            || unbounded.as_ref().is_some_and(|other| Arc::ptr_eq(built, other))
+    }
+
+    /// What a run with these inputs follows, and how they leave the usual bounds if they do.
+    fn built_for(&self, inputs: &[Val]) -> Result<(Arc<Built>, Option<String>), ExecError> {
+        let usual = self.current();
+        let Some(left) = usual.bounds.iter().find_map(|bound| bound.left_by(inputs)) else {
+            return Ok((usual, None));
+        };
+        let known = self.unbounded.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(built) = known {
+            return Ok((built, Some(left)));
+        }
+        let mut builder = self.builder();
+        let built = self.judge.judged(builder.build_unbounded()?)?;
+        *self.unbounded.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&built));
+        Ok((built, Some(left)))
+    }
+
     fn builder(&self) -> MutexGuard<'_, Builder> {
         self.builder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs the graph. Inputs and outputs are in the order of the graph's.
+    /// Makes empty states for [`Session::step`], each where the plan runs what uses it.
+    ///
+    /// # Errors
+    /// When they cannot be made anywhere, or the contract forbids to make them elsewhere.
+    pub fn states(&self) -> Result<States, ExecError> {
+        let mut states = States::new(&self.identity, &self.states, &self.targets);
+        loop {
+            let built = self.current();
+            match states.settle(&built.homes) {
+                Ok(()) => return Ok(states),
+                Err(unsettled) => {
+                    let failover = self.resettle(&built, unsettled, &states)?;
+                    states.pending.push(failover);
+                }
+            }
+        }
+    }
+
+    /// Runs a graph without states. Inputs and outputs are in the order of the graph's.
     ///
     /// # Errors
     /// When the inputs do not fit, the run is cancelled, the CPU fails, or another target fails and
@@ -190,29 +178,104 @@ impl Session {
         inputs: &[Val],
         request: &RunRequest<'_>,
     ) -> Result<(Vec<Val>, Receipt), ExecError> {
+        self.run_over(None, inputs, request)
+    }
+
+    /// Runs a graph over states. If it fails, the states are as they were.
+    ///
+    /// # Errors
+    /// As for [`Session::run`]; and [`ExecError::StatesLost`] when a target that failed kept states
+    /// which are not mirrored: every sequence is empty then, and steps go on from their beginnings.
+    pub fn step(
+        &self,
+        states: &mut States,
+        inputs: &[Val],
+        request: &RunRequest<'_>,
+    ) -> Result<(Vec<Val>, Receipt), ExecError> {
+        self.run_over(Some(states), inputs, request)
+    }
+
+    fn check(&self, states: Option<&States>, inputs: &[Val]) -> Result<(), ExecError> {
         if inputs.len() != self.inputs {
             let text = format!("expected {} inputs, got {}", self.inputs, inputs.len());
-            let (target, failure) = (String::new(), Failure::Invalid(text));
-            return Err(ExecError::Failed { target, failure });
+            return Err(ExecError::invalid(text));
         }
+        match states {
+            Some(states) if !states.belong_to(&self.identity) => {
+                Err(ExecError::invalid("the states are of another session".to_owned()))
+            }
+            None if !self.states.types.is_empty() => {
+                let text = format!("the graph has {} states, got none", self.states.types.len());
+                Err(ExecError::invalid(text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn run_over(
+        &self,
+        mut states: Option<&mut States>,
+        inputs: &[Val],
+        request: &RunRequest<'_>,
+    ) -> Result<(Vec<Val>, Receipt), ExecError> {
+        self.check(states.as_deref(), inputs)?;
         let started = Instant::now();
         let mut failovers = Vec::new();
         loop {
-            let built = self.current();
-            let runner = Runner { targets: &self.targets, request, deadline: self.deadline };
+            let (built, outside) = self.built_for(inputs)?;
+            if let Some(states) = states.as_deref_mut() {
+                failovers.append(&mut states.pending);
+                if let Err(unsettled) = states.settle(&built.homes) {
+                    match self.resettle(&built, unsettled, states) {
+                        Ok(failover) => failovers.push(failover),
+                        Err(error) => {
+                            states.pending = failovers;
+                            return Err(error);
+                        }
+                    }
+                    continue;
+                }
+            }
+            let shared = states.as_deref().map(States::shared).unwrap_or_default();
+            let deadline = self.deadline;
+            let runner = Runner { targets: &self.targets, request, deadline, states: &shared };
             match runner.run(&built, inputs) {
                 Ok(ran) => {
+                    states.into_iter().for_each(States::grown);
                     let receipt = Receipt {
                         plan: built.plan.id,
                         parts: ran.parts,
                         failovers,
+                        outside,
                         warnings: Arc::clone(&built.warnings),
                         moved: ran.moved,
                         time: started.elapsed(),
                     };
                     return Ok((ran.outputs, receipt));
                 }
-                Err(broken) => failovers.push(self.fail_over(&built, broken)?),
+                Err(broken) => {
+                    if let Some(states) = states.as_deref_mut() {
+                        states.roll_back();
+                    }
+                    failovers.push(self.fail_over(&built, broken)?);
+                }
+            }
+        }
+    }
+
+    /// What to do when states could not be settled: go on without who did not take them, or tell that
+    /// they are lost.
+    fn resettle(
+        &self,
+        built: &Arc<Built>,
+        unsettled: Unsettled,
+        states: &States,
+    ) -> Result<Failover, ExecError> {
+        match unsettled {
+            Unsettled::Lost => Err(ExecError::StatesLost { sequences: states.sequences() }),
+            Unsettled::Broken { target, failure } => {
+                let part = built.steps.count();
+                self.fail_over(built, Broken { target, part, failure, timed_out: false })
             }
         }
     }
@@ -230,57 +293,22 @@ impl Session {
         };
         let last = target + 1 == self.targets.len();
         let name = &self.targets[target].name;
-        if last || code.is_empty() || self.contract.fallback == Strictness::Error {
+        if last || code.is_empty() || self.judge.contract.fallback == Strictness::Error {
             let target = if last { String::new() } else { name.to_string() };
             return Err(ExecError::Failed { target, failure });
         }
         let mut builder = self.builder();
         // Another run may have seen to it already.
-        if Arc::ptr_eq(failed, &self.current()) {
-            builder.lost.insert(target, failure.to_string());
-            let built = builder.build()?;
-            let warnings = self.warnings(&built.plan)?.into();
-            *self.current.write().unwrap_or_else(PoisonError::into_inner) =
-                Arc::new(Built { warnings, ..built });
+        if self.follows(failed) {
+            if !builder.give_less(target, &failed.plan, &failure)? {
+                builder.lost.insert(target, failure.to_string());
+                builder.planner.unpin(ProviderId::from(target))?;
+            }
+            let built = self.judge.judged(builder.build()?)?;
+            *self.current.write().unwrap_or_else(PoisonError::into_inner) = built;
+            *self.unbounded.write().unwrap_or_else(PoisonError::into_inner) = None;
         }
         let plan = self.current().plan.id;
         Ok(Failover { target: Arc::clone(name), part, code, reason: failure.to_string(), plan })
     }
-}
-
-/// The user's wishes in the planner's words.
-fn wishes(
-    problem: &remuda_plan::Problem,
-    selection: &Selection,
-    options: &Options,
-) -> Result<remuda_plan::Options, ExecError> {
-    let node = |name: &String| {
-        let at = problem.nodes.iter().position(|node| node.name == *name);
-        at.map(NodeId::from).ok_or_else(|| {
-            let near = nearest(name, problem.nodes.iter().map(|node| node.name.as_str()));
-            let hint = near.map_or(String::new(), |near| format!(", did you mean `{near}`?"));
-            ExecError::Wish(format!("there is no node `{name}`{hint}"))
-        })
-    };
-    let named = |wish: &String| {
-        let found = selection.targets.iter().enumerate().filter(|(_, t)| t.answers_to(wish));
-        let found: Vec<ProviderId> = found.map(|(at, _)| ProviderId::from(at)).collect();
-        let unknown = || ExecError::Wish(format!("`{wish}` is none of the session's backends"));
-        if found.is_empty() { Err(unknown()) } else { Ok(found) }
-    };
-    let mut wishes = remuda_plan::Options {
-        policy: options.policy.unwrap_or(selection.policy),
-        ..remuda_plan::Options::default()
-    };
-    for (name, target) in &options.pins {
-        wishes.pins.push((node(name)?, named(target)?[0]));
-    }
-    for (name, target) in &options.forbids {
-        let of_node = name.as_ref().map(node).transpose()?;
-        wishes.forbids.extend(named(target)?.into_iter().map(|target| (of_node, target)));
-    }
-    if options.forbids_cpu(selection) {
-        wishes.forbids.push((None, ProviderId::from(selection.targets.len() - 1)));
-    }
-    Ok(wishes)
 }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use remuda_host::{Failure, Operand, RunOptions, StepTime};
 
 use crate::program::Part;
+use crate::run::with_states;
+use crate::states::SharedState;
 
 /// How often the caller's wish to end is looked at.
 const LOOK: Duration = Duration::from_millis(5);
@@ -20,23 +22,33 @@ pub(crate) enum Watched {
     TimedOut,
 }
 
+/// A part and what it runs on.
+pub(crate) struct Job {
+    pub(crate) part: Arc<Part>,
+    pub(crate) inputs: Vec<Operand>,
+    pub(crate) states: Vec<SharedState>,
+}
+
 /// Runs a part on a thread of its own, for at most so long.
 pub(crate) fn run(
-    part: &Arc<Part>,
-    inputs: Vec<Operand>,
+    job: Job,
     deadline: Duration,
     cancel: Option<&AtomicBool>,
     profile: bool,
 ) -> Watched {
     let flag = Arc::new(AtomicBool::new(false));
     let (send, receive) = channel();
-    let (part, theirs) = (Arc::clone(part), Arc::clone(&flag));
+    let theirs = Arc::clone(&flag);
     let spawned = std::thread::Builder::new().name("remuda part".to_owned()).spawn(move || {
         let steps = std::cell::RefCell::new(Vec::new());
         let report = |step| steps.borrow_mut().push(step);
         let profile: Option<&dyn Fn(StepTime)> = if profile { Some(&report) } else { None };
-        let options = RunOptions { cancel: Some(&theirs), profile, states: &[] };
-        let result = part.program.run_operands(&inputs, &options);
+        let Job { part, inputs, states } = job;
+        let result = with_states(&states, |states| {
+            let options = RunOptions { cancel: Some(&theirs), profile, states };
+            part.program.run_operands(&inputs, &options)
+        });
+        drop(states);
         // Nobody listens any more once the deadline has passed.
         drop(send.send((result, steps.into_inner())));
     });

@@ -21,7 +21,7 @@ mod registry;
 mod trust;
 mod verdict;
 
-pub use config::{Config, ConfigError, Contract, Entry, Fallback, Isolation, Policy};
+pub use config::{Config, ConfigError, Entry, Isolation};
 pub use discover::Origin;
 pub use manifest::{Conflict, Driver, Manifest, Need};
 pub use probe::{DeviceReport, KernelTrial, Prober, Report, serve as serve_probe};

@@ -69,6 +69,7 @@
 mod assemble;
 mod blocks;
 mod chain;
+mod contract;
 mod cut;
 mod diff;
 mod error;
@@ -103,6 +104,7 @@ mod validate;
 mod verify;
 mod waves;
 
+pub use contract::{Contract, Strictness};
 pub use diff::{ClassChange, Diff, Moved};
 pub use error::PlanError;
 pub use ids::{NodeId, ProviderId, TensorId, WeightId};

@@ -8,7 +8,7 @@ use crate::graph::Graph;
 use crate::price::{Price, Prices};
 
 /// Providers per memory, units, flows and budgets, all priced.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Model {
     pub(crate) providers: usize,
     /// Which memory each provider works in, numbered from 0.

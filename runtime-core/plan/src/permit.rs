@@ -78,6 +78,11 @@ impl Permits {
         self.pins.get(&node).copied()
     }
 
+    /// Lets nodes go that were pinned to a provider which is not there any more.
+    pub(crate) fn release(&mut self, provider: ProviderId) {
+        self.pins.retain(|_, pinned| *pinned != provider);
+    }
+
     /// One bit per provider that may have all `members` (class and node).
     pub(crate) fn allowed(
         &self,

@@ -25,7 +25,7 @@ use crate::verify::verify;
 use crate::waves::Effort;
 
 /// Makes plans for one problem.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Planner {
     problem: Problem,
     options: Options,
@@ -166,6 +166,29 @@ impl Planner {
         self.model = prepare(&self.problem, &permits, &mut Notices::default())?;
         self.permits = permits;
         self.rounds.insert(provider, rounds);
+        Ok(())
+    }
+
+    /// Lets go of the nodes that are pinned to a provider which is lost.
+    ///
+    /// # Errors
+    /// As [`Planner::new`].
+    pub fn unpin(&mut self, provider: ProviderId) -> Result<(), PlanError> {
+        self.permits.release(provider);
+        self.model = prepare(&self.problem, &self.permits, &mut Notices::default())?;
+        Ok(())
+    }
+
+    /// Lowers what a provider may use, after it ran out of memory earlier than it had promised.
+    ///
+    /// # Errors
+    /// As [`Planner::new`].
+    pub fn lower_budget(&mut self, provider: ProviderId, bytes: u64) -> Result<(), PlanError> {
+        if let Some(provider) = self.problem.providers.get_mut(provider.index()) {
+            let lower = provider.budget_bytes.map_or(bytes, |old| old.min(bytes));
+            provider.budget_bytes = Some(lower);
+        }
+        self.model = prepare(&self.problem, &self.permits, &mut Notices::default())?;
         Ok(())
     }
 

@@ -27,7 +27,7 @@ pub(crate) struct Price {
 }
 
 /// Every number of a problem, priced.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Prices {
     /// Per class and node, one entry per provider; none where the answer was no.
     pub(crate) nodes: Vec<Vec<Vec<Option<Price>>>>,

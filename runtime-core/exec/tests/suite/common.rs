@@ -1,5 +1,7 @@
 //! Graphs, targets and sessions to test with.
 
+use std::time::Duration;
+
 use remuda_exec::{Options, RunRequest, Selection, Session, Target};
 use remuda_host::{Provider, Table};
 use remuda_ir::{Graph, Val, infer_graph, text, verify};
@@ -44,5 +46,20 @@ pub(crate) fn same(a: &Val, b: &Val) -> bool {
     match (a, b) {
         (Val::Tensor(a), Val::Tensor(b)) => a.same_bits(b),
         _ => a == b,
+    }
+}
+
+/// Waits until the devices have all their memory back: a run that was left behind gives its own back
+/// when it ends.
+pub(crate) fn await_no_leak(fake: &Provider, devices: u32) {
+    for device in 0..devices {
+        let memory = || fake.memory(device).expect("a sound test");
+        for _ in 0..2_000 {
+            if memory().free_bytes == memory().total_bytes {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(memory().free_bytes, memory().total_bytes, "device {device} leaked");
     }
 }

@@ -62,9 +62,10 @@ fn demands_on_parts_shares_and_targets_are_checked() {
     );
     let require = Contract { require: vec!["npu".to_owned()], ..Contract::default() };
     assert!(message(require).contains("`npu` is required and runs nothing"));
-    let warned = Contract { only_warn: true, ..parts };
+    let warned = Contract { fallback: Strictness::Warn, ..parts };
     let session = session(&[("ops", "all,-Exp")], &["fake"], warned).unwrap();
-    assert_eq!(run(&session, &[input()]).1.warnings.len(), 1);
+    // The parts, and that the CPU was not asked for.
+    assert_eq!(run(&session, &[input()]).1.warnings.len(), 2);
 }
 
 #[test]

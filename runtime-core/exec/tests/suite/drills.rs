@@ -7,9 +7,9 @@ use remuda_ir::{Attrs, Graph, OpName, Val, ValueId};
 use remuda_ops::{Random, random_tensor};
 use remuda_tensor::{DType, Tensor};
 
-use crate::common::{cpu, fake, graph, options, run, same, select, typed};
+use crate::common::{await_no_leak, cpu, fake, graph, options, run, same, select, typed};
 
-const DRILLS: u64 = 1_000;
+const DRILLS: u64 = 600;
 const OPS: [&str; 8] = ["Neg", "Abs", "Relu", "Softmax", "Add", "Sub", "Mul", "MatMul"];
 
 /// A graph of square matrices in which anything may be joined with anything.
@@ -119,21 +119,7 @@ impl Drill {
             }
         }
         drop(session);
-        for device in [0, 1] {
-            let memory = fake.memory(device).expect("a sound drill");
-            // A run that was left behind gives its memory back when it ends.
-            for _ in 0..2_000 {
-                if fake.memory(device).expect("a sound drill").free_bytes == memory.total_bytes {
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            assert_eq!(
-                fake.memory(device).expect("a sound drill").free_bytes,
-                memory.total_bytes,
-                "leaked"
-            );
-        }
+        await_no_leak(&fake, 2);
         Ok(outcome)
     }
 }
@@ -158,7 +144,7 @@ fn whatever_fails_the_result_is_the_cpus() {
     }
     // The drills would prove nothing if nothing failed.
     assert!(
-        all.failovers > 300 && all.errors > 50,
+        all.failovers > 180 && all.errors > 30,
         "{} {} {}",
         all.runs,
         all.failovers,
@@ -202,4 +188,39 @@ fn a_hanging_device_is_left_behind() {
     let (_, receipt) = run(&session, &[input()]);
     assert_eq!(receipt.failovers[0].code, "timeout");
     assert_eq!(receipt.failovers[0].reason, "a bug of the provider: it did not end within 20 ms");
+}
+
+#[test]
+fn a_device_out_of_memory_keeps_less_and_goes_on() {
+    let mut random = Random::new(3);
+    let mut built = Graph::new("layers");
+    let square = remuda_tensor::TensorType::new(DType::F32, [64usize.into(), 64usize.into()]);
+    let mut x = built.add_input("x", Some(square.into()));
+    for layer in 0..6 {
+        let weight = random_tensor(&mut random, DType::F32, &[64, 64]).unwrap();
+        let weight = built.add_const(&format!("w{layer}"), weight);
+        let op = OpName::onnx("MatMul");
+        x = built.apply(op, &[x, weight], Attrs::default(), &format!("y{layer}"));
+    }
+    built.outputs = vec![x];
+    let built = typed(built);
+    // The first allocation is the program's, the second the input of the first run.
+    let fake = fake(&[("fail", "oom@2"), ("memory", "1000000")]);
+    let session = Session::new(built.clone(), &select(&fake, &["fake"]), &options()).unwrap();
+    let on_device = |session: &Session| {
+        let plan = session.plan();
+        (
+            plan.providers[0].peak_bytes(),
+            plan.classes[0].placements.iter().filter(|p| p.provider.index() == 0).count(),
+        )
+    };
+    let before = on_device(&session);
+    let input = Val::from(random_tensor(&mut random, DType::F32, &[64, 64]).unwrap());
+    let (outputs, receipt) = run(&session, &[input.clone()]);
+    assert_eq!(receipt.failovers[0].code, "out-of-memory");
+    let after = on_device(&session);
+    assert!(after.0 < before.0 && after.1 > 0 && after.1 < before.1, "{before:?} {after:?}");
+    let only_cpu = Selection::new(&["cpu"], &[], cpu()).unwrap();
+    let want = run(&Session::new(built, &only_cpu, &options()).unwrap(), &[input]).0;
+    assert!(same(&outputs[0], &want[0]));
 }

@@ -2,6 +2,9 @@
 
 mod common;
 mod contract;
+mod decoder;
 mod drills;
 mod placement;
 mod select;
+mod stateful;
+mod states;

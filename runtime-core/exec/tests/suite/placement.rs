@@ -167,3 +167,40 @@ fn a_graph_without_nodes_gives_what_it_was_given() {
     assert_eq!(outputs, [x, Tensor::vector(vec![0.5f32]).into()]);
     assert_eq!(Target::all_of(&fake).unwrap().len(), 1);
 }
+
+/// A chain over a dimension that a device takes only while it is small.
+const BOUNDED: &str =
+    "graph \"g\" {\n  input %x: f32[tokens, 2]\n  %a = Neg(%x)\n  %b = Abs(%a)\n  output %b\n}";
+
+fn rows(count: usize) -> Val {
+    Tensor::from_vec([count, 2], vec![1.5f32; 2 * count]).unwrap().into()
+}
+
+#[test]
+fn a_yes_under_bounds_holds_within_them_and_another_plan_is_followed_outside() {
+    let fake = fake(&[("bounds", "tokens<=4")]);
+    let mut options = options();
+    options.sizes.insert("tokens".to_owned(), 2);
+    let session = Session::new(graph(BOUNDED), &select(&fake, &["fake"]), &options).unwrap();
+    for (count, target, outside) in [
+        (3, "fake:gpu", None),
+        (5, "cpu", Some("`tokens` is 5, the plan needs tokens<=4")),
+        (4, "fake:gpu", None),
+        (6, "cpu", Some("`tokens` is 6, the plan needs tokens<=4")),
+    ] {
+        let (outputs, receipt) = run(&session, &[rows(count)]);
+        assert_eq!(outputs, [rows(count)]);
+        assert_eq!((&*receipt.parts[0].target, receipt.outside.as_deref()), (target, outside));
+        assert!(receipt.failovers.is_empty(), "{receipt:?}");
+    }
+}
+
+#[test]
+fn bounds_that_the_planned_sizes_leave_are_a_refusal() {
+    let fake = fake(&[("bounds", "tokens<=4")]);
+    let session = Session::new(graph(BOUNDED), &select(&fake, &["fake"]), &options()).unwrap();
+    let plan = session.plan();
+    let text = plan.explain(plan.node_named("a").unwrap());
+    let want = "only while tokens<=4: the sizes planned for leave tokens<=4";
+    assert!(text.contains(want) && text.contains("shape-dynamic"), "{text}");
+}

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use remuda_base::{Map, knobs};
+use remuda_plan::{Contract, Policy};
 use serde::Deserialize;
 
 use super::probe::Prober;
@@ -40,6 +41,8 @@ pub struct Config {
     pub budgets: Map<String, u64>,
     /// What placement must keep to.
     pub contract: Contract,
+    /// What decides where a node runs, if the file says so.
+    pub policy: Option<Policy>,
 }
 
 /// One `[[provider]]`.
@@ -68,46 +71,6 @@ pub enum Isolation {
     Probe,
     /// It is loaded at once.
     None,
-}
-
-/// What happens when a node cannot run where it was wanted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Fallback {
-    /// It runs elsewhere; the receipt says so.
-    #[default]
-    Allow,
-    /// It runs elsewhere, with a warning.
-    Warn,
-    /// That is an error.
-    Error,
-}
-
-/// What decides where a node runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Policy {
-    /// What is fastest by all that is known.
-    #[default]
-    Cost,
-    /// The first backend in order that can.
-    Priority,
-}
-
-/// What placement must keep to.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Contract {
-    /// What happens when a node cannot run where it was wanted.
-    pub fallback: Fallback,
-    /// What decides where a node runs.
-    pub policy: Policy,
-    /// Backends that must run a part.
-    pub require: Vec<String>,
-    /// The largest share of nodes that the CPU may run, 0 to 1.
-    pub max_cpu_share: Option<f64>,
-    /// The most parts that a graph may be cut into.
-    pub max_parts: Option<usize>,
 }
 
 /// Why `plugins.toml` cannot be used.
@@ -167,6 +130,7 @@ impl Default for Config {
             prober: None,
             budgets: Map::new(),
             contract: Contract::default(),
+            policy: None,
         }
     }
 }

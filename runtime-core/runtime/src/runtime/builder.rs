@@ -11,7 +11,7 @@ use remuda_ops::NEWEST_OPSET;
 
 use super::{Runtime, select};
 use crate::Error;
-use crate::placement::{Contract, Policy, Strictness};
+use crate::placement::{Contract, Policy};
 
 /// Collects the wishes for a [`Runtime`].
 #[derive(Clone, Debug)]
@@ -195,13 +195,11 @@ impl Builder {
         let order = (!config.order.is_empty()).then_some(config.order);
         let backends = self.backends.or(order).unwrap_or_else(|| vec!["auto".to_owned()]);
         let selection = select(&backends, &devices, &unopened)?;
-        let policy = (config.contract.policy == remuda_host::loading::Policy::Priority)
-            .then_some(Policy::Priority);
         let mut session = self.session;
         session.threads = threads;
         session.budgets = config.budgets;
-        session.policy = session.policy.or(policy);
-        session.contract = self.contract.unwrap_or_else(|| contract(config.contract));
+        session.policy = session.policy.or(config.policy);
+        session.contract = self.contract.unwrap_or(config.contract);
         Ok(Runtime {
             devices: devices.into(),
             unopened: unopened.into(),
@@ -261,19 +259,3 @@ impl Builder {
 
 /// Devices, and providers that have none because they cannot be opened.
 type Opened = (Vec<Target>, Vec<(String, String)>);
-
-/// What a file demands of placements.
-fn contract(file: remuda_host::loading::Contract) -> Contract {
-    use remuda_host::loading::Fallback;
-    Contract {
-        fallback: match file.fallback {
-            Fallback::Allow => Strictness::Allow,
-            Fallback::Warn => Strictness::Warn,
-            Fallback::Error => Strictness::Error,
-        },
-        require: file.require,
-        max_cpu_share: file.max_cpu_share,
-        max_parts: file.max_parts,
-        only_warn: file.fallback == Fallback::Warn,
-    }
-}

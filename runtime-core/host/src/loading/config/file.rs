@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use remuda_base::Map;
+use remuda_plan::{Contract, Policy, Strictness};
 use serde::Deserialize;
 use toml::Value;
 
 use super::keys::{self, Fields};
-use super::{Config, ConfigError, Contract, Entry, Isolation, home, standard_folders};
+use super::{Config, ConfigError, Entry, Isolation, home, standard_folders};
 
 /// The one version of the file's format.
 const VERSION: u32 = 1;
@@ -24,7 +25,7 @@ struct File {
     probe_seconds: Option<f64>,
     provider: Vec<FileEntry>,
     budget: Map<String, Value>,
-    contract: Contract,
+    contract: FileContract,
 }
 
 impl Default for File {
@@ -38,7 +39,7 @@ impl Default for File {
             probe_seconds: None,
             provider: Vec::new(),
             budget: Map::new(),
-            contract: Contract::default(),
+            contract: FileContract::default(),
         }
     }
 }
@@ -54,6 +55,44 @@ struct FileEntry {
     options: toml::Table,
 }
 
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct FileContract {
+    fallback: Option<String>,
+    policy: Option<String>,
+    require: Vec<String>,
+    max_cpu_share: Option<f64>,
+    max_parts: Option<usize>,
+}
+
+impl FileContract {
+    fn policy(&self) -> Result<Option<Policy>, String> {
+        let known = |text: &String| {
+            let wrong = || format!("`contract.policy` is `{text}`, expected `cost` or `priority`");
+            Policy::parse(text).ok_or_else(wrong)
+        };
+        self.policy.as_ref().map(known).transpose()
+    }
+
+    fn contract(self) -> Result<Contract, String> {
+        let share = self.max_cpu_share;
+        if let Some(share) = share.filter(|share| !(0.0..=1.0).contains(share)) {
+            return Err(format!("`contract.max_cpu_share` is {share}, expected 0 to 1"));
+        }
+        let fallback = self.fallback.map(|text| {
+            Strictness::parse(&text).ok_or_else(|| {
+                format!("`contract.fallback` is `{text}`, expected `allow`, `warn` or `error`")
+            })
+        });
+        Ok(Contract {
+            fallback: fallback.transpose()?.unwrap_or_default(),
+            require: self.require,
+            max_cpu_share: share,
+            max_parts: self.max_parts,
+        })
+    }
+}
+
 /// Reads the text of a file.
 pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
     let line = |span: Option<std::ops::Range<usize>>, message: String| {
@@ -65,7 +104,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         top: keys::fields_of::<File>(),
         tables: &[
             ("provider", keys::fields_of::<FileEntry>()),
-            ("contract", keys::fields_of::<Contract>()),
+            ("contract", keys::fields_of::<FileContract>()),
         ],
     };
     keys::check(text, &fields).map_err(|(span, message)| line(span, message))?;
@@ -91,10 +130,6 @@ fn build(file: File, path: &Path) -> Result<Config, String> {
             return Err(format!("`probe_seconds` is {seconds}, expected 0.1 to 3600"));
         }
     };
-    let share = file.contract.max_cpu_share;
-    if let Some(share) = share.filter(|share| !(0.0..=1.0).contains(share)) {
-        return Err(format!("`contract.max_cpu_share` is {share}, expected 0 to 1"));
-    }
     let budgets = file.budget.iter().map(|(device, size)| {
         let bytes = bytes(size).map_err(|got| {
             format!("`budget.{device}` is {got}, expected bytes or a text like `6 GiB`")
@@ -117,7 +152,8 @@ fn build(file: File, path: &Path) -> Result<Config, String> {
         probe_deadline: deadline,
         prober: None,
         budgets: budgets.collect::<Result<_, String>>()?,
-        contract: file.contract,
+        policy: file.contract.policy()?,
+        contract: file.contract.contract()?,
     })
 }
 
@@ -213,7 +249,9 @@ mod tests {
     use std::time::Duration;
 
     use super::parse;
-    use crate::loading::{Config, Fallback, Isolation, Policy};
+    use remuda_plan::{Policy, Strictness};
+
+    use crate::loading::{Config, Isolation};
 
     fn read(text: &str) -> Config {
         parse(text, Path::new("/etc/remuda/plugins.toml")).unwrap()
@@ -272,8 +310,8 @@ mod tests {
         assert_eq!(config.budgets.get("cpu"), Some(&(2 << 30)));
         assert_eq!(config.budgets.get("ggml:cuda:0"), Some(&1000));
         assert_eq!(
-            (config.contract.fallback, config.contract.policy),
-            (Fallback::Error, Policy::Priority)
+            (config.contract.fallback, config.policy),
+            (Strictness::Error, Some(Policy::Priority))
         );
     }
 
@@ -308,6 +346,10 @@ mod tests {
                 "`plugins.toml`: `budget.cpu` is `20000000 TiB`, expected bytes or a text like `6 GiB`",
             ),
             ("probe_seconds = -1", "`plugins.toml`: `probe_seconds` is -1, expected 0.1 to 3600"),
+            (
+                "contract = { fallback = \"perhaps\" }",
+                "`plugins.toml`: `contract.fallback` is `perhaps`, expected `allow`, `warn` or `error`",
+            ),
             (
                 "contract = { max_cpu_share = 7.0 }",
                 "`plugins.toml`: `contract.max_cpu_share` is 7, expected 0 to 1",

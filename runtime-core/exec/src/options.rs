@@ -1,0 +1,96 @@
+//! What a session is told when it is made, and the part of it that the planner needs.
+
+use std::time::Duration;
+
+use remuda_base::{Map, nearest};
+use remuda_plan::{Contract, NodeId, Policy, ProviderId, Strictness};
+
+use crate::error::ExecError;
+use crate::select::Selection;
+use crate::states::StateOptions;
+
+/// What a session is told when it is made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// The opset of ONNX's own domain that operators are of.
+    pub opset: u32,
+    /// Threads of the CPU, for the estimate of its costs.
+    pub threads: usize,
+    /// What decides; by default what the selection of targets says.
+    pub policy: Option<Policy>,
+    /// What the user demands.
+    pub contract: Contract,
+    /// The longest that a part may run anywhere but on the CPU; no limit by default.
+    pub deadline: Option<Duration>,
+    /// How large named dimensions are taken to be while planning.
+    pub sizes: Map<String, usize>,
+    /// Bytes that may be used of a target's memory, by its name.
+    pub budgets: Map<String, u64>,
+    /// Nodes, by name, that must run on a target, by any of its names.
+    pub pins: Vec<(String, String)>,
+    /// Targets that must not run a node, or (without one) any.
+    pub forbids: Vec<(Option<String>, String)>,
+    /// How large the graph's states are, if it has any.
+    pub states: StateOptions,
+}
+
+impl Options {
+    /// Options with nothing wished for.
+    #[must_use]
+    pub fn new(opset: u32, threads: usize) -> Self {
+        Self {
+            opset,
+            threads,
+            policy: None,
+            contract: Contract::default(),
+            deadline: None,
+            sizes: Map::new(),
+            budgets: Map::new(),
+            pins: Vec::new(),
+            forbids: Vec::new(),
+            states: StateOptions::default(),
+        }
+    }
+
+    /// Whether the CPU may run nothing.
+    pub(crate) fn forbids_cpu(&self, selection: &Selection) -> bool {
+        self.contract.fallback == Strictness::Error && !selection.cpu_wanted
+    }
+}
+
+/// The user's wishes in the planner's words.
+pub(crate) fn wishes(
+    problem: &remuda_plan::Problem,
+    selection: &Selection,
+    options: &Options,
+) -> Result<remuda_plan::Options, ExecError> {
+    let node = |name: &String| {
+        let at = problem.nodes.iter().position(|node| node.name == *name);
+        at.map(NodeId::from).ok_or_else(|| {
+            let near = nearest(name, problem.nodes.iter().map(|node| node.name.as_str()));
+            let hint = near.map_or(String::new(), |near| format!(", did you mean `{near}`?"));
+            ExecError::Wish(format!("there is no node `{name}`{hint}"))
+        })
+    };
+    let named = |wish: &String| {
+        let found = selection.targets.iter().enumerate().filter(|(_, t)| t.answers_to(wish));
+        let found: Vec<ProviderId> = found.map(|(at, _)| ProviderId::from(at)).collect();
+        let unknown = || ExecError::Wish(format!("`{wish}` is none of the session's backends"));
+        if found.is_empty() { Err(unknown()) } else { Ok(found) }
+    };
+    let mut wishes = remuda_plan::Options {
+        policy: options.policy.unwrap_or(selection.policy),
+        ..remuda_plan::Options::default()
+    };
+    for (name, target) in &options.pins {
+        wishes.pins.push((node(name)?, named(target)?[0]));
+    }
+    for (name, target) in &options.forbids {
+        let of_node = name.as_ref().map(node).transpose()?;
+        wishes.forbids.extend(named(target)?.into_iter().map(|target| (of_node, target)));
+    }
+    if options.forbids_cpu(selection) {
+        wishes.forbids.push((None, ProviderId::from(selection.targets.len() - 1)));
+    }
+    Ok(wishes)
+}
