@@ -104,3 +104,11 @@ fn a_hanging_run_ends_when_it_is_cancelled() {
     });
     assert_eq!(result, Err(Failure::Cancelled));
 }
+
+#[test]
+fn truth_values_come_back_as_they_went() {
+    let provider = open(&[]);
+    let tensor = Tensor::vector(vec![true, false, true]);
+    let there = DeviceTensor::upload(&provider, 0, &tensor).unwrap();
+    assert!(there.to_host().unwrap().same_bits(&tensor));
+}

@@ -122,8 +122,13 @@ impl DeviceTensor {
         let mut tensor = Tensor::zeros(self.dtype, self.dims.clone()).map_err(too_large)?;
         if let Some(bytes) = tensor.bytes_mut() {
             self.buffer.download(self.offset, bytes)?;
+            return Ok(tensor);
         }
-        Ok(tensor)
+        // Not every byte is a truth value: what came has to be looked at.
+        let mut staged = zeroed(tensor.byte_len() as u64)?;
+        self.buffer.download(self.offset, staged.bytes_mut().unwrap_or_default())?;
+        Tensor::from_bytes(self.dtype, self.dims.clone(), staged.bytes().unwrap_or_default())
+            .map_err(|error| Failure::Internal(error.to_string()))
     }
 }
 

@@ -147,8 +147,13 @@ impl DeviceTensor {
         let mut tensor = zeros.map_err(|error| Failure::from(OpError::from(error)))?;
         if let Some(bytes) = tensor.bytes_mut() {
             self.buffer.download(self.offset, bytes)?;
+            return Ok(tensor);
         }
-        Ok(tensor)
+        // Not every byte is a truth value: what came has to be looked at.
+        let mut bytes = vec![0; tensor.byte_len()];
+        self.buffer.download(self.offset, &mut bytes)?;
+        Tensor::from_bytes(self.dtype, self.dims.clone(), &bytes)
+            .map_err(|error| Failure::Internal(format!("its tensor cannot be read: {error}")))
     }
 
     /// Copies it to another device of its provider, without a way over host memory.

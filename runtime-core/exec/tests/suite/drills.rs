@@ -216,7 +216,7 @@ fn a_device_out_of_memory_keeps_less_and_goes_on() {
     };
     let before = on_device(&session);
     let input = Val::from(random_tensor(&mut random, DType::F32, &[64, 64]).unwrap());
-    let (outputs, receipt) = run(&session, &[input.clone()]);
+    let (outputs, receipt) = run(&session, std::slice::from_ref(&input));
     assert_eq!(receipt.failovers[0].code, "out-of-memory");
     let after = on_device(&session);
     assert!(after.0 < before.0 && after.1 > 0 && after.1 < before.1, "{before:?} {after:?}");

@@ -173,7 +173,7 @@ const BOUNDED: &str =
     "graph \"g\" {\n  input %x: f32[tokens, 2]\n  %a = Neg(%x)\n  %b = Abs(%a)\n  output %b\n}";
 
 fn rows(count: usize) -> Val {
-    Tensor::from_vec([count, 2], vec![1.5f32; 2 * count]).unwrap().into()
+    Tensor::from_vec([count, 2], vec![1.5f32; 2 * count]).expect("a sound test").into()
 }
 
 #[test]

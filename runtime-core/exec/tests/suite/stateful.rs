@@ -153,11 +153,12 @@ impl Drill {
                         let right = want.step(step).expect("a sound drill");
                         assert!(close(&logits, &right), "{logits:?} {right:?}");
                     }
-                    Err(ExecError::Failed { .. }) if self.strict => {
+                    Err(error) => {
+                        let typed = matches!(error, ExecError::Failed { .. });
+                        assert!(self.strict && typed, "{error}");
                         outcome.errors += 1;
                         break;
                     }
-                    Err(error) => panic!("{error}"),
                 },
             }
         }

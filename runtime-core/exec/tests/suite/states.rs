@@ -16,8 +16,9 @@ fn with_room(mirror: bool) -> Options {
 }
 
 fn on_cpu() -> Session {
-    let only_cpu = Selection::new(&["cpu"], &[], cpu()).unwrap();
-    Session::new(decoder(&mut Random::new(1), &LAYERS), &only_cpu, &with_room(false)).unwrap()
+    let only_cpu = Selection::new(&["cpu"], &[], cpu()).expect("a sound test");
+    Session::new(decoder(&mut Random::new(1), &LAYERS), &only_cpu, &with_room(false))
+        .expect("a sound test")
 }
 
 /// A decoder over two devices and the CPU: the first layer, the second and the fourth, the third.
@@ -30,7 +31,7 @@ fn split(fake_options: &[(&str, &str)], mirror: bool) -> (remuda_host::Provider,
         options.pins.push((node.to_owned(), target.to_owned()));
     }
     let graph = decoder(&mut Random::new(1), &LAYERS);
-    let session = Session::new(graph, &select(&fake, &["fake"]), &options).unwrap();
+    let session = Session::new(graph, &select(&fake, &["fake"]), &options).expect("a sound test");
     (fake, session)
 }
 
@@ -42,12 +43,18 @@ fn same_steps(one: &mut Feeder<'_>, other: &mut Feeder<'_>) {
         vec![(0, vec![0]), (1, vec![1]), (2, vec![2])],
     ];
     for step in &all {
-        assert!(close(&one.step(step).unwrap(), &other.step(step).unwrap()));
+        assert!(close(
+            &one.step(step).expect("a sound test"),
+            &other.step(step).expect("a sound test")
+        ));
     }
     cut_and_copy(one);
     cut_and_copy(other);
     for step in &all {
-        assert!(close(&one.step(step).unwrap(), &other.step(step).unwrap()));
+        assert!(close(
+            &one.step(step).expect("a sound test"),
+            &other.step(step).expect("a sound test")
+        ));
     }
 }
 
@@ -60,7 +67,8 @@ fn cut_and_copy(feeder: &mut Feeder<'_>) {
 fn sequences_run_over_several_devices_as_on_the_cpu() {
     let (fake, session) = split(&[], false);
     let cpu = on_cpu();
-    let (mut got, mut want) = (Feeder::new(&session).unwrap(), Feeder::new(&cpu).unwrap());
+    let (mut got, mut want) =
+        (Feeder::new(&session).expect("a sound test"), Feeder::new(&cpu).expect("a sound test"));
     same_steps(&mut got, &mut want);
     assert_eq!(got.refilled, 0);
     let bytes = got.states.bytes();
@@ -68,11 +76,12 @@ fn sequences_run_over_several_devices_as_on_the_cpu() {
     assert_eq!(held, ["cpu", "fake:gpu", "fake:npu"]);
     assert_eq!(bytes["fake:npu"], 2 * bytes["fake:gpu"]);
     let plan = session.plan();
-    let of_gpu = plan.providers.iter().find(|provider| provider.name == "fake:gpu").unwrap();
+    let of_gpu =
+        plan.providers.iter().find(|provider| provider.name == "fake:gpu").expect("a sound test");
     assert!(of_gpu.weights_bytes >= bytes["fake:gpu"], "{} {bytes:?}", of_gpu.weights_bytes);
     drop(got);
     drop(session);
-    let memory = fake.memory(0).unwrap();
+    let memory = fake.memory(0).expect("a sound test");
     assert_eq!(memory.free_bytes, memory.total_bytes);
 }
 
@@ -81,7 +90,10 @@ fn a_lost_device_costs_a_refill_or_with_a_mirror_nothing() {
     for mirror in [false, true] {
         let (_fake, session) = split(&[("npu.fail", "lost@6")], mirror);
         let cpu = on_cpu();
-        let (mut got, mut want) = (Feeder::new(&session).unwrap(), Feeder::new(&cpu).unwrap());
+        let (mut got, mut want) = (
+            Feeder::new(&session).expect("a sound test"),
+            Feeder::new(&cpu).expect("a sound test"),
+        );
         same_steps(&mut got, &mut want);
         assert_eq!(got.refilled, usize::from(!mirror));
         let lost: Vec<_> = got.receipts.iter().flat_map(|receipt| &receipt.failovers).collect();
@@ -94,7 +106,8 @@ fn a_lost_device_costs_a_refill_or_with_a_mirror_nothing() {
 fn caches_of_a_device_that_lives_are_carried_over() {
     let (_fake, session) = split(&[("npu.fail", "error@7")], false);
     let cpu = on_cpu();
-    let (mut got, mut want) = (Feeder::new(&session).unwrap(), Feeder::new(&cpu).unwrap());
+    let (mut got, mut want) =
+        (Feeder::new(&session).expect("a sound test"), Feeder::new(&cpu).expect("a sound test"));
     same_steps(&mut got, &mut want);
     assert_eq!(got.refilled, 0);
     assert_eq!(got.receipts.iter().map(|receipt| receipt.failovers.len()).sum::<usize>(), 1);
@@ -104,8 +117,9 @@ fn caches_of_a_device_that_lives_are_carried_over() {
 fn a_device_keeps_as_many_caches_as_it_has_room_for() {
     let fake = fake(&[("memory", "60000")]);
     let graph = decoder(&mut Random::new(1), &LAYERS);
-    let session = Session::new(graph, &select(&fake, &["fake"]), &with_room(false)).unwrap();
-    let bytes = session.states().unwrap().bytes();
+    let session =
+        Session::new(graph, &select(&fake, &["fake"]), &with_room(false)).expect("a sound test");
+    let bytes = session.states().expect("a sound test").bytes();
     let held = bytes.get("fake:gpu").copied().unwrap_or(0);
     assert!(held > 0 && held <= 60_000 && bytes["cpu"] > 0, "{bytes:?}");
 }
@@ -118,14 +132,14 @@ fn states_and_runs_that_do_not_fit_are_refused() {
     let inputs = vec![remuda_tensor::Tensor::vector(vec![0i64]).into(); 3];
     let error = session.run(&inputs, &RunRequest::default()).unwrap_err();
     assert_eq!(error.to_string(), "the graph has 4 states, got none");
-    let mut others = on_cpu().states().unwrap();
+    let mut others = on_cpu().states().expect("a sound test");
     let error = session.step(&mut others, &inputs, &RunRequest::default()).unwrap_err();
     assert_eq!(error.to_string(), "the states are of another session");
-    let mut own = session.states().unwrap();
+    let mut own = session.states().expect("a sound test");
     let error = own.cut(3, 0).unwrap_err();
     assert_eq!(error.to_string(), "there is no sequence 3, expected fewer than 3");
     let graph = decoder(&mut Random::new(1), &LAYERS);
-    let only_cpu = Selection::new(&["cpu"], &[], cpu()).unwrap();
+    let only_cpu = Selection::new(&["cpu"], &[], cpu()).expect("a sound test");
     let error = Session::new(graph, &only_cpu, &options()).unwrap_err().to_string();
     assert!(error.starts_with("the graph has 4 states: expected a capacity for each"), "{error}");
 }
