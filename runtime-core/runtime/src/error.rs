@@ -96,6 +96,7 @@ impl From<ExecError> for Error {
             ExecError::Failed { ref target, ref failure } => {
                 Self::Run(OpError::from(failure.clone()).at(&format!("`{target}`")))
             }
+            ExecError::StatesLost { .. } => Self::Run(OpError::Resource(error.to_string())),
             ExecError::Contract(_) => Self::Placement(error.to_string()),
             ExecError::Wish(text) => Self::Setup(text),
             ExecError::Plan(ref why) => match why {
