@@ -3,8 +3,10 @@
 mod bench;
 mod completions;
 mod doctor;
+mod embed;
 mod language;
 mod ops;
+mod perplexity;
 mod plan;
 mod providers;
 mod run;
@@ -33,15 +35,19 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a model once and print its outputs
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Show what is in a model's file
     Show(show::ShowArgs),
     /// Show the tokens of a text
     Tokenize(tokenize::TokenizeArgs),
+    /// Measure how surprising a text is to a language model
+    Perplexity(Box<perplexity::PerplexityArgs>),
+    /// Turn texts into vectors
+    Embed(embed::EmbedArgs),
     /// Show which backend runs what of a model, and why
     Plan(plan::PlanArgs),
     /// Measure how fast a model runs
-    Bench(bench::BenchArgs),
+    Bench(Box<bench::BenchArgs>),
     /// List the operators that are supported
     Ops(ops::OpsArgs),
     /// Check this machine and this installation
@@ -61,6 +67,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Run(args)) => run::run(&args)?,
         Some(Command::Show(args)) => show::run(&args)?,
         Some(Command::Tokenize(args)) => tokenize::run(&args)?,
+        Some(Command::Perplexity(args)) => perplexity::run(&args)?,
+        Some(Command::Embed(args)) => embed::run(&args)?,
         Some(Command::Plan(args)) if !plan::run(&args)? => return Ok(ExitCode::FAILURE),
         Some(Command::Plan(_)) => {}
         Some(Command::Bench(args)) => bench::run(&args)?,

@@ -56,6 +56,9 @@ pub(crate) enum Failure {
         /// What to do.
         hint: Option<String>,
     },
+    /// Ctrl-C.
+    #[error("it was stopped")]
+    Cancelled,
     /// A check of `doctor` found a problem.
     #[error("{0}")]
     Unwell(String),
@@ -107,6 +110,7 @@ impl Failure {
         match self {
             Self::Usage { .. }
             | Self::Runtime(remuda::Error::Input(_) | remuda::Error::Setup(_)) => ExitCode::from(2),
+            Self::Cancelled => ExitCode::from(130),
             Self::Runtime(error) if error.kind() == remuda::ErrorKind::Cancelled => {
                 ExitCode::from(130)
             }

@@ -1,19 +1,27 @@
-//! Language models, by tokens; texts are put on top in Python.
+//! Language models: texts, conversations and tokens in, texts and tokens out.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
+use remuda::text::{Chat, Encode};
 use remuda::{
-    DType, Generation as Inner, LanguageModel as Model, LanguageOptions, Sampling, Tensor as Plain,
+    DType, Finish, Generation as Inner, LanguageModel as Model, LanguageOptions, Piece,
+    Tensor as Plain,
 };
 
+use crate::ask::ask;
 use crate::error::{bad_input, raised};
 use crate::foreign::Foreign;
 use crate::interrupt;
 use crate::runtime::Runtime;
 use crate::tensor::Tensor;
+
+/// How long a pressed Ctrl-C may go unnoticed while an answer is waited for.
+const NOTICE: Duration = Duration::from_millis(20);
 
 /// A loaded language model.
 #[pyclass(module = "remuda._core", frozen)]
@@ -22,7 +30,7 @@ pub(crate) struct LanguageModel(Model);
 
 /// Where a model is.
 #[derive(FromPyObject)]
-enum Source<'py> {
+pub(crate) enum Source<'py> {
     Bytes(Bound<'py, PyBytes>),
     Path(PathBuf),
 }
@@ -31,7 +39,7 @@ enum Source<'py> {
 impl LanguageModel {
     #[new]
     #[expect(clippy::too_many_arguments, reason = "named arguments in Python")]
-    #[pyo3(signature = (runtime, model, n_ctx=None, n_seq=1, n_batch=512, cache="f16"))]
+    #[pyo3(signature = (runtime, model, n_ctx=None, n_seq=1, n_batch=512, cache="f16", lookup=false))]
     fn new(
         py: Python<'_>,
         runtime: &Runtime,
@@ -40,11 +48,17 @@ impl LanguageModel {
         n_seq: u32,
         n_batch: usize,
         cache: &str,
+        lookup: bool,
     ) -> PyResult<Self> {
         let cache = DType::from_name(cache)
             .ok_or_else(|| bad_input(py, &format!("there is no element type `{cache}`")))?;
-        let options =
-            LanguageOptions { context: n_ctx, sequences: n_seq, step_tokens: n_batch, cache };
+        let options = LanguageOptions {
+            context: n_ctx,
+            sequences: n_seq,
+            step_tokens: n_batch,
+            cache,
+            lookup,
+        };
         let runtime = runtime.inner().clone();
         let loaded = match model {
             Source::Path(path) => {
@@ -77,30 +91,67 @@ impl LanguageModel {
         Ok(dict)
     }
 
-    /// The tokens of a text, with those that the model wants around a prompt.
-    fn tokenize(&self, py: Python<'_>, text: &str) -> PyResult<Vec<u32>> {
-        self.0.tokenize(text).map_err(|error| raised(py, &error))
+    /// The source of the chat template, if the file has one.
+    fn template(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        let template = self.0.template().map_err(|error| raised(py, &error))?;
+        Ok(template.map(|template| template.source().to_owned()))
     }
 
-    /// The text of tokens.
-    fn detokenize(&self, py: Python<'_>, tokens: Vec<u32>) -> PyResult<String> {
+    /// The tokens of a text.
+    #[pyo3(signature = (text, affixes=true, special=true))]
+    fn tokenize(
+        &self,
+        py: Python<'_>,
+        text: &str,
+        affixes: bool,
+        special: bool,
+    ) -> PyResult<Vec<u32>> {
         let tokenizer = self.0.tokenizer().map_err(|error| raised(py, &error))?;
-        Ok(tokenizer.decode(&tokens))
+        let tokens = py.detach(|| tokenizer.encode(text, Encode { affixes, special }));
+        tokens.map_err(|error| raised(py, &error.into()))
     }
 
-    /// Goes on from a text.
-    #[pyo3(signature = (prompt, most=None, temperature=0.8, seed=0))]
+    /// The bytes of tokens; with `special`, marks are shown by their texts.
+    #[pyo3(signature = (tokens, special=false))]
+    fn detokenize<'py>(
+        &self,
+        py: Python<'py>,
+        tokens: Vec<u32>,
+        special: bool,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let tokenizer = self.0.tokenizer().map_err(|error| raised(py, &error))?;
+        Ok(PyBytes::new(py, &tokenizer.decode_bytes(&tokens, special)))
+    }
+
+    /// The tokens that end an answer.
+    fn ends(&self, py: Python<'_>) -> PyResult<Vec<u32>> {
+        let tokenizer = self.0.tokenizer().map_err(|error| raised(py, &error))?;
+        Ok(tokenizer.vocabulary().ends().collect())
+    }
+
+    /// Goes on from tokens.
     fn answer(
         &self,
         py: Python<'_>,
-        prompt: &str,
-        most: Option<usize>,
-        temperature: f32,
-        seed: u64,
+        prompt: Vec<u32>,
+        asked: &Bound<'_, PyDict>,
     ) -> PyResult<Answer> {
-        let sampling = Sampling { temperature, seed, ..Sampling::default() };
-        let started = self.0.answer(prompt, most, sampling);
-        Ok(Answer(Mutex::new(Some(started.map_err(|error| raised(py, &error))?))))
+        let asked = ask(py, asked)?;
+        let started = py.detach(|| self.0.answer_tokens(prompt, &asked));
+        Ok(Answer(Mutex::new(started.map_err(|error| raised(py, &error))?)))
+    }
+
+    /// Answers a conversation that is given as JSON.
+    fn chat(
+        &self,
+        py: Python<'_>,
+        conversation: &str,
+        asked: &Bound<'_, PyDict>,
+    ) -> PyResult<Answer> {
+        let asked = ask(py, asked)?;
+        let chat = Chat::from_json(conversation).map_err(|error| raised(py, &error.into()))?;
+        let started = py.detach(|| self.0.chat(&chat, &asked));
+        Ok(Answer(Mutex::new(started.map_err(|error| raised(py, &error))?)))
     }
 
     /// The logits behind each token: one row per token.
@@ -117,6 +168,15 @@ impl LanguageModel {
         let model = self.0.clone();
         let found = interrupt::run(py, move |_| model.log_probabilities(tokens))?;
         found.map_err(|error| raised(py, &error))
+    }
+
+    /// The perplexity of tokens in windows of so many, and its standard error.
+    fn perplexity(&self, py: Python<'_>, tokens: Vec<u32>, window: usize) -> PyResult<(f64, f64)> {
+        let model = self.0.clone();
+        let found = interrupt::run(py, move |cancel| {
+            model.perplexity(&tokens, window, cancel, &mut |_| ())
+        })?;
+        found.map(|found| (found.value, found.error)).map_err(|error| raised(py, &error))
     }
 
     /// Goes on from a prompt with the likeliest token each time, until one of `ends`.
@@ -137,7 +197,16 @@ impl LanguageModel {
 /// A text as it comes.
 #[pyclass(module = "remuda._core", frozen)]
 #[derive(Debug)]
-pub(crate) struct Answer(Mutex<Option<remuda::Answer>>);
+pub(crate) struct Answer(Mutex<remuda::Answer>);
+
+/// Text, token, its log-probability, and the likeliest tokens with theirs.
+type PieceTuple = (String, Option<u32>, Option<f32>, Option<Vec<(u32, f32)>>);
+
+fn tuple(piece: Piece) -> PieceTuple {
+    let (own, likeliest) = piece.probabilities.unzip();
+    let likeliest = likeliest.map(|list| list.iter().map(|l| (l.token, l.logprob)).collect());
+    (piece.text, piece.token, own.map(|own| own.logprob), likeliest)
+}
 
 #[pymethods]
 impl Answer {
@@ -145,25 +214,45 @@ impl Answer {
         this
     }
 
-    fn __next__(&self, py: Python<'_>) -> PyResult<Option<String>> {
-        let next = py.detach(|| next_of(&self.0));
-        next.transpose().map_err(|error| raised(py, &error))
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<PieceTuple>> {
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match py.detach(|| lock().poll(NOTICE)) {
+                Poll::Ready(None) => return Ok(None),
+                Poll::Ready(Some(Ok(piece))) => return Ok(Some(tuple(piece))),
+                Poll::Ready(Some(Err(error))) => return Err(raised(py, &error)),
+                Poll::Pending => {}
+            }
+            if let Err(raised) = py.check_signals() {
+                lock().cancel();
+                return Err(raised);
+            }
+        }
     }
 
-    /// Ends it.
-    fn close(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    /// Ends it at its next step.
+    fn cancel(&self, py: Python<'_>) {
+        py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).cancel());
     }
-}
 
-/// The next item; what has ended is dropped.
-fn next_of<I: Iterator>(slot: &Mutex<Option<I>>) -> Option<I::Item> {
-    let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-    let next = slot.as_mut().and_then(Iterator::next);
-    if next.is_none() {
-        slot.take();
+    /// What it came to, once it has ended.
+    fn outcome<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let outcome = py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).outcome());
+        let Some(outcome) = outcome else { return Ok(None) };
+        let dict = PyDict::new(py);
+        dict.set_item("prompt_tokens", outcome.usage.prompt)?;
+        dict.set_item("cached_tokens", outcome.usage.reused)?;
+        dict.set_item("completion_tokens", outcome.usage.generated)?;
+        let finish = match outcome.finish {
+            Finish::Length => "length",
+            Finish::Cancelled => "cancelled",
+            _ => "stop",
+        };
+        dict.set_item("finish_reason", finish)?;
+        dict.set_item("prompt_seconds", outcome.prompt_time.as_secs_f64())?;
+        dict.set_item("completion_seconds", outcome.answer_time.as_secs_f64())?;
+        Ok(Some(dict))
     }
-    next
 }
 
 /// Tokens as they come.
@@ -178,7 +267,15 @@ impl Generation {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<u32>> {
-        let next = py.detach(|| next_of(&self.0));
+        let next = py.detach(|| {
+            let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let next = slot.as_mut().and_then(Iterator::next);
+            // What has ended is dropped.
+            if next.is_none() {
+                slot.take();
+            }
+            next
+        });
         next.transpose().map_err(|error| raised(py, &error))
     }
 

@@ -8,12 +8,14 @@
 //! exchange protocol, which is a C structure.
 
 mod array;
+mod ask;
 #[expect(
     unsafe_code,
     reason = "DLPack is a C structure in a capsule; every block says why it is sound"
 )]
 mod dlpack;
 mod dtype;
+mod embedder;
 mod error;
 #[expect(unsafe_code, reason = "memory of Python objects; every block says why it is sound")]
 mod foreign;
@@ -31,6 +33,8 @@ mod value;
 mod _core {
     #[pymodule_export]
     use crate::array::Buffer;
+    #[pymodule_export]
+    use crate::embedder::Embedder;
     #[pymodule_export]
     use crate::language::{Answer, Generation, LanguageModel};
     #[pymodule_export]

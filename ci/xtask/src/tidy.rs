@@ -114,6 +114,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "remuda-engine",
             "remuda-exec",
             "remuda-gguf",
+            "remuda-grammar",
             "remuda-host",
             "remuda-ir",
             "remuda-kernels",

@@ -19,6 +19,7 @@
 
 mod budget;
 mod calendar;
+mod config;
 mod engine;
 mod error;
 mod filters;

@@ -15,13 +15,16 @@ pub struct Budget {
     pub sequences: u32,
     /// Tokens of one step.
     pub step_tokens: usize,
+    /// Whether tokens that are likely to follow, because they did before, are run along with the one
+    /// that is sure. Answers stay as they are but for rounding.
+    pub lookup: bool,
 }
 
 impl Budget {
     /// One sequence of so many positions.
     #[must_use]
     pub fn new(context: usize) -> Self {
-        Self { context, sequences: 1, step_tokens: 512 }
+        Self { context, sequences: 1, step_tokens: 512, lookup: false }
     }
 
     pub(crate) fn check(&self) -> Result<(), EngineError> {

@@ -3,7 +3,7 @@
 //! An [`Engine`] owns a compiled language model and its caches, and a thread that runs steps. Every
 //! step takes the next token of each sequence that generates and fills up with pieces of prompts, so
 //! that a long prompt delays the others by no more than a piece. What a sequence has in common with
-//! an earlier one is not computed again. All memory is taken when the engine starts; a request that
+//! an earlier one is not computed again. Requests with a larger priority go first. All memory is taken when the engine starts; a request that
 //! cannot fit is refused, one that does not fit now waits.
 //!
 //! The engine knows tokens, not texts: whoever asks brings a [`Consumer`] that picks tokens from
@@ -12,6 +12,7 @@
 
 mod budget;
 mod engine;
+mod lookup;
 mod runner;
 mod scheduler;
 mod slot;
@@ -19,6 +20,9 @@ mod slot;
 pub use budget::{Budget, Memory};
 pub use engine::{Engine, Handle};
 pub use runner::Runner;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use remuda_host::Failure;
 
@@ -91,11 +95,6 @@ pub trait Consumer: Send {
     /// Picks what follows, from the logits behind the last token.
     fn next(&mut self, logits: &[f32]) -> Next;
 
-    /// Whether the result is no longer wanted; asked before every step.
-    fn is_cancelled(&self) -> bool {
-        false
-    }
-
     /// The request has ended.
     fn ended(&mut self, result: Result<Usage, EngineError>);
 }
@@ -106,8 +105,24 @@ pub struct Request {
     pub prompt: Vec<u32>,
     /// The most tokens to generate; as many as the context has room for by default.
     pub most: Option<usize>,
+    /// Requests with a larger number go first.
+    pub priority: i32,
+    /// Set it to true, from any thread, to end the request.
+    pub cancel: Arc<AtomicBool>,
     /// Who asks.
     pub consumer: Box<dyn Consumer>,
+}
+
+impl Request {
+    /// A request without wishes.
+    #[must_use]
+    pub fn new(prompt: Vec<u32>, consumer: Box<dyn Consumer>) -> Self {
+        Self { prompt, most: None, priority: 0, cancel: Arc::default(), consumer }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed)
+    }
 }
 
 impl std::fmt::Debug for Request {

@@ -1,7 +1,14 @@
 //! The scheduler: which tokens of which sequences the next step takes.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
+use remuda_host::Failure;
+
+use crate::lookup::Lookup;
 use crate::runner::{Runner, Step};
 use crate::slot::{Slot, Work};
 use crate::{EngineError, Request, Usage};
@@ -12,12 +19,17 @@ pub(crate) struct Scheduler {
     slots: Vec<Slot>,
     waiting: VecDeque<Request>,
     steps: u64,
+    /// Whether likely tokens are run along. Windows would have to be computed again if these turn out
+    /// wrong.
+    looks_up: bool,
 }
 
 /// What a step takes of one sequence.
 struct Share {
     slot: usize,
     count: usize,
+    /// Tokens that are likely to follow, and are run along.
+    ahead: Vec<u32>,
     /// Places in the sequence whose logits are wanted.
     wanted: Vec<usize>,
 }
@@ -25,7 +37,9 @@ struct Share {
 impl Scheduler {
     pub(crate) fn new(runner: Runner) -> Self {
         let slots = (0..runner.budget().sequences).map(|_| Slot::default()).collect();
-        Self { runner, slots, waiting: VecDeque::new(), steps: 0 }
+        let windowed = runner.info().states.iter().any(|state| state.window.is_some());
+        let looks_up = runner.budget().lookup && !windowed;
+        Self { runner, slots, waiting: VecDeque::new(), steps: 0, looks_up }
     }
 
     pub(crate) fn add(&mut self, mut request: Request) {
@@ -71,8 +85,12 @@ impl Scheduler {
             return;
         }
         let step = self.gather(&shares);
-        match self.runner.run(&step, None) {
-            Ok(logits) => self.spread(&shares, &logits),
+        let cancel = self.only_cancel(&shares);
+        let started = Instant::now();
+        match self.runner.run(&step, cancel.as_deref()) {
+            Ok(logits) => self.spread(&shares, &logits, started.elapsed()),
+            // Caches are as they were, and whoever ended it is dropped by the next step.
+            Err(Failure::Cancelled) if cancel.is_some() => {}
             Err(failure) => {
                 // Caches are as they were: only the requests of this step end.
                 for share in &shares {
@@ -82,27 +100,40 @@ impl Scheduler {
         }
     }
 
+    /// What ends a step half-way: that its only request is no longer wanted.
+    fn only_cancel(&self, shares: &[Share]) -> Option<Arc<AtomicBool>> {
+        let [share] = shares else { return None };
+        self.slots[share.slot].work.as_ref().map(|work| Arc::clone(&work.cancel))
+    }
+
     fn drop_cancelled(&mut self) {
         for slot in &mut self.slots {
-            if slot.work.as_ref().is_some_and(|work| work.consumer.is_cancelled()) {
+            if slot.work.as_ref().is_some_and(Work::is_cancelled) {
                 slot.end(None);
             }
         }
         let mut gone = Vec::new();
         for at in (0..self.waiting.len()).rev() {
-            if self.waiting.get(at).is_some_and(|request| request.consumer.is_cancelled()) {
+            if self.waiting.get(at).is_some_and(Request::is_cancelled) {
                 gone.extend(self.waiting.remove(at));
             }
         }
         gone.into_iter().for_each(|mut request| request.consumer.ended(Ok(Usage::default())));
     }
 
-    /// Gives free sequences to waiting requests, first come, first served.
+    /// The waiting request that goes first: of those that matter most, the one that came first.
+    fn first_waiting(&mut self) -> Option<Request> {
+        let most = self.waiting.iter().map(|request| request.priority).max()?;
+        let at = self.waiting.iter().position(|request| request.priority == most)?;
+        self.waiting.remove(at)
+    }
+
+    /// Gives free sequences to waiting requests.
     fn admit(&mut self) {
         while !self.waiting.is_empty() {
             let free = (0..self.slots.len()).filter(|&at| self.slots[at].work.is_none());
             let Some(oldest) = free.min_by_key(|&at| self.slots[at].used) else { return };
-            let Some(request) = self.waiting.pop_front() else { return };
+            let Some(request) = self.first_waiting() else { return };
             self.start(oldest, request);
         }
     }
@@ -138,6 +169,9 @@ impl Scheduler {
             tokens: request.prompt,
             most,
             usage: Usage { prompt, reused, generated: 0 },
+            priority: request.priority,
+            cancel: request.cancel,
+            lookup: Lookup::default(),
         });
     }
 
@@ -145,7 +179,10 @@ impl Scheduler {
     fn shares(&self) -> Vec<Share> {
         let mut room = self.runner.budget().step_tokens;
         let mut order: Vec<usize> = (0..self.slots.len()).collect();
-        order.sort_by_key(|&at| (self.slots[at].pending() > 1, self.slots[at].used));
+        order.sort_by_key(|&at| {
+            let slot = &self.slots[at];
+            (slot.pending() > 1, Reverse(slot.priority()), slot.used)
+        });
         let mut shares = Vec::new();
         for at in order {
             let slot = &self.slots[at];
@@ -158,9 +195,26 @@ impl Scheduler {
             let places = slot.cached.len()..slot.cached.len() + count;
             let all = work.consumer.wants_prompt();
             let wanted = places.filter(|&place| all || place + 1 == work.tokens.len());
-            shares.push(Share { slot: at, count, wanted: wanted.collect() });
+            let wanted = wanted.collect();
+            shares.push(Share { slot: at, count, ahead: Vec::new(), wanted });
+        }
+        if let [share] = &mut shares[..] {
+            self.run_ahead(share, room);
         }
         shares
+    }
+
+    /// Adds likely tokens to the share of a sequence that has the step for itself.
+    fn run_ahead(&self, share: &mut Share, room: usize) {
+        let slot = &self.slots[share.slot];
+        let Some(work) = slot.work.as_ref().filter(|_| self.looks_up) else { return };
+        let sure = work.tokens.len();
+        if share.count > 1 || sure == work.usage.prompt || work.consumer.wants_prompt() {
+            return;
+        }
+        let room = room.min(work.most.saturating_sub(sure + 1));
+        share.ahead = work.lookup.draft(&work.tokens, room).to_vec();
+        share.wanted.extend(sure..sure + share.ahead.len());
     }
 
     fn gather(&self, shares: &[Share]) -> Step {
@@ -170,9 +224,10 @@ impl Scheduler {
             let Some(work) = &slot.work else { continue };
             let start = slot.cached.len();
             let first = step.tokens.len();
-            for (place, &token) in work.tokens.iter().enumerate().skip(start).take(share.count) {
+            let sure = work.tokens.iter().skip(start).take(share.count);
+            for (place, &token) in sure.chain(&share.ahead).enumerate() {
                 step.tokens.push(i64::from(token));
-                step.positions.push(signed(place));
+                step.positions.push(signed(start + place));
                 step.sequences.push(signed(share.slot));
             }
             step.outputs.extend(share.wanted.iter().map(|&place| signed(first + place - start)));
@@ -181,19 +236,38 @@ impl Scheduler {
     }
 
     /// Hands the logits of a step to those who wanted them.
-    fn spread(&mut self, shares: &[Share], logits: &[f32]) {
+    fn spread(&mut self, shares: &[Share], logits: &[f32], time: Duration) {
         let vocabulary = self.runner.info().vocabulary;
         let mut rest = logits;
         for share in shares {
             let slot = &mut self.slots[share.slot];
             slot.used = self.steps;
-            if let Some(work) = &slot.work {
-                let start = slot.cached.len();
-                slot.cached.extend_from_slice(&work.tokens[start..start + share.count]);
-            }
+            let Some(work) = &slot.work else { continue };
+            let start = slot.cached.len();
+            slot.cached.extend_from_slice(&work.tokens[start..start + share.count]);
+            slot.cached.extend_from_slice(&share.ahead);
+            let run = slot.cached.len();
             let (own, others) = rest.split_at(share.wanted.len() * vocabulary);
             rest = others;
-            slot.take_logits(&share.wanted, own, vocabulary);
+            let gave = slot.take_logits((&share.wanted, &share.ahead), own, vocabulary);
+            if let Some(work) = slot.work.as_mut().filter(|_| gave > 0) {
+                work.lookup.measured(!share.ahead.is_empty(), gave, time);
+            }
+            if slot.cached.len() < run {
+                self.forget(share.slot);
+            }
+        }
+    }
+
+    /// Cuts the caches to what the sequence is said to have.
+    fn forget(&mut self, at: usize) {
+        let slot = &mut self.slots[at];
+        match self.runner.cut(sequence(at), slot.cached.len()) {
+            Ok(length) => slot.cached.truncate(length),
+            Err(failure) => {
+                slot.cached.clear();
+                slot.end(Some(failure.into()));
+            }
         }
     }
 }

@@ -1,5 +1,9 @@
 //! A sequence of the caches, and the request that uses it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::lookup::Lookup;
 use crate::{Consumer, EngineError, Next, Usage};
 
 /// A sequence of the caches.
@@ -21,9 +25,23 @@ pub(crate) struct Work {
     /// The most tokens that there may be in the end.
     pub(crate) most: usize,
     pub(crate) usage: Usage,
+    pub(crate) priority: i32,
+    pub(crate) cancel: Arc<AtomicBool>,
+    pub(crate) lookup: Lookup,
+}
+
+impl Work {
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed)
+    }
 }
 
 impl Slot {
+    /// How much its request matters.
+    pub(crate) fn priority(&self) -> i32 {
+        self.work.as_ref().map_or(i32::MIN, |work| work.priority)
+    }
+
     /// Tokens that are still to be run.
     pub(crate) fn pending(&self) -> usize {
         let all = self.work.as_ref().map_or(0, |work| work.tokens.len());
@@ -44,32 +62,56 @@ impl Slot {
         }
     }
 
-    /// Hands over the logits of some tokens that were just run: those at `places` of the sequence.
-    pub(crate) fn take_logits(&mut self, places: &[usize], logits: &[f32], vocabulary: usize) {
-        let Some(work) = &mut self.work else { return };
+    /// Hands over the logits of some tokens that were just run: those at `places` of the sequence, of
+    /// which the last ones may be of tokens `ahead` of what was sure. Gives how many tokens it came to.
+    pub(crate) fn take_logits(
+        &mut self,
+        (places, ahead): (&[usize], &[u32]),
+        logits: &[f32],
+        vocabulary: usize,
+    ) -> usize {
+        let Some(work) = &mut self.work else { return 0 };
+        let before = work.usage.generated;
+        let sure = work.tokens.len();
         let mut ends = false;
         for (&place, row) in places.iter().zip(logits.chunks_exact(vocabulary)) {
-            if place < work.usage.prompt && work.consumer.wants_prompt() {
-                work.consumer.prompt(place, row);
+            if place >= sure && work.tokens.get(place) != ahead.get(place - sure) {
+                break;
             }
-            if place + 1 < work.usage.prompt {
-                continue;
-            }
-            if work.tokens.len() >= work.most {
-                ends = true;
-                continue;
-            }
-            match work.consumer.next(row) {
-                Next::Token(token) if (token as usize) < vocabulary => {
-                    work.tokens.push(token);
-                    work.usage.generated += 1;
-                    ends = work.tokens.len() >= work.most;
-                }
-                Next::Token(_) | Next::End => ends = true,
+            ends = work.take_row(place, row, vocabulary);
+            if ends {
+                break;
             }
         }
+        let gave = work.usage.generated - before;
+        // What was run ahead in vain is no part of the sequence.
+        self.cached.truncate(work.tokens.len().max(sure + 1) - 1);
         if ends {
             self.end(None);
+        }
+        gave
+    }
+}
+
+impl Work {
+    /// Hands over the logits behind the token at a place; whether the request ends.
+    fn take_row(&mut self, place: usize, row: &[f32], vocabulary: usize) -> bool {
+        if place < self.usage.prompt && self.consumer.wants_prompt() {
+            self.consumer.prompt(place, row);
+        }
+        if place + 1 < self.usage.prompt {
+            return false;
+        }
+        if self.tokens.len() >= self.most {
+            return true;
+        }
+        match self.consumer.next(row) {
+            Next::Token(token) if (token as usize) < vocabulary => {
+                self.tokens.push(token);
+                self.usage.generated += 1;
+                self.tokens.len() >= self.most
+            }
+            Next::Token(_) | Next::End => true,
         }
     }
 }

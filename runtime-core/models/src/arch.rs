@@ -17,6 +17,7 @@ use remuda_base::nearest;
 
 use crate::decoder::{self, Decoder};
 use crate::keys::Keys;
+use crate::rope::Pairing;
 use crate::{LanguageModel, ModelError, ModelFile, Options};
 
 /// What is special about an architecture.
@@ -59,6 +60,10 @@ pub(crate) fn build(file: &ModelFile, options: &Options) -> Result<LanguageModel
     let keys = Keys::new(parts.metadata(), name);
     let mut decoder = Decoder::read(&keys, options)?;
     (architecture.adapt)(&keys, &mut decoder)?;
+    if file.folder().is_some() {
+        // Whatever GGUF makes of it: folders keep the halves of a head apart.
+        decoder.rope.pairing = Pairing::Halves;
+    }
     decoder::build(&decoder, &keys, (file, &parts), options)
 }
 

@@ -10,10 +10,12 @@ use remuda_ir::{Attr, StateType, ValueId, infer_graph, verify};
 use remuda_ops::Ops;
 use remuda_tensor::{DType, Tensor};
 
+use crate::file::Weight;
 use crate::keys::Keys;
 use crate::net::{Net, float};
 use crate::{LanguageModel, ModelError, ModelFile, ModelInfo, Options};
 
+pub(crate) use attention::{angles, turn};
 pub(crate) use spec::{Activation, Decoder, Norm, QkNorm};
 
 /// The inputs that every layer uses.
@@ -46,7 +48,7 @@ pub(crate) fn build(
     }
     let angles = decoder
         .ropes()
-        .map(|rope| attention::angles(&mut net, rope, (decoder.divisors, positions)))
+        .map(|rope| angles(&mut net, rope, (decoder.divisors, positions)))
         .collect::<Result<_, _>>()?;
     let step = Step { positions, sequences, angles };
     let mut states = Vec::with_capacity(decoder.layers);
@@ -78,7 +80,7 @@ pub(crate) fn build(
     graph.outputs.push(logits);
     verify(&graph, &Ops)?;
     infer_graph(&mut graph, &Ops)?;
-    let info = info(decoder, keys, parts, (vocabulary, states))?;
+    let info = info(decoder, keys, file.weights(parts), (vocabulary, states))?;
     Ok(LanguageModel { graph, info })
 }
 
@@ -105,18 +107,17 @@ fn vocabulary(net: &Net<'_>, keys: &Keys<'_>, decoder: &Decoder) -> Result<usize
 fn info(
     decoder: &Decoder,
     keys: &Keys<'_>,
-    parts: &Parts<'_>,
+    weights: Vec<Weight<'_>>,
     (vocabulary, states): (usize, Vec<StateType>),
 ) -> Result<ModelInfo, ModelError> {
     let mut by_dtype: Vec<(DType, u64)> = Vec::new();
     let (mut parameters, mut weight_bytes) = (0u64, 0u64);
-    for (_, tensor) in parts.tensors() {
-        let bytes = tensor.range.len() as u64;
-        parameters += tensor.shape.iter().map(|&size| size as u64).product::<u64>();
-        weight_bytes += bytes;
-        match by_dtype.iter_mut().find(|(dtype, _)| *dtype == tensor.dtype) {
-            Some((_, sum)) => *sum += bytes,
-            None => by_dtype.push((tensor.dtype, bytes)),
+    for weight in weights {
+        parameters += weight.elements;
+        weight_bytes += weight.bytes;
+        match by_dtype.iter_mut().find(|(dtype, _)| *dtype == weight.dtype) {
+            Some((_, sum)) => *sum += weight.bytes,
+            None => by_dtype.push((weight.dtype, weight.bytes)),
         }
     }
     let most = by_dtype.iter().max_by_key(|(_, bytes)| *bytes);

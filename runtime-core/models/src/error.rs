@@ -57,11 +57,25 @@ pub enum ModelError {
         /// What it has.
         got: Vec<usize>,
     },
+    /// A weight that is not there.
+    #[error("the weight `{name}` is missing")]
+    Missing {
+        /// Which weight.
+        name: String,
+    },
     /// A weight that the architecture has no place for.
     #[error("weight `{name}` has no place in this architecture")]
     Unused {
         /// Which weight.
         name: String,
+    },
+    /// A file of a folder that makes no sense.
+    #[error("`{}`: {problem}", path.display())]
+    Folder {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
     },
     /// The graph does not hold together.
     #[error(transparent)]

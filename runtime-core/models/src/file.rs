@@ -4,28 +4,44 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use remuda_gguf::{Gguf, PartName, Parts};
+use remuda_gguf::{Gguf, PartName, Parts, TensorInfo};
 use remuda_mapped::MappedFile;
-use remuda_tensor::{Memory, Tensor};
+use remuda_tensor::{DType, Memory, Tensor};
 
 use crate::ModelError;
+use crate::folder::Folder;
 
-/// A model's file, or all of its parts. Cheap to clone.
+/// A model's file, or all of its parts, or its folder. Cheap to clone.
 #[derive(Clone)]
-pub struct ModelFile {
-    parts: Vec<Arc<dyn Memory>>,
+pub struct ModelFile(Form);
+
+#[derive(Clone)]
+enum Form {
+    Gguf(Vec<Arc<dyn Memory>>),
+    Folder(Arc<Folder>),
 }
 
 impl std::fmt::Debug for ModelFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ModelFile({} parts)", self.parts.len())
+        match &self.0 {
+            Form::Gguf(parts) => write!(f, "ModelFile({} parts)", parts.len()),
+            Form::Folder(folder) => write!(f, "ModelFile({})", folder.path.display()),
+        }
     }
 }
 
+/// What a weight is, without its bytes.
+pub(crate) struct Weight<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) dtype: DType,
+    pub(crate) elements: u64,
+    pub(crate) bytes: u64,
+}
+
 /// The bytes of one weight in a file.
-struct Slice {
-    file: Arc<dyn Memory>,
-    range: Range<usize>,
+pub(crate) struct Slice {
+    pub(crate) file: Arc<dyn Memory>,
+    pub(crate) range: Range<usize>,
 }
 
 impl Memory for Slice {
@@ -41,11 +57,15 @@ impl ModelFile {
         start.starts_with(b"GGUF")
     }
 
-    /// Maps a file, and the other parts of its model if it is a part of one.
+    /// Maps a file, and the other parts of its model if it is a part of one; or the files of a folder
+    /// as HuggingFace keeps models.
     ///
     /// # Errors
-    /// When a file cannot be mapped.
+    /// When a file cannot be mapped, or the folder's configuration makes no sense.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
+        if path.is_dir() {
+            return Ok(Self(Form::Folder(Arc::new(Folder::open(path)?))));
+        }
         let name = path.to_string_lossy();
         let paths = match PartName::parse(&name) {
             Some(part) => {
@@ -57,22 +77,68 @@ impl ModelFile {
             Ok(file) => Ok(Arc::new(file) as Arc<dyn Memory>),
             Err(source) => Err(ModelError::File { path, source }),
         };
-        Ok(Self { parts: paths.into_iter().map(map).collect::<Result<_, _>>()? })
+        Ok(Self(Form::Gguf(paths.into_iter().map(map).collect::<Result<_, _>>()?)))
     }
 
     /// A whole model in memory.
     #[must_use]
     pub fn from_memory(bytes: Arc<dyn Memory>) -> Self {
-        Self { parts: vec![bytes] }
+        Self(Form::Gguf(vec![bytes]))
     }
 
-    /// The metadata and the tensors' places.
+    /// The folder, if it is one: what concerns text lies there in files of its own.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        match &self.0 {
+            Form::Gguf(_) => None,
+            Form::Folder(folder) => Some(&folder.path),
+        }
+    }
+
+    /// The metadata and, but for folders, the tensors' places.
     ///
     /// # Errors
     /// When the bytes are no good file.
     pub fn parse(&self) -> Result<Parts<'_>, ModelError> {
-        let parts = self.parts.iter().map(|part| Gguf::parse(part.bytes()));
-        Ok(Parts::join(parts.collect::<Result<_, _>>()?)?)
+        let parts = match &self.0 {
+            Form::Gguf(parts) => {
+                parts.iter().map(|part| Gguf::parse(part.bytes())).collect::<Result<_, _>>()?
+            }
+            Form::Folder(folder) => vec![Gguf::parse(&folder.header)?],
+        };
+        Ok(Parts::join(parts)?)
+    }
+
+    /// What weights there are.
+    pub(crate) fn weights<'a>(&'a self, parts: &'a Parts<'a>) -> Vec<Weight<'a>> {
+        match &self.0 {
+            Form::Gguf(_) => {
+                let weight = |(_, info): (usize, &'a TensorInfo<'a>)| Weight {
+                    name: info.name,
+                    dtype: info.dtype,
+                    elements: info.shape.iter().map(|&size| size as u64).product(),
+                    bytes: info.range.len() as u64,
+                };
+                parts.tensors().map(weight).collect()
+            }
+            Form::Folder(folder) => {
+                let weight = |(name, tensor): (&'a String, &Tensor)| Weight {
+                    name,
+                    dtype: tensor.dtype(),
+                    elements: tensor.len() as u64,
+                    bytes: tensor.byte_len() as u64,
+                };
+                folder.weights.iter().map(weight).collect()
+            }
+        }
+    }
+
+    /// Whether there is a weight of this name.
+    pub(crate) fn has(&self, parts: &Parts<'_>, name: &str) -> bool {
+        match &self.0 {
+            Form::Gguf(_) => parts.tensor(name).is_ok(),
+            Form::Folder(folder) => folder.weights.contains_key(name),
+        }
     }
 
     /// A weight over the mapped bytes, by its name.
@@ -80,8 +146,15 @@ impl ModelFile {
     /// # Errors
     /// When there is none.
     pub(crate) fn tensor(&self, parts: &Parts<'_>, name: &str) -> Result<Tensor, ModelError> {
+        let files = match &self.0 {
+            Form::Gguf(files) => files,
+            Form::Folder(folder) => {
+                let missing = || ModelError::Missing { name: name.to_owned() };
+                return folder.weights.get(name).cloned().ok_or_else(missing);
+            }
+        };
         let (part, info) = parts.tensor(name)?;
-        let memory = Slice { file: Arc::clone(&self.parts[part]), range: info.range.clone() };
+        let memory = Slice { file: Arc::clone(&files[part]), range: info.range.clone() };
         let tensor = Tensor::from_memory(info.dtype, info.shape.clone(), Arc::new(memory));
         Ok(tensor.map_err(remuda_ir::OpError::from)?)
     }

@@ -13,13 +13,16 @@
 
 mod arch;
 mod decoder;
+mod encoder;
 mod error;
 mod file;
+mod folder;
 mod keys;
 mod net;
 mod rope;
 
 pub use arch::names;
+pub use encoder::{EncoderInfo, EncoderModel, Pooling};
 pub use error::ModelError;
 pub use file::ModelFile;
 

@@ -62,14 +62,16 @@ impl<'a> Net<'a> {
     /// Tables of frequencies may be there for contexts that are not used.
     pub(crate) fn expect_all_used(&self) -> Result<(), ModelError> {
         let used = self.used.borrow();
-        let unused = self.parts.tensors().map(|(_, tensor)| tensor.name);
-        let mut unused = unused.filter(|name| !used.contains(*name) && !name.starts_with("rope_"));
-        unused.next().map_or(Ok(()), |name| Err(ModelError::Unused { name: name.to_owned() }))
+        let weights = self.file.weights(self.parts).into_iter();
+        let mut unused = weights
+            .filter(|weight| !used.contains(weight.name) && !weight.name.starts_with("rope_"));
+        let unused = unused.next().map(|weight| weight.name.to_owned());
+        unused.map_or(Ok(()), |name| Err(ModelError::Unused { name }))
     }
 
     /// Whether there is a weight of this name here.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.parts.tensor(&self.scoped(name)).is_ok()
+        self.file.has(self.parts, &self.scoped(name))
     }
 
     /// The weight of this name.

@@ -1,22 +1,35 @@
 //! Language models: loaded from a file, asked with tokens.
 
+mod answer;
+mod ask;
+mod embedder;
 mod generation;
+mod perplexity;
 mod prompt;
-mod text;
+mod source;
+mod voice;
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use remuda_chat::ChatTemplate;
 use remuda_engine::{Engine, EngineError, Runner};
+use remuda_grammar::Compiler;
 use remuda_ir::OpError;
 use remuda_models::{ModelError, ModelFile};
 use remuda_tensor::{DType, Memory};
 use remuda_text::Tokenizer;
 
+pub use answer::Answer;
+pub use ask::{
+    Ask, Constraint, Finish, LogProb, MirostatVersion, Outcome, Piece, SETTINGS, SamplerName,
+    Sampling, Setting,
+};
+pub use embedder::{Embedder, Embedding, EncoderInfo, Pooling};
 pub use generation::{Generation, Pick, greedy};
+pub use perplexity::Perplexity;
 pub use remuda_engine::{Budget, Memory as LanguageMemory, Usage};
 pub use remuda_models::{ModelInfo, names as architectures};
-pub use text::{Answer, Sampling};
 
 use crate::{Error, ErrorKind, Runtime};
 
@@ -32,11 +45,13 @@ pub struct LanguageOptions {
     pub step_tokens: usize,
     /// How keys and values are cached: `f32`, `f16`, `bf16`, `q8_0` or `q4_0`.
     pub cache: DType,
+    /// Whether tokens that are likely to follow, because they did before, are run along.
+    pub lookup: bool,
 }
 
 impl Default for LanguageOptions {
     fn default() -> Self {
-        Self { context: None, sequences: 1, step_tokens: 512, cache: DType::F16 }
+        Self { context: None, sequences: 1, step_tokens: 512, cache: DType::F16, lookup: false }
     }
 }
 
@@ -49,8 +64,10 @@ struct Loaded {
     engine: Engine,
     memory: LanguageMemory,
     file: ModelFile,
-    /// Read at the first text, or why it cannot be.
-    tokenizer: OnceLock<Result<Tokenizer, String>>,
+    /// What texts need is read when the first one comes; or why it cannot be.
+    tokenizer: OnceLock<Result<Arc<Tokenizer>, String>>,
+    template: OnceLock<Result<Option<ChatTemplate>, String>>,
+    compiler: OnceLock<Result<Compiler, String>>,
     threads: usize,
 }
 
@@ -61,11 +78,14 @@ const SPARE: u64 = 10;
 const LEAST_CONTEXT: usize = 512;
 
 impl LanguageModel {
-    /// Whether a file holds a language model, by its first bytes.
+    /// Whether a file holds a language model, by its first bytes; or a folder, by its files.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn is_one(path: &Path) -> Result<bool, Error> {
+        if path.is_dir() {
+            return Ok(path.join("config.json").exists());
+        }
         use std::io::Read;
         let file = |source| Error::File { path: path.to_owned(), source };
         let mut start = [0; 4];
@@ -106,6 +126,7 @@ impl LanguageModel {
             context,
             sequences: options.sequences,
             step_tokens: options.step_tokens,
+            lookup: options.lookup,
         };
         let need = |context| {
             LanguageMemory::of(&model.info, &budget(context), place)
@@ -128,6 +149,8 @@ impl LanguageModel {
             memory,
             file,
             tokenizer: OnceLock::new(),
+            template: OnceLock::new(),
+            compiler: OnceLock::new(),
             threads: runtime.threads(),
         })))
     }
@@ -225,9 +248,11 @@ fn model_error(error: ModelError) -> Error {
         | ModelError::Unused { .. } => ErrorKind::Unsupported,
         ModelError::Graph(error) => crate::error::kind_of(error),
         ModelError::Verify(_) => ErrorKind::Bug,
-        ModelError::Gguf(_) | ModelError::Key { .. } | ModelError::Shape { .. } => {
-            ErrorKind::Invalid
-        }
+        ModelError::Gguf(_)
+        | ModelError::Key { .. }
+        | ModelError::Shape { .. }
+        | ModelError::Missing { .. }
+        | ModelError::Folder { .. } => ErrorKind::Invalid,
     };
     match error {
         ModelError::File { path, source } => Error::File { path, source },

@@ -30,8 +30,10 @@ mod trace;
 
 pub use error::{Error, ErrorKind};
 pub use language::{
-    Answer, Budget, Generation, LanguageMemory, LanguageModel, LanguageOptions, ModelInfo, Pick,
-    Sampling, Usage, architectures, greedy,
+    Answer, Ask, Budget, Constraint, Embedder, Embedding, EncoderInfo, Finish, Generation,
+    LanguageMemory, LanguageModel, LanguageOptions, LogProb, MirostatVersion, ModelInfo, Outcome,
+    Perplexity, Pick, Piece, Pooling, SETTINGS, SamplerName, Sampling, Setting, Usage,
+    architectures, greedy,
 };
 pub use model::{Model, Port, RunOptions, RunReport, Summary};
 pub use outputs::Outputs;

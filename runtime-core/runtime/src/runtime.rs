@@ -12,7 +12,7 @@ use remuda_tensor::Memory;
 
 pub use builder::Builder;
 
-use crate::{Error, LanguageModel, LanguageOptions, Model};
+use crate::{Embedder, Error, LanguageModel, LanguageOptions, Model};
 
 /// Which backends may be used, in order of preference, and with how many threads. Cheap to clone;
 /// models that it loads share its threads.
@@ -80,6 +80,22 @@ impl Runtime {
         options: &LanguageOptions,
     ) -> Result<LanguageModel, Error> {
         LanguageModel::from_memory(self, bytes, options)
+    }
+
+    /// Loads an encoder, which gives vectors for texts, from a GGUF file, which is mapped.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is no encoder that can be run.
+    pub fn load_embedder(&self, path: impl AsRef<Path>) -> Result<Embedder, Error> {
+        Embedder::open(self, path.as_ref())
+    }
+
+    /// Loads an encoder from the bytes of a GGUF file.
+    ///
+    /// # Errors
+    /// When the bytes are no encoder that can be run.
+    pub fn load_embedder_bytes(&self, bytes: Arc<dyn Memory>) -> Result<Embedder, Error> {
+        Embedder::from_memory(self, bytes)
     }
 
     /// The device that runs language models. Caches are not moved between devices yet, so that it is

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use remuda_base::Family;
-use remuda_gguf::Gguf;
+use remuda_gguf::{Gguf, Metadata};
 use remuda_mapped::MappedFile;
 use remuda_tensor::Memory;
 
@@ -113,8 +113,21 @@ pub fn chat_template(
     gguf: &Gguf<'_>,
     tokenizer: &Tokenizer,
 ) -> Result<Option<ChatTemplate>, Error> {
-    let Some(source) = gguf.metadata().optional::<&str>(TEMPLATE)? else { return Ok(None) };
+    template_of(gguf.metadata(), tokenizer)
+}
+
+/// The chat template that metadata names.
+pub(crate) fn template_of(
+    metadata: &Metadata<'_>,
+    tokenizer: &Tokenizer,
+) -> Result<Option<ChatTemplate>, Error> {
+    let Some(source) = metadata.optional::<&str>(TEMPLATE)? else { return Ok(None) };
+    Ok(Some(with_tokens_of(ChatTemplate::new(source)?, tokenizer)))
+}
+
+/// A template that prints the start and end tokens of this tokenizer.
+pub(crate) fn with_tokens_of(template: ChatTemplate, tokenizer: &Tokenizer) -> ChatTemplate {
     let vocabulary = tokenizer.vocabulary();
     let text = |role| vocabulary.role(role).and_then(|id| vocabulary.text(id)).unwrap_or_default();
-    Ok(Some(ChatTemplate::new(source)?.with_tokens(text(Role::Bos), text(Role::Eos))))
+    template.with_tokens(text(Role::Bos), text(Role::Eos))
 }

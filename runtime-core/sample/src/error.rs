@@ -16,6 +16,14 @@ pub enum SampleError {
         /// What it is.
         got: f64,
     },
+    /// No parameter has that name.
+    #[error("parameter `{name}` is not known{}", suggestion(.nearest.as_deref()))]
+    UnknownSetting {
+        /// The name.
+        name: String,
+        /// The known name nearest to it.
+        nearest: Option<String>,
+    },
     /// No sampler has that name.
     #[error("sampler `{name}` is not known{}", suggestion(.nearest.as_deref()))]
     UnknownSampler {

@@ -27,6 +27,7 @@ mod mirostat;
 mod params;
 mod penalties;
 mod random;
+mod settings;
 mod temperature;
 mod truncate;
 
@@ -39,5 +40,6 @@ pub use mirostat::Mirostat;
 pub use params::{MirostatVersion, Params, SamplerName};
 pub use penalties::Penalties;
 pub use random::Random;
+pub use settings::{SETTINGS, Setting};
 pub use temperature::{dynamic_temperature, temperature};
 pub use truncate::{bias, min_p, top_k, top_n_sigma, top_p, typical, xtc};

@@ -11,6 +11,7 @@ use crate::failure::Failure;
 use crate::inputs::InputArgs;
 use crate::{bundled, cancel};
 
+mod language;
 mod peer;
 
 use peer::Peer;
@@ -21,7 +22,7 @@ const RUNS_PER_TURN: u32 = 5;
 /// Arguments of `remuda bench`.
 #[derive(Debug, clap::Args)]
 pub(super) struct BenchArgs {
-    /// The model: an ONNX file, or `digits` for the one inside this program
+    /// The model: an ONNX or GGUF file, or `digits` for the one inside this program
     model: PathBuf,
     #[command(flatten)]
     inputs: InputArgs,
@@ -39,6 +40,8 @@ pub(super) struct BenchArgs {
     python: PathBuf,
     #[command(flatten)]
     backends: BackendArgs,
+    #[command(flatten)]
+    language: language::LanguageBenchArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -129,6 +132,13 @@ fn milliseconds(time: &Duration) -> f64 {
 /// Measures a model.
 pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
     cancel::listen();
+    let model = &args.model;
+    if !bundled::is_named(model)
+        && remuda::LanguageModel::is_one(model).map_err(|error| Failure::loading(model, error))?
+    {
+        let setup = (&args.backends, &args.threads[..], args.repetitions);
+        return language::run(model, &args.language, setup);
+    }
     let counts: Vec<Option<usize>> = match &args.threads[..] {
         [] => vec![None],
         counts => counts.iter().copied().map(Some).collect(),

@@ -1,117 +1,196 @@
-//! `remuda run` of a language model: one answer, as it comes.
+//! `remuda run` of a language model: one answer as it comes, or a chat.
+
+mod chat;
+mod sampling;
 
 use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
+use std::time::Duration;
 
-use remuda::{DType, LanguageModel, LanguageOptions, Sampling};
+use remuda::text::Chat;
+use remuda::{Answer, DType, LanguageModel, LanguageOptions, Outcome};
+use serde_json::json;
 
+use self::sampling::SamplingArgs;
 use super::{BackendArgs, bytes_text};
 use crate::cancel;
 use crate::failure::Failure;
 
+/// How a language model is loaded.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Language models")]
+pub(super) struct LoadArgs {
+    /// Positions of a sequence; 0 for as many as the model was made for
+    #[arg(short = 'c', long = "ctx-size", value_name = "N", default_value_t = 0)]
+    ctx_size: usize,
+    /// Tokens of one step: the pieces that a long prompt is cut into
+    #[arg(short = 'u', long = "ubatch-size", value_name = "N", default_value_t = 512)]
+    ubatch_size: usize,
+    /// Run tokens along that are likely to follow because they did before: faster where a text copies
+    #[arg(long)]
+    lookup: bool,
+    /// How keys and values are cached: `f32`, `f16`, `bf16`, `q8_0` or `q4_0`
+    #[arg(long = "cache-type", value_name = "TYPE", default_value = "f16")]
+    cache: String,
+}
+
 /// Arguments of `remuda run` that concern language models.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Language models")]
 pub(super) struct LanguageArgs {
-    /// For a language model: the text to go on from [default: standard input]
+    /// For a language model: the question [default: standard input, or a chat at a terminal]
     prompt: Option<String>,
     /// The most tokens to generate [default: as many as the context has room for]
     #[arg(short = 'n', long = "predict", alias = "n-predict", value_name = "N")]
     predict: Option<usize>,
-    /// Temperature; 0 always takes the likeliest token
-    #[arg(long, value_name = "T", default_value_t = 0.8)]
-    temp: f32,
-    /// Seed of the random choices
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-    /// Positions of a sequence; 0 for as many as the model was made for
-    #[arg(short = 'c', long = "ctx-size", value_name = "N", default_value_t = 0)]
-    ctx_size: usize,
-    /// How keys and values are cached: `f32`, `f16`, `bf16`, `q8_0` or `q4_0`
-    #[arg(long = "cache-type", value_name = "TYPE", default_value = "f16")]
-    cache: String,
+    /// What the model is told before the conversation
+    #[arg(long = "system-prompt", alias = "system", value_name = "TEXT")]
+    system: Option<String>,
+    /// Go on from the text as it is, without the chat template
+    #[arg(long, alias = "no-conversation")]
+    raw: bool,
     /// Print timings at the end
     #[arg(long)]
     verbose: bool,
+    #[command(flatten)]
+    load: LoadArgs,
+    #[command(flatten)]
+    sampling: SamplingArgs,
+}
+
+impl LoadArgs {
+    /// Loads a model.
+    pub(super) fn load(
+        &self,
+        path: &Path,
+        (backends, threads): (&BackendArgs, Option<usize>),
+    ) -> Result<LanguageModel, Failure> {
+        let cache = DType::from_name(&self.cache).ok_or_else(|| {
+            let message = format!("there is no element type `{}`", self.cache);
+            Failure::usage_hint(message, "expected f32, f16, bf16, q8_0 or q4_0")
+        })?;
+        let context = Some(self.ctx_size).filter(|&size| size > 0);
+        let step_tokens = self.ubatch_size;
+        let lookup = self.lookup;
+        let options =
+            LanguageOptions { context, cache, step_tokens, lookup, ..LanguageOptions::default() };
+        let runtime = backends.runtime(threads)?;
+        runtime.load_language(path, &options).map_err(|error| Failure::loading(path, error))
+    }
 }
 
 /// Answers.
 pub(super) fn run(
     path: &Path,
     args: &LanguageArgs,
-    (backends, threads): (&BackendArgs, Option<usize>),
+    setup: (&BackendArgs, Option<usize>),
 ) -> Result<(), Failure> {
-    let cache = DType::from_name(&args.cache).ok_or_else(|| Failure::Usage {
-        message: format!("there is no element type `{}`", args.cache),
-        hint: Some("expected f32, f16, bf16, q8_0 or q4_0".to_owned()),
-    })?;
-    let context = Some(args.ctx_size).filter(|&size| size > 0);
-    let options = LanguageOptions { context, cache, ..LanguageOptions::default() };
-    let runtime = backends.runtime(threads)?;
-    let model =
-        runtime.load_language(path, &options).map_err(|error| Failure::loading(path, error))?;
+    let ask = args.sampling.ask(args.predict)?;
+    let model = args.load.load(path, setup)?;
     eprintln!("{}", first_line(&model));
     let prompt = match &args.prompt {
         Some(prompt) => prompt.clone(),
+        None if std::io::stdin().is_terminal() => return chat::run(&model, args, ask),
         None => standard_input()?,
     };
-    let sampling = Sampling {
-        temperature: args.temp,
-        seed: args.seed.unwrap_or_else(random_seed),
-        ..Sampling::default()
+    let templated = !args.raw && model.template()?.is_some();
+    let answer = if templated {
+        let mut messages = Vec::new();
+        messages.extend(args.system.as_ref().map(|text| message("system", text)));
+        messages.push(message("user", &prompt));
+        model.chat(&Chat::new(messages.into()), &ask)?
+    } else {
+        model.answer(&prompt, &ask)?
     };
-    let started = std::time::Instant::now();
-    let mut answer = model.answer(&prompt, args.predict, sampling)?;
-    let mut out = std::io::stdout().lock();
-    let told = |source| Failure::File { action: "write", path: "standard output".into(), source };
-    for piece in &mut answer {
-        if cancel::flag().load(std::sync::atomic::Ordering::Relaxed) {
-            break;
-        }
-        out.write_all(piece?.as_bytes()).and_then(|()| out.flush()).map_err(told)?;
+    let (_, outcome) = print(answer)?;
+    if args.verbose {
+        eprintln!("{}", timings(&outcome));
     }
-    writeln!(out).map_err(told)?;
-    if let (true, Some(usage)) = (args.verbose, answer.usage()) {
-        let seconds = started.elapsed().as_secs_f64();
-        eprintln!(
-            "{} prompt tokens ({} reused), {} generated, {seconds:.2} s",
-            usage.prompt, usage.reused, usage.generated
-        );
+    if cancel::is_pressed() {
+        return Err(Failure::Cancelled);
     }
     Ok(())
+}
+
+/// A message of a conversation.
+fn message(role: &str, content: &str) -> serde_json::Value {
+    json!({ "role": role, "content": content })
+}
+
+/// Prints an answer as it comes; gives the text and what it came to.
+fn print(mut answer: Answer) -> Result<(String, Outcome), Failure> {
+    let mut out = std::io::stdout().lock();
+    let told = |source| Failure::File { action: "write", path: "standard output".into(), source };
+    let mut text = String::new();
+    for piece in &mut answer {
+        let piece = piece?;
+        out.write_all(piece.text.as_bytes()).and_then(|()| out.flush()).map_err(told)?;
+        text.push_str(&piece.text);
+    }
+    writeln!(out).map_err(told)?;
+    let gone = || Failure::usage("the engine ended without an answer");
+    Ok((text, answer.outcome().ok_or_else(gone)?))
 }
 
 /// What a person wants to know before the answer comes.
 fn first_line(model: &LanguageModel) -> String {
     let (info, budget, memory) = (model.info(), model.budget(), model.memory());
     format!(
-        "{} {:.1}M {} · CPU {} threads · ctx {} of {} ({} of {}) · weights {}",
+        "{} {} {} · CPU {} threads · ctx {} of {} ({} of {}) · weights {} · template: {}",
         info.architecture,
-        info.parameters as f64 / 1e6,
+        parameters_text(info.parameters),
         info.dtype,
         model.threads(),
         budget.context,
         info.context,
         bytes_text(memory.cache_bytes),
         info.states.first().map_or("f16", |state| state.dtype.name()),
-        bytes_text(memory.weight_bytes)
+        bytes_text(memory.weight_bytes),
+        template_text(model),
+    )
+}
+
+pub(super) fn parameters_text(parameters: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+    let millions = parameters as f64 / 1e6;
+    if millions >= 1000.0 { format!("{:.1}B", millions / 1e3) } else { format!("{millions:.1}M") }
+}
+
+fn template_text(model: &LanguageModel) -> String {
+    match model.template() {
+        Ok(None) => "none".to_owned(),
+        Ok(Some(template)) => {
+            template.probe().findings.first().map_or_else(|| "ok".to_owned(), ToString::to_string)
+        }
+        Err(error) => error.to_string(),
+    }
+}
+
+/// How long an answer took.
+fn timings(outcome: &Outcome) -> String {
+    let usage = outcome.usage;
+    let per_second = |tokens: usize, time: Duration| {
+        #[expect(clippy::cast_precision_loss, reason = "answers are shorter")]
+        let tokens = tokens as f64;
+        tokens / time.as_secs_f64().max(1e-9)
+    };
+    format!(
+        "prompt: {} tokens ({} of them cached) in {:.3} s, {:.1} tokens/s\n\
+         answer: {} tokens in {:.3} s, {:.1} tokens/s; ended by {:?}",
+        usage.prompt,
+        usage.reused,
+        outcome.prompt_time.as_secs_f64(),
+        per_second(usage.prompt - usage.reused, outcome.prompt_time),
+        usage.generated,
+        outcome.answer_time.as_secs_f64(),
+        per_second(usage.generated.saturating_sub(1), outcome.answer_time),
+        outcome.finish,
     )
 }
 
 fn standard_input() -> Result<String, Failure> {
-    if std::io::stdin().is_terminal() {
-        return Err(Failure::Usage {
-            message: "there is no prompt".to_owned(),
-            hint: Some("remuda run MODEL \"PROMPT\", or give it on standard input".to_owned()),
-        });
-    }
     let mut text = String::new();
     let read = std::io::stdin().read_to_string(&mut text);
     read.map_err(|source| Failure::File { action: "read", path: "standard input".into(), source })?;
     Ok(text)
-}
-
-/// A seed that differs from run to run.
-fn random_seed() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::collections::hash_map::RandomState::new().build_hasher().finish()
 }

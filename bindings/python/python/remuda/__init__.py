@@ -7,6 +7,7 @@
 
 from remuda._chat import ChatTemplate
 from remuda._core import NodeArg, Tensor, Tokenizer, build_info
+from remuda._embedder import Embedder
 from remuda._errors import (
     Cancelled,
     Error,
@@ -18,7 +19,8 @@ from remuda._errors import (
     ResourceError,
     UnsupportedError,
 )
-from remuda._language import Model
+from remuda._language import Model, Stream
+from remuda._llama import Llama
 from remuda._session import (
     InferenceSession,
     Runtime,
@@ -31,10 +33,12 @@ __version__: str = build_info()["version"]
 __all__ = [
     "Cancelled",
     "ChatTemplate",
+    "Embedder",
     "Error",
     "InferenceSession",
     "InputError",
     "InternalError",
+    "Llama",
     "Model",
     "ModelFormatError",
     "NodeArg",
@@ -43,6 +47,7 @@ __all__ = [
     "ResourceError",
     "Runtime",
     "SessionOptions",
+    "Stream",
     "Tensor",
     "Tokenizer",
     "UnsupportedError",

@@ -9,7 +9,7 @@ use crate::net::{Net, float, int};
 use crate::rope::{Pairing, Rope};
 
 /// The cosine and sine of each token's angles, as `[1, tokens, pairs]`.
-pub(super) fn angles(
+pub(crate) fn angles(
     net: &mut Net<'_>,
     rope: &Rope,
     (divisors, positions): (&str, ValueId),
@@ -103,7 +103,8 @@ fn qk_norm(
     }
 }
 
-fn turn(
+/// Queries or keys, turned by their positions.
+pub(crate) fn turn(
     net: &mut Net<'_>,
     rope: &Rope,
     [cosines, sines]: [ValueId; 2],

@@ -37,22 +37,17 @@ pub struct Generation {
     usage: Option<Usage>,
 }
 
-struct Sampling {
+struct Picking {
     pick: Pick,
     events: Sender<Event>,
-    cancelled: Arc<AtomicBool>,
 }
 
-impl Consumer for Sampling {
+impl Consumer for Picking {
     fn next(&mut self, logits: &[f32]) -> Next {
         match (self.pick)(logits) {
             Some(token) if self.events.send(Event::Token(token)).is_ok() => Next::Token(token),
             _ => Next::End,
         }
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
     }
 
     fn ended(&mut self, result: Result<Usage, EngineError>) {
@@ -69,8 +64,10 @@ pub(super) fn start(
 ) -> Result<Generation, EngineError> {
     let (sender, events) = channel();
     let cancelled = Arc::new(AtomicBool::new(false));
-    let consumer = Sampling { pick, events: sender, cancelled: Arc::clone(&cancelled) };
-    model.0.engine.handle().submit(Request { prompt, most, consumer: Box::new(consumer) })?;
+    let consumer = Box::new(Picking { pick, events: sender });
+    let cancel = Arc::clone(&cancelled);
+    let request = Request { most, cancel, ..Request::new(prompt, consumer) };
+    model.0.engine.handle().submit(request)?;
     Ok(Generation { _model: model.clone(), events, cancelled, usage: None })
 }
 

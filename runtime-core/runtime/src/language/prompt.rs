@@ -36,7 +36,8 @@ impl<K: Keep> Consumer for Rows<K> {
 
 fn ask<K: Keep + 'static>(engine: &Handle, prompt: Vec<u32>, keep: K) -> Result<K, EngineError> {
     let (done, result) = channel();
-    engine.submit(Request { prompt, most: Some(0), consumer: Box::new(Rows { keep, done }) })?;
+    engine
+        .submit(Request { most: Some(0), ..Request::new(prompt, Box::new(Rows { keep, done })) })?;
     result.recv().unwrap_or(Err(EngineError::Stopped))
 }
 

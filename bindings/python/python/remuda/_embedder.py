@@ -1,0 +1,64 @@
+"""Encoders: texts to vectors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from remuda import _core
+from remuda._errors import InputError
+
+
+class Embedder:
+    """An encoder from a GGUF file, or from the bytes of one: texts to vectors of length 1.
+
+    >>> embedder = remuda.Embedder("all-MiniLM-L6-v2.gguf")  # doctest: +SKIP
+    >>> vectors = numpy.asarray(embedder.embed(["a cat", "a dog"]))  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | bytes,
+        backends: Sequence[str] = ("auto",),
+        *,
+        threads: int | None = None,
+    ) -> None:
+        runtime = _core.Runtime(list(backends), threads)
+        self._core: _core.Embedder | None = _core.Embedder(runtime, model)
+
+    def _open(self) -> _core.Embedder:
+        if self._core is None:
+            raise InputError("the model is closed")
+        return self._core
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What the model is."""
+        return self._open().info()
+
+    def tokenize(self, text: str) -> list[int]:
+        """The tokens of a text, with those that the model wants around it."""
+        return self._open().tokenize(text)
+
+    def embed(self, texts: str | Sequence[str] | Sequence[Sequence[int]]) -> _core.Tensor:
+        """The vectors of texts, or of lists of tokens: one row each."""
+        several = [texts] if isinstance(texts, str) else texts
+        tokens = [self.tokenize(one) if isinstance(one, str) else list(one) for one in several]
+        return self._open().embed(tokens)
+
+    def close(self) -> None:
+        """Frees the memory; more than once does no harm."""
+        self._core = None
+
+    def __enter__(self) -> Embedder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,110 @@
+"""Small models of architectures that the pinned transformers does not have, written straight into GGUF files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+
+from . import models
+
+HEAD = models.FEATURES // models.HEADS
+KV = models.KV_HEADS * HEAD
+F, INNER = models.FEATURES, models.INNER
+
+NORMS = {"attn_norm": [F], "ffn_norm": [F]}
+ATTENTION = {"attn_q": [F, F], "attn_k": [KV, F], "attn_v": [KV, F], "attn_output": [F, F]}
+GATED = {"ffn_gate": [INNER, F], "ffn_up": [INNER, F], "ffn_down": [F, INNER]}
+HEAD_NORMS = {"attn_q_norm": [HEAD], "attn_k_norm": [HEAD]}
+POST_NORMS = {"post_attention_norm": [F], "post_ffw_norm": [F]}
+
+
+@dataclass
+class Direct:
+    """A model: what every layer has, and what the metadata says beside the sizes."""
+
+    layer: dict[str, list[int]]
+    keys: dict[str, Any] = field(default_factory=dict)
+    layers: int = models.LAYERS
+    tied: bool = False
+    layer_norm: bool = False
+
+
+CASES = {
+    "qwen3": Direct({**NORMS, **ATTENTION, **HEAD_NORMS, **GATED}, {"attention.key_length": HEAD}),
+    "olmo2": Direct({**ATTENTION, "attn_q_norm": [F], "attn_k_norm": [KV], **POST_NORMS, **GATED}),
+    "gemma3": Direct(
+        {**NORMS, **ATTENTION, **HEAD_NORMS, **POST_NORMS, **GATED},
+        {
+            "attention.key_length": HEAD,
+            "attention.value_length": HEAD,
+            "attention.sliding_window": 48,
+            "rope.freq_base": 1_000_000.0,
+        },
+        layers=7,
+        tied=True,
+    ),
+    "falcon": Direct(
+        {
+            "attn_norm": [F],
+            "attn_qkv": [F + 2 * KV, F],
+            "attn_output": [F, F],
+            "ffn_up": [INNER, F],
+            "ffn_down": [F, INNER],
+        },
+        layer_norm=True,
+    ),
+}
+
+
+def _tensors(case: Direct) -> dict[str, list[int]]:
+    shapes = {"token_embd.weight": [models.VOCABULARY, F], "output_norm.weight": [F]}
+    if not case.tied:
+        shapes["output.weight"] = [models.VOCABULARY, F]
+    if case.layer_norm:
+        shapes["output_norm.bias"] = [F]
+    for at in range(case.layers):
+        for name, shape in case.layer.items():
+            shapes[f"blk.{at}.{name}.weight"] = shape
+            if case.layer_norm and name.endswith("norm"):
+                shapes[f"blk.{at}.{name}.bias"] = shape
+    return shapes
+
+
+def write(arch: str, path: Path, dtype: str = "F32") -> None:
+    """Writes the model with seeded weights; matrices in `dtype`."""
+    case = CASES[arch]
+    epsilon = "layer_norm_epsilon" if case.layer_norm else "layer_norm_rms_epsilon"
+    keys: dict[str, Any] = {
+        "block_count": case.layers,
+        "context_length": models.CONTEXT,
+        "embedding_length": F,
+        "feed_forward_length": INNER,
+        "attention.head_count": models.HEADS,
+        "attention.head_count_kv": models.KV_HEADS,
+        f"attention.{epsilon}": 1e-5,
+        "vocab_size": models.VOCABULARY,
+        **case.keys,
+    }
+    writer = gguf.GGUFWriter(path, arch)
+    writer.add_string("tokenizer.ggml.model", "no_vocab")
+    for key, value in keys.items():
+        kind = gguf.GGUFValueType.UINT32 if isinstance(value, int) else gguf.GGUFValueType.FLOAT32
+        writer.add_key_value(f"{arch}.{key}", value, kind)
+    random = np.random.default_rng(7)
+    wanted = gguf.GGMLQuantizationType[dtype]
+    for name, shape in _tensors(case).items():
+        weight = random.normal(0.0, 0.08, shape).astype(np.float32)
+        if name.endswith("norm.weight"):
+            weight += 1
+        if weight.ndim > 1:
+            writer.add_tensor(name, gguf.quants.quantize(weight, wanted), raw_dtype=wanted)
+        else:
+            writer.add_tensor(name, weight)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
