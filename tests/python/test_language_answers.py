@@ -13,11 +13,8 @@ import pytest
 import remuda
 
 gguf = pytest.importorskip("gguf")
-pytest.importorskip("torch")
-pytest.importorskip("transformers")
 
-from language.files import build, write  # noqa: E402
-from language.models import CASES  # noqa: E402
+from language import direct  # noqa: E402
 
 QUESTION = [{"role": "user", "content": "ab ba"}]
 
@@ -25,7 +22,7 @@ QUESTION = [{"role": "user", "content": "ab ba"}]
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("answers") / "m.gguf"
-    write(CASES["llama"], build(CASES["llama"]), path, text=True)
+    direct.write("llama", path, text=True)
     return path
 
 

@@ -58,6 +58,7 @@ impl LanguageModel {
             step_tokens: n_batch,
             cache,
             lookup,
+            ..LanguageOptions::default()
         };
         let runtime = runtime.inner().clone();
         let loaded = match model {

@@ -69,7 +69,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "remuda-engine",
-        &["remuda-host", "remuda-ir", "remuda-models", "remuda-ops", "remuda-tensor"],
+        &["remuda-exec", "remuda-host", "remuda-ir", "remuda-models", "remuda-tensor"],
     ),
     ("remuda-bridge", &["remuda-abi", "remuda-base", "remuda-ir", "remuda-tensor"]),
     ("remuda-sdk", &["remuda-abi", "remuda-bridge", "remuda-ir", "remuda-tensor"]),

@@ -18,13 +18,16 @@ pub struct Budget {
     /// Whether tokens that are likely to follow, because they did before, are run along with the one
     /// that is sure. Answers stay as they are but for rounding.
     pub lookup: bool,
+    /// Whether caches on devices are kept in host memory, too, so that a lost device costs no
+    /// computation.
+    pub mirror: bool,
 }
 
 impl Budget {
     /// One sequence of so many positions.
     #[must_use]
     pub fn new(context: usize) -> Self {
-        Self { context, sequences: 1, step_tokens: 512, lookup: false }
+        Self { context, sequences: 1, step_tokens: 512, lookup: false, mirror: false }
     }
 
     pub(crate) fn check(&self) -> Result<(), EngineError> {

@@ -4,6 +4,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use remuda_exec::plan::Plan;
 use remuda_models::ModelInfo;
 
 use crate::scheduler::Scheduler;
@@ -22,6 +23,7 @@ pub struct Handle {
     requests: Arc<Mutex<Option<Sender<Request>>>>,
     info: Arc<ModelInfo>,
     budget: Budget,
+    plan: Arc<Plan>,
 }
 
 impl Engine {
@@ -35,6 +37,7 @@ impl Engine {
             requests: Arc::new(Mutex::new(Some(sender))),
             info: Arc::new(runner.info().clone()),
             budget: *runner.budget(),
+            plan: Arc::new(runner.plan()),
         };
         let thread = std::thread::Builder::new()
             .name("remuda-engine".to_owned())
@@ -71,6 +74,12 @@ impl Handle {
     #[must_use]
     pub fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    /// Who runs what, as it was planned at the start.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Hands in a request; its consumer is told everything else.

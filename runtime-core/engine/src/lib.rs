@@ -24,7 +24,7 @@ pub use runner::Runner;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use remuda_host::Failure;
+use remuda_exec::ExecError;
 
 /// Why an engine cannot start or take a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,9 +54,9 @@ pub enum EngineError {
     /// The engine is gone.
     #[error("the engine has stopped")]
     Stopped,
-    /// What the provider says.
+    /// There is no plan for the model, or a run failed.
     #[error(transparent)]
-    Run(#[from] Failure),
+    Run(#[from] ExecError),
 }
 
 /// What a consumer does with the logits behind its last token.

@@ -2,10 +2,11 @@
 
 use std::sync::atomic::AtomicBool;
 
-use remuda_host::{Failure, Program, Provider, RunOptions, State};
-use remuda_ir::Val;
+use remuda_exec::plan::Plan;
+use remuda_exec::{ExecError, Options, RunRequest, Selection, Session, StateOptions, States};
+use remuda_host::Failure;
+use remuda_ir::{OpError, Val};
 use remuda_models::{LanguageModel, ModelInfo};
-use remuda_ops::NEWEST_OPSET;
 use remuda_tensor::Tensor;
 
 use crate::{Budget, EngineError};
@@ -13,8 +14,8 @@ use crate::{Budget, EngineError};
 /// A compiled language model with its caches.
 #[derive(Debug)]
 pub struct Runner {
-    program: Program,
-    states: Vec<State>,
+    session: Session,
+    states: States,
     info: ModelInfo,
     budget: Budget,
 }
@@ -30,21 +31,30 @@ pub(crate) struct Step {
 }
 
 impl Runner {
-    /// Compiles a model on a device and makes its caches.
+    /// Plans and compiles a model for these targets, and makes its caches.
     ///
     /// # Errors
-    /// When the device does not take the model, or memory does not suffice.
+    /// When a part of the model has nowhere to go, or memory does not suffice.
     pub fn new(
         model: LanguageModel,
         budget: Budget,
-        (provider, device): (&Provider, u32),
+        (selection, options): (&Selection, &Options),
     ) -> Result<Self, EngineError> {
         budget.check()?;
         let LanguageModel { graph, info } = model;
-        let make = |ty| provider.create_state(device, ty, budget.sequences, budget.capacity(ty));
-        let states = info.states.iter().map(make).collect::<Result<_, _>>()?;
-        let program = provider.compile(device, graph, NEWEST_OPSET)?;
-        Ok(Self { program, states, info, budget })
+        let mut options = options.clone();
+        options.states = StateOptions {
+            sequences: budget.sequences,
+            capacities: info.states.iter().map(|ty| budget.capacity(ty)).collect(),
+            mirror: budget.mirror,
+        };
+        // Most steps take one token.
+        for dimension in ["tokens", "outputs"] {
+            options.sizes.entry(dimension.to_owned()).or_insert(1);
+        }
+        let session = Session::new(graph, selection, &options)?;
+        let states = session.states()?;
+        Ok(Self { session, states, info, budget })
     }
 
     /// What the model is.
@@ -59,50 +69,47 @@ impl Runner {
         &self.budget
     }
 
+    /// Who runs what.
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        self.session.plan()
+    }
+
     /// Runs a step: the logits of the wanted tokens, one row each.
     pub(crate) fn run(
-        &self,
+        &mut self,
         step: &Step,
         cancel: Option<&AtomicBool>,
-    ) -> Result<Vec<f32>, Failure> {
+    ) -> Result<Vec<f32>, ExecError> {
         let inputs = [&step.tokens, &step.positions, &step.sequences, &step.outputs]
             .map(|list| Val::from(Tensor::vector(list.clone())));
-        let states: Vec<&State> = self.states.iter().collect();
-        let options = RunOptions { cancel, states: &states, profile: None };
-        let outputs = self.program.run(&inputs, &options)?;
-        let logits =
-            outputs.first().ok_or_else(|| Failure::Internal("it gave no logits".into()))?;
-        let logits = logits.tensor()?;
+        let request = RunRequest { cancel, profile: None };
+        let (outputs, _) = self.session.step(&mut self.states, &inputs, &request)?;
+        let logits = outputs.first().ok_or_else(|| bug("it gave no logits".to_owned()))?;
+        let logits = logits.tensor().map_err(|error| bug(error.to_string()))?;
         if logits.dims() != [step.outputs.len(), self.info.vocabulary] {
-            let text = format!("it gave logits of {:?}", logits.dims());
-            return Err(Failure::Internal(text));
+            return Err(bug(format!("it gave logits of {:?}", logits.dims())));
         }
-        Ok(logits.to_f32_vec().map_err(remuda_ir::OpError::from)?)
+        logits.to_f32_vec().map_err(|error| bug(OpError::from(error).to_string()))
     }
 
     /// Cuts a sequence; one that cannot be cut there ends. Gives the length that it has then.
-    pub(crate) fn cut(&mut self, sequence: u32, length: usize) -> Result<usize, Failure> {
-        let cut = self.states.iter_mut().try_for_each(|s| s.truncate(sequence, length as u64));
-        match cut {
-            Ok(()) => Ok(length),
-            Err(Failure::Invalid(_)) => self.end(sequence).map(|()| 0),
-            Err(other) => Err(other),
-        }
+    pub(crate) fn cut(&mut self, sequence: u32, length: usize) -> Result<usize, ExecError> {
+        self.states.cut(sequence, length as u64).map(narrow)
     }
 
     /// Makes `to` a copy of the start of `from`; where that cannot be, `to` ends. Gives the length
     /// that it has then.
-    pub(crate) fn copy(&mut self, from: u32, to: u32, length: usize) -> Result<usize, Failure> {
-        let copied =
-            self.states.iter_mut().try_for_each(|state| state.copy(from, to, length as u64));
-        match copied {
-            Ok(()) => Ok(length),
-            Err(Failure::Invalid(_)) => self.end(to).map(|()| 0),
-            Err(other) => Err(other),
-        }
+    pub(crate) fn copy(&mut self, from: u32, to: u32, length: usize) -> Result<usize, ExecError> {
+        self.states.copy(from, to, length as u64).map(narrow)
     }
+}
 
-    fn end(&mut self, sequence: u32) -> Result<(), Failure> {
-        self.states.iter_mut().try_for_each(|state| state.truncate(sequence, 0))
-    }
+/// A length that was a `usize` before.
+fn narrow(length: u64) -> usize {
+    usize::try_from(length).unwrap_or(usize::MAX)
+}
+
+fn bug(text: String) -> ExecError {
+    ExecError::Failed { target: String::new(), failure: Failure::Internal(text) }
 }

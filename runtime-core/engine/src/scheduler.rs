@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use remuda_exec::ExecError;
 use remuda_host::Failure;
 
 use crate::lookup::Lookup;
@@ -90,7 +91,11 @@ impl Scheduler {
         match self.runner.run(&step, cancel.as_deref()) {
             Ok(logits) => self.spread(&shares, &logits, started.elapsed()),
             // Caches are as they were, and whoever ended it is dropped by the next step.
-            Err(Failure::Cancelled) if cancel.is_some() => {}
+            Err(ExecError::Failed { failure: Failure::Cancelled, .. }) if cancel.is_some() => {}
+            // The next steps feed every sequence again; what was told of them stays told.
+            Err(ExecError::StatesLost { .. }) => {
+                self.slots.iter_mut().for_each(|slot| slot.cached.clear());
+            }
             Err(failure) => {
                 // Caches are as they were: only the requests of this step end.
                 for share in &shares {
@@ -172,6 +177,7 @@ impl Scheduler {
             priority: request.priority,
             cancel: request.cancel,
             lookup: Lookup::default(),
+            told: 0,
         });
     }
 

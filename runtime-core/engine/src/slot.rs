@@ -28,6 +28,8 @@ pub(crate) struct Work {
     pub(crate) priority: i32,
     pub(crate) cancel: Arc<AtomicBool>,
     pub(crate) lookup: Lookup,
+    /// Places of the prompt whose logits the consumer has seen.
+    pub(crate) told: usize,
 }
 
 impl Work {
@@ -96,8 +98,9 @@ impl Slot {
 impl Work {
     /// Hands over the logits behind the token at a place; whether the request ends.
     fn take_row(&mut self, place: usize, row: &[f32], vocabulary: usize) -> bool {
-        if place < self.usage.prompt && self.consumer.wants_prompt() {
+        if (self.told..self.usage.prompt).contains(&place) && self.consumer.wants_prompt() {
             self.consumer.prompt(place, row);
+            self.told = place + 1;
         }
         if place + 1 < self.usage.prompt {
             return false;

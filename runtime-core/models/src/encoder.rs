@@ -73,6 +73,11 @@ static FAMILIES: &[Family] = &[
     Family { name: "nomic-bert", turned: true, gated: true },
 ];
 
+/// The name of every encoder that can be built.
+pub fn encoder_names() -> impl Iterator<Item = &'static str> {
+    FAMILIES.iter().map(|family| family.name)
+}
+
 struct Encoder {
     family: &'static Family,
     layers: usize,

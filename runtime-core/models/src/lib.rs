@@ -22,7 +22,7 @@ mod net;
 mod rope;
 
 pub use arch::names;
-pub use encoder::{EncoderInfo, EncoderModel, Pooling};
+pub use encoder::{EncoderInfo, EncoderModel, Pooling, encoder_names};
 pub use error::ModelError;
 pub use file::ModelFile;
 

@@ -31,6 +31,7 @@ pub use perplexity::Perplexity;
 pub use remuda_engine::{Budget, Memory as LanguageMemory, Usage};
 pub use remuda_models::{ModelInfo, names as architectures};
 
+use crate::placement::Plan;
 use crate::{Error, ErrorKind, Runtime};
 
 /// How a language model is to be loaded.
@@ -47,11 +48,21 @@ pub struct LanguageOptions {
     pub cache: DType,
     /// Whether tokens that are likely to follow, because they did before, are run along.
     pub lookup: bool,
+    /// Whether caches on devices are kept in host memory, too, so that a lost device costs no
+    /// computation.
+    pub mirror: bool,
 }
 
 impl Default for LanguageOptions {
     fn default() -> Self {
-        Self { context: None, sequences: 1, step_tokens: 512, cache: DType::F16, lookup: false }
+        Self {
+            context: None,
+            sequences: 1,
+            step_tokens: 512,
+            cache: DType::F16,
+            lookup: false,
+            mirror: false,
+        }
     }
 }
 
@@ -115,8 +126,9 @@ impl LanguageModel {
         file: ModelFile,
         options: &LanguageOptions,
     ) -> Result<Self, Error> {
-        let device = runtime.language_device()?;
-        let place = (&device.provider, device.device.index);
+        let targets = &runtime.selection.targets;
+        let cpu = targets.last().ok_or_else(|| Error::Setup("there is no CPU".to_owned()))?;
+        let place = (&cpu.provider, cpu.device.index);
         let build = |context| {
             let options = remuda_models::Options { cache: options.cache, context };
             remuda_models::LanguageModel::build(&file, &options).map_err(model_error)
@@ -127,22 +139,24 @@ impl LanguageModel {
             sequences: options.sequences,
             step_tokens: options.step_tokens,
             lookup: options.lookup,
+            mirror: options.mirror,
         };
         let need = |context| {
             LanguageMemory::of(&model.info, &budget(context), place)
-                .map_err(|f| run_error(f.into()))
+                .map_err(|failure| Error::Run(failure.into()))
         };
         let context = match options.context {
             Some(context) => context,
             None => fitting(
                 model.info.context,
-                device.provider.memory(place.1).ok().map(|info| info.free_bytes),
+                cpu.provider.memory(place.1).ok().map(|info| info.free_bytes),
                 need,
             )?,
         };
         let memory = need(context)?;
         let model = if context == model.info.context { model } else { build(Some(context))? };
-        let runner = Runner::new(model, budget(context), place).map_err(run_error)?;
+        let runner = Runner::new(model, budget(context), (&runtime.selection, &runtime.session))
+            .map_err(run_error)?;
         let engine = Engine::start(runner).map_err(run_error)?;
         Ok(Self(Arc::new(Loaded {
             engine,
@@ -165,6 +179,12 @@ impl LanguageModel {
     #[must_use]
     pub fn budget(&self) -> &Budget {
         self.0.engine.handle().budget()
+    }
+
+    /// Who runs what, as it was planned when it was loaded.
+    #[must_use]
+    pub fn placement(&self) -> &Plan {
+        self.0.engine.handle().plan()
     }
 
     /// The memory it takes.
@@ -234,7 +254,7 @@ fn fitting(
 
 pub(crate) fn run_error(error: EngineError) -> Error {
     match error {
-        EngineError::Run(failure) => Error::Run(failure.into()),
+        EngineError::Run(error) => error.into(),
         EngineError::Stopped => Error::Run(OpError::Cancelled),
         other => Error::Input(other.to_string()),
     }
@@ -258,7 +278,13 @@ fn model_error(error: ModelError) -> Error {
         ModelError::File { path, source } => Error::File { path, source },
         other => {
             let hint = matches!(other, ModelError::Architecture { .. }).then(|| {
-                format!("supported are: {}", architectures().collect::<Vec<_>>().join(", "))
+                let list = |names: Vec<&str>| names.join(", ");
+                let encoders = remuda_models::encoder_names().collect();
+                format!(
+                    "for text: {}; for vectors: {}",
+                    list(architectures().collect()),
+                    list(encoders)
+                )
             });
             Error::Model { kind, message: other.to_string(), hint }
         }

@@ -98,20 +98,6 @@ impl Runtime {
         Embedder::from_memory(self, bytes)
     }
 
-    /// The device that runs language models. Caches are not moved between devices yet, so that it is
-    /// the CPU; a list of backends without it is refused.
-    pub(crate) fn language_device(&self) -> Result<&Target, Error> {
-        let known = ["auto", "cpu"];
-        let first = self.backends.first().map(|name| name.to_lowercase());
-        match self.devices.first() {
-            Some(cpu) if first.is_none_or(|first| known.contains(&first.as_str())) => Ok(cpu),
-            _ => Err(Error::Setup(format!(
-                "language models run on the CPU only, got backends {}",
-                self.backends.join(", ")
-            ))),
-        }
-    }
-
     /// Loads a model from bytes. There is no external data.
     ///
     /// # Errors

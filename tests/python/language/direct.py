@@ -10,6 +10,7 @@ import gguf
 import numpy as np
 
 from . import models
+from .text import describe_text
 
 HEAD = models.FEATURES // models.HEADS
 KV = models.KV_HEADS * HEAD
@@ -34,6 +35,7 @@ class Direct:
 
 
 CASES = {
+    "llama": Direct({**NORMS, **ATTENTION, **GATED}),
     "qwen3": Direct({**NORMS, **ATTENTION, **HEAD_NORMS, **GATED}, {"attention.key_length": HEAD}),
     "olmo2": Direct({**ATTENTION, "attn_q_norm": [F], "attn_k_norm": [KV], **POST_NORMS, **GATED}),
     "gemma3": Direct(
@@ -74,8 +76,8 @@ def _tensors(case: Direct) -> dict[str, list[int]]:
     return shapes
 
 
-def write(arch: str, path: Path, dtype: str = "F32") -> None:
-    """Writes the model with seeded weights; matrices in `dtype`."""
+def write(arch: str, path: Path, dtype: str = "F32", *, text: bool = False) -> None:
+    """Writes the model with seeded weights; matrices in `dtype`. With `text` it has a vocabulary."""
     case = CASES[arch]
     epsilon = "layer_norm_epsilon" if case.layer_norm else "layer_norm_rms_epsilon"
     keys: dict[str, Any] = {
@@ -90,7 +92,10 @@ def write(arch: str, path: Path, dtype: str = "F32") -> None:
         **case.keys,
     }
     writer = gguf.GGUFWriter(path, arch)
-    writer.add_string("tokenizer.ggml.model", "no_vocab")
+    if text:
+        describe_text(writer)
+    else:
+        writer.add_string("tokenizer.ggml.model", "no_vocab")
     for key, value in keys.items():
         kind = gguf.GGUFValueType.UINT32 if isinstance(value, int) else gguf.GGUFValueType.FLOAT32
         writer.add_key_value(f"{arch}.{key}", value, kind)

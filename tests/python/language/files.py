@@ -69,33 +69,10 @@ def _keys(writer: gguf.GGUFWriter, case: Case, config: Any) -> None:
             writer.add_string(name, value)
 
 
-def _text(writer: gguf.GGUFWriter) -> None:
-    """A vocabulary of all bytes, letters and pairs of letters, and a chat template."""
-    singles = ["\u2581", *'abcdefghij{}":,0123456789xyz.']
-    pairs = ["\u2581a", "ab", "ba", "cab", "\u2581ab", "\u2581ba"]
-    named = ["<unk>", "<s>", "</s>", *singles, *pairs]
-    tokens = named + [f"<0x{byte:02X}>" for byte in range(256)]
-    tokens += [f"<extra{at}>" for at in range(models.VOCABULARY - len(tokens))]
-    kinds = [2, 3, 3] + [1] * (len(named) - 3) + [6] * 256
-    kinds += [5] * (models.VOCABULARY - len(kinds))
-    writer.add_string("tokenizer.ggml.model", "llama")
-    writer.add_token_list(tokens)
-    writer.add_token_types(kinds)
-    writer.add_token_scores([-float(at) for at in range(len(tokens))])
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
-    writer.add_chat_template(
-        "{{ bos_token }}{% for message in messages %}{{ message.content }}</s>{% endfor %}"
-    )
-
-
-def write(case: Case, model: Any, path: Path, dtype: str = "F32", *, text: bool = False) -> None:
-    """Writes the model with matrices in `dtype`; vectors stay f32. With `text` it has a vocabulary."""
+def write(case: Case, model: Any, path: Path, dtype: str = "F32") -> None:
+    """Writes the model with matrices in `dtype`; vectors stay f32."""
     writer = gguf.GGUFWriter(path, case.arch)
-    if text:
-        _text(writer)
-    else:
-        writer.add_string("tokenizer.ggml.model", "no_vocab")
+    writer.add_string("tokenizer.ggml.model", "no_vocab")
     _keys(writer, case, model.config)
     arch = next(a for a, name in gguf.MODEL_ARCH_NAMES.items() if name == case.arch)
     names = gguf.get_tensor_name_map(arch, models.LAYERS)

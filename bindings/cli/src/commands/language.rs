@@ -39,6 +39,7 @@ pub(super) struct LoadArgs {
 #[command(next_help_heading = "Language models")]
 pub(super) struct LanguageArgs {
     /// For a language model: the question [default: standard input, or a chat at a terminal]
+    #[arg(help_heading = "Arguments")]
     prompt: Option<String>,
     /// The most tokens to generate [default: as many as the context has room for]
     #[arg(short = 'n', long = "predict", alias = "n-predict", value_name = "N")]
@@ -136,11 +137,11 @@ fn print(mut answer: Answer) -> Result<(String, Outcome), Failure> {
 fn first_line(model: &LanguageModel) -> String {
     let (info, budget, memory) = (model.info(), model.budget(), model.memory());
     format!(
-        "{} {} {} · CPU {} threads · ctx {} of {} ({} of {}) · weights {} · template: {}",
+        "{} {} {} · {} · ctx {} of {} ({} of {}) · weights {} · template: {}",
         info.architecture,
         parameters_text(info.parameters),
         info.dtype,
-        model.threads(),
+        devices_text(model),
         budget.context,
         info.context,
         bytes_text(memory.cache_bytes),
@@ -154,6 +155,20 @@ pub(super) fn parameters_text(parameters: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
     let millions = parameters as f64 / 1e6;
     if millions >= 1000.0 { format!("{:.1}B", millions / 1e3) } else { format!("{millions:.1}M") }
+}
+
+/// Who runs the model.
+fn devices_text(model: &LanguageModel) -> String {
+    let plan = model.placement();
+    let parts = plan.classes.iter().flat_map(|class| &class.parts);
+    let names = parts.filter_map(|part| plan.providers.get(part.provider.index()));
+    let mut names: Vec<&str> = names.map(|provider| provider.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let cpu = format!("CPU {} threads", model.threads());
+    let shown = names.iter().map(|name| if name.starts_with("cpu") { cpu.as_str() } else { name });
+    let shown: Vec<&str> = shown.collect();
+    if shown.is_empty() { cpu } else { shown.join(" + ") }
 }
 
 fn template_text(model: &LanguageModel) -> String {

@@ -1,0 +1,85 @@
+//! A small language model over several made-up devices: the tokens are those of the CPU alone, whoever
+//! runs which layers, and whatever breaks in the middle.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+#[path = "support/small_model.rs"]
+mod small_model;
+
+use std::sync::Arc;
+
+use remuda::{
+    Ask, Builder, DType, LanguageModel, LanguageOptions, Memory, Runtime, Sampling, Table,
+};
+
+struct Bytes(Vec<u8>);
+
+impl Memory for Bytes {
+    fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+fn load(builder: Builder, mirror: bool) -> LanguageModel {
+    let options =
+        LanguageOptions { cache: DType::F32, sequences: 2, mirror, ..LanguageOptions::default() };
+    let bytes = Arc::new(Bytes(small_model::bytes(|_| ())));
+    builder.threads(1).build().unwrap().load_language_bytes(bytes, &options).unwrap()
+}
+
+fn fake(options: &[(&str, &str)]) -> Builder {
+    let table = Table::linked(remuda_fake::table()).unwrap();
+    let builder = Runtime::builder().link(table).backends(["fake", "cpu"]);
+    options
+        .iter()
+        .fold(builder, |builder, (key, value)| builder.provider_option("fake", *key, *value))
+}
+
+/// Two answers at once, and one more after them.
+fn answers(model: &LanguageModel) -> Vec<String> {
+    let ask = |seed| Ask { sampling: Sampling { seed, ..Sampling::default() }, ..Ask::most(40) };
+    let mut together =
+        ["ab a", "ba ba b"].map(|prompt| model.answer(prompt, &ask(3)).unwrap()).into_iter();
+    let mut texts: Vec<String> = together.by_ref().map(|mut one| one.text().unwrap()).collect();
+    texts.push(model.answer("ab a", &ask(5)).unwrap().text().unwrap());
+    texts
+}
+
+/// The names of the devices that run anything.
+fn devices(model: &LanguageModel) -> Vec<String> {
+    let plan = model.placement();
+    let parts = plan.classes.iter().flat_map(|class| &class.parts);
+    let mut names: Vec<String> =
+        parts.map(|part| plan.providers[part.provider.index()].name.clone()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+#[test]
+fn any_division_of_the_layers_gives_the_same_tokens() {
+    let want = answers(&load(Runtime::builder(), false));
+    for options in [&[("devices", "gpu,npu"), ("cuts", "3")][..], &[("cuts", "7")], &[]] {
+        let model = load(fake(options), false);
+        assert_eq!(answers(&model), want, "{options:?}");
+        assert!(devices(&model).iter().any(|name| name.starts_with("fake")), "{options:?}");
+    }
+}
+
+#[test]
+fn a_device_too_small_for_all_gets_what_fits() {
+    let want = answers(&load(Runtime::builder(), false));
+    let model = load(fake(&[("memory", "150000")]), false);
+    assert_eq!(answers(&model), want);
+    let devices = devices(&model);
+    assert!(devices.len() > 1, "expected a division, got {devices:?}");
+}
+
+#[test]
+fn a_device_may_be_lost_at_any_token() {
+    let want = answers(&load(Runtime::builder(), false));
+    for at in 1..=50 {
+        let fail = format!("lost@{at}");
+        let model = load(fake(&[("fail", &fail), ("cuts", "3")]), at % 2 == 0);
+        assert_eq!(answers(&model), want, "{fail}");
+    }
+}
