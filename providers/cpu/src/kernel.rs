@@ -57,6 +57,8 @@ pub struct Preparation<'a> {
     pub(crate) fixed: &'a [bool],
     /// Whether the value of this index need not lie together.
     pub(crate) strided: &'a [bool],
+    /// Whether the kernel is given f32 in the place of floats of 16 bits.
+    pub(crate) widened: bool,
 }
 
 impl<'a> Preparation<'a> {
@@ -66,10 +68,13 @@ impl<'a> Preparation<'a> {
         self.graph.value(self.node.input(at)?).ty.as_ref()
     }
 
-    /// The dtype of a tensor input.
+    /// The dtype of a tensor input, as the kernel is given it.
     #[must_use]
     pub fn dtype(&self, at: usize) -> Option<DType> {
-        Some(self.input_type(at)?.as_tensor()?.dtype)
+        Some(match self.input_type(at)?.as_tensor()?.dtype {
+            DType::F16 | DType::BF16 if self.widened => DType::F32,
+            dtype => dtype,
+        })
     }
 
     /// Whether an input is known before the first run, be it a constant or computed from constants:

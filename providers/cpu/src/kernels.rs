@@ -19,6 +19,7 @@ mod extreme;
 mod gather_rows;
 mod gemm;
 mod group_query;
+mod halves;
 mod int4;
 mod int8;
 mod layout;
@@ -57,8 +58,10 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "Clip", elementwise::prepare_unary),
     ("", "Concat", layout::prepare_concat),
     ("", "Conv", conv::prepare),
+    ("", "Conv", halves::prepare),
     ("", "ConvInteger", conv_bytes::prepare),
     ("", "ConvTranspose", conv_transpose::prepare),
+    ("", "ConvTranspose", halves::prepare),
     ("", "Cos", elementwise::prepare_unary),
     ("", "DequantizeLinear", quantize::prepare),
     ("", "Div", elementwise::prepare_binary),
@@ -71,10 +74,12 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "Expand", layout::prepare_expand),
     ("", "Floor", elementwise::prepare_unary),
     ("", "GRU", recurrent::prepare),
+    ("", "GRU", halves::prepare),
     ("", "Gather", gather_rows::prepare),
     ("", "Gather", layout::prepare_gather),
     ("", "Gelu", elementwise::prepare_unary),
     ("", "Gemm", gemm::prepare),
+    ("", "Gemm", halves::prepare),
     ("", "GlobalAveragePool", pooling::prepare_global),
     ("", "GlobalMaxPool", pooling::prepare_global),
     ("", "Greater", numbers::prepare_compare),
@@ -84,6 +89,7 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "HardSwish", elementwise::prepare_unary),
     ("", "InstanceNormalization", norm::prepare_groups),
     ("", "LSTM", recurrent::prepare),
+    ("", "LSTM", halves::prepare),
     ("", "LayerNormalization", norm::prepare_rows),
     ("", "LeakyRelu", elementwise::prepare_unary),
     ("", "Less", numbers::prepare_compare),
@@ -91,6 +97,7 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "Log", elementwise::prepare_unary),
     ("", "LogSoftmax", softmax::prepare),
     ("", "MatMul", matmul::prepare),
+    ("", "MatMul", halves::prepare),
     ("", "MatMulInteger", int8::prepare),
     ("", "Max", elementwise::prepare_binary),
     ("", "MaxPool", pooling::prepare),
@@ -110,6 +117,7 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "QuantizeLinear", quantize::prepare),
     ("", "RMSNormalization", norm::prepare_rows),
     ("", "RNN", recurrent::prepare),
+    ("", "RNN", halves::prepare),
     ("", "Reciprocal", elementwise::prepare_unary),
     ("", "ReduceL1", reduce::prepare),
     ("", "ReduceL2", reduce::prepare),
@@ -123,6 +131,7 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "ReduceSumSquare", reduce::prepare),
     ("", "Relu", elementwise::prepare_unary),
     ("", "Resize", resize::prepare),
+    ("", "Resize", halves::prepare),
     ("", "RotaryEmbedding", rotary::prepare),
     ("", "Round", elementwise::prepare_unary),
     ("", "Selu", elementwise::prepare_unary),
@@ -152,10 +161,12 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("com.microsoft", "FastGelu", elementwise::prepare_unary),
     ("com.microsoft", "FastGelu", bias_gelu::prepare),
     ("com.microsoft", "FusedMatMul", matmul::prepare),
+    ("com.microsoft", "FusedMatMul", halves::prepare),
     ("com.microsoft", "Gelu", elementwise::prepare_unary),
     ("com.microsoft", "GroupQueryAttention", group_query::prepare),
     ("com.microsoft", "MatMulIntegerToFloat", int8::prepare),
     ("com.microsoft", "MatMulNBits", int4::prepare),
+    ("com.microsoft", "MatMulNBits", halves::prepare),
     ("com.microsoft", "MultiHeadAttention", multi_head::prepare),
     ("com.microsoft", "QuickGelu", elementwise::prepare_unary),
     ("com.microsoft", "RotaryEmbedding", rotary::prepare_microsoft),
@@ -164,7 +175,9 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("com.microsoft", "SkipSimplifiedLayerNormalization", skip_norm::prepare),
     ("remuda", "CachedAttention", cached_attention::prepare),
     ("remuda", "FusedConv", conv::prepare),
+    ("remuda", "FusedConv", halves::prepare),
     ("remuda", "FusedLinear", matmul::prepare),
+    ("remuda", "FusedLinear", halves::prepare),
     ("remuda", "Linear", linear::prepare),
 ];
 

@@ -61,10 +61,14 @@ fn clip(preparation: &Preparation<'_>, node: &Node) -> Option<Unary> {
             _ => None,
         },
     };
-    let (low, high) = (bound(1, f32::MIN)?, bound(2, f32::MAX)?);
-    // The limits that stand for absent bounds are those of 32-bit floats.
-    let is_f32 = preparation.dtype(0)? == DType::F32;
-    (low <= high && is_f32).then_some(Unary::Clip(low, high))
+    // The limits of the dtype stand for bounds that are absent.
+    let most = match preparation.dtype(0)? {
+        DType::F16 => f16::MAX.to_f32(),
+        DType::BF16 => bf16::MAX.to_f32(),
+        _ => f32::MAX,
+    };
+    let (low, high) = (bound(1, -most)?, bound(2, most)?);
+    (low <= high).then_some(Unary::Clip(low, high))
 }
 
 pub(super) fn binary_function(name: &str) -> Option<Binary> {

@@ -50,7 +50,8 @@ pub(super) struct Place<'a> {
 impl Step {
     pub(super) fn new(place: Place<'_>, node: &Node, settings: &Settings) -> Result<Self, OpError> {
         let Place { graph, number, last, fixed, strided } = place;
-        let preparation = Preparation { graph, node, isa: settings.isa, fixed, strided };
+        let isa = settings.isa;
+        let preparation = Preparation { graph, node, isa, fixed, strided, widened: false };
         let fast = if settings.fast { kernels::prepare(&preparation) } else { None };
         let kernel = match fast {
             Some(kernel) => StepKernel::Fast(kernel),

@@ -204,3 +204,23 @@ fn products_read_transposed_operands_where_they_lie() {
         assert_eq!(run(&fast, &inputs), run(&slow, &inputs));
     }
 }
+
+#[test]
+fn products_of_16_bit_floats_have_fast_kernels() {
+    for dtype in ["f16", "bf16"] {
+        let source = format!(
+            r#"graph "halves" {{
+              input %x: {dtype}[1, 3, 8, 8]
+              input %w: {dtype}[4, 3, 3, 3]
+              input %m: {dtype}[6, 5]
+              input %b: {dtype}[120, 5]
+              %image = Conv(%x, %w)
+              %rows = MatMul(%image, %m)
+              %flat = Flatten(%rows)
+              %out = Gemm(%flat, %b)
+              output %out
+            }}"#
+        );
+        assert_eq!(program(&source, true).coverage(), (3, 4), "only `Flatten` has none");
+    }
+}
