@@ -9,13 +9,17 @@
 
 use half::{bf16, f16};
 
-use crate::{Isa, Neon, Portable};
+use crate::{Isa, Portable};
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod element;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(not(target_arch = "aarch64"))]
+mod neon_absent;
 mod portable;
 #[cfg(test)]
 mod tests;
@@ -54,14 +58,6 @@ impl Portable {
     #[inline]
     pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
         kernel.run(self)
-    }
-}
-
-impl Neon {
-    /// Runs `kernel` on portable vectors, which the compiler turns into NEON where it is baseline.
-    #[inline]
-    pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        kernel.run(Portable)
     }
 }
 
@@ -283,7 +279,7 @@ pub trait Simd: Copy + Send + Sync + std::fmt::Debug + 'static {
 
 /// The upper halves of f32, rounded to nearest with ties to even, in the low halves of the lanes.
 #[inline(always)]
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 fn bf16_bits<S: Simd>(simd: S, value: S::F32) -> S::I32 {
     let bits = simd.bits(value);
     let odd = simd.and_i32(simd.shr_logical::<16>(bits), simd.splat_i32(1));
