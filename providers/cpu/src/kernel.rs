@@ -34,7 +34,7 @@ pub trait Kernel: Send + Sync {
     }
 
     /// Computes the node's outputs. Inputs are handed over: one that nobody else holds may be
-    /// written in place ([`Run::reuse_or_new`]); what is left of them is taken back afterwards.
+    /// written in place ([`Run::reuse`]); what is left of them is taken back afterwards.
     ///
     /// # Errors
     /// When the inputs break the operator's rules, or memory does not suffice.
@@ -129,28 +129,24 @@ impl<'a> Run<'a> {
         self.cancel.load(Ordering::Relaxed)
     }
 
-    /// A result to be written, in the memory of input `at` if that is a tensor of the same dtype and
-    /// dimensions that nobody else holds (then it holds that input's elements), else in new memory.
-    ///
-    /// # Errors
-    /// When no memory can be had.
-    pub fn reuse_or_new(
+    /// Input `at`, to be written over, if it is a tensor of this dtype and these dimensions that nobody
+    /// else holds.
+    pub fn reuse(
         &mut self,
         inputs: &mut [Option<Val>],
         at: usize,
         dtype: DType,
         dims: &[usize],
-    ) -> Result<(Tensor, bool), OpError> {
-        if let Some(Some(Val::Tensor(tensor))) = inputs.get_mut(at)
-            && tensor.dtype() == dtype
-            && tensor.dims() == dims
-            && dtype != DType::Bool
-            && tensor.bytes_mut().is_some()
-            && let Some(Val::Tensor(tensor)) = inputs[at].take()
-        {
-            return Ok((tensor, true));
+    ) -> Option<Tensor> {
+        let Some(Some(Val::Tensor(tensor))) = inputs.get_mut(at) else { return None };
+        let fits = tensor.dtype() == dtype && tensor.dims() == dims;
+        if !fits || tensor.bytes_mut().is_none() {
+            return None;
         }
-        Ok((self.arena.tensor(dtype, dims)?, false))
+        match inputs[at].take() {
+            Some(Val::Tensor(tensor)) => Some(tensor),
+            _ => None,
+        }
     }
 }
 

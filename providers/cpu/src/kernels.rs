@@ -39,6 +39,7 @@ mod rotary;
 mod skip_norm;
 mod softmax;
 mod suppress;
+mod top_k;
 
 /// Every fast kernel.
 #[rustfmt::skip]
@@ -151,6 +152,7 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("", "Tanh", elementwise::prepare_unary),
     ("", "ThresholdedRelu", elementwise::prepare_unary),
     ("", "Tile", remap::prepare_tile),
+    ("", "TopK", top_k::prepare),
     ("", "Transpose", layout::prepare_transpose),
     ("", "Where", numbers::prepare_where),
     ("", "Xor", numbers::prepare_logic),

@@ -12,10 +12,12 @@ use crate::profile::Profile;
 use crate::{Arena, PagedCache};
 
 mod fixed;
+mod sizes;
 mod step;
 mod strided;
 
 use fixed::{Start, fixed_values};
+use sizes::{Sizes, values_of_sizes};
 use step::{Place, Step, StepKernel};
 use strided::strided_values;
 
@@ -47,6 +49,8 @@ pub struct Program {
     start: Start,
     /// Values that every run starts with, from the first run on.
     settled: OnceLock<Result<Vec<(usize, Val)>, OpError>>,
+    /// Values that follow from the sizes of the inputs.
+    sizes: Sizes,
     inputs: Vec<usize>,
     captures: Vec<usize>,
     outputs: Vec<usize>,
@@ -72,12 +76,20 @@ impl Program {
         let fixed = fixed_values(graph);
         let last = last_uses(graph, &fixed);
         let strided = strided_values(graph);
+        let of_sizes = values_of_sizes(graph, &fixed);
         let (mut start, mut steps) = (Start::new(graph), Vec::new());
         for (number, (_, node)) in graph.nodes().enumerate() {
             let once = node.outputs.iter().flatten().any(|output| fixed[output.index()]);
             // Nothing is known yet when a step runs that is run once.
             let known: &[bool] = if once { &[] } else { &fixed };
-            let place = Place { graph, number, last: &last, fixed: known, strided: &strided };
+            let place = Place {
+                graph,
+                number,
+                last: &last,
+                fixed: known,
+                strided: &strided,
+                of_sizes: &of_sizes,
+            };
             let list = if once { &mut start.steps } else { &mut steps };
             list.push(Step::new(place, node, settings)?);
         }
@@ -86,6 +98,7 @@ impl Program {
             steps,
             start,
             settled: OnceLock::new(),
+            sizes: Sizes::new(graph, &of_sizes),
             inputs: indices(&graph.inputs),
             captures: indices(&graph.captures),
             outputs: indices(&graph.outputs),
@@ -186,7 +199,11 @@ impl Program {
             return Err(OpError::Invalid(text));
         }
         let mut values: Vec<Option<Val>> = vec![None; self.value_count];
-        for (at, val) in self.settled()? {
+        let sizes = self.sizes.of(&inputs);
+        let recalled = sizes.as_deref().and_then(|sizes| self.sizes.recall(sizes));
+        for (at, val) in
+            self.settled()?.iter().chain(recalled.iter().flat_map(|known| known.iter()))
+        {
             values[*at] = Some(val.clone());
         }
         let given = self.inputs.iter().zip(inputs).chain(self.captures.iter().zip(captured));
@@ -195,17 +212,22 @@ impl Program {
             values[*at] = Some(Val::State(state.clone()));
         }
         let mut run = Run { pool: &self.settings.pool, isa: self.settings.isa, arena, cancel };
+        let mut notes = Vec::new();
         for step in &self.steps {
             if cancel.load(Ordering::Relaxed) {
                 return Err(OpError::Cancelled);
             }
-            let start = profile.map(|profile| profile.started.elapsed());
-            step.run(&mut run, &mut values)
-                .map_err(|error| error.at(&format!("node {}", step.node.label())))?;
-            if let (Some(profile), Some(start)) = (profile, start) {
-                let time = profile.started.elapsed().saturating_sub(start);
-                (profile.report)(&step.times(&values, start, time));
+            if step.of_sizes && recalled.is_some() {
+                step.skip(&mut run, &mut values);
+                continue;
             }
+            step.run_timed(&mut run, &mut values, profile)?;
+            if step.of_sizes && sizes.is_some() {
+                self.sizes.note(&step.outputs, &values, &mut notes);
+            }
+        }
+        if let (Some(sizes), None) = (sizes, recalled) {
+            self.sizes.remember(sizes, notes);
         }
         self.outputs.iter().map(|&at| fetch(&values, at)).collect()
     }

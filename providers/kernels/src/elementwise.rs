@@ -12,6 +12,6 @@ mod unary;
 mod view;
 
 pub use binary::Binary;
-pub use chain::{Step, binary, chain, unary};
+pub use chain::{Step, binary, chain, chain_in_place, unary};
 pub use unary::Unary;
 pub use view::View;

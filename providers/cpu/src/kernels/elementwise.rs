@@ -1,7 +1,7 @@
 //! Elementwise operators on f32, and on f16 and bf16 computed in f32.
 
 use remuda_ir::{Attrs, Node, OpError, Val};
-use remuda_kernels::elementwise::{Binary, Unary, View, binary, unary};
+use remuda_kernels::elementwise::{Binary, Step, Unary, View, binary, chain_in_place, unary};
 use remuda_simd::Element as Fast;
 use remuda_tensor::index::broadcast;
 use remuda_tensor::{DType, Element, Tensor, bf16, f16};
@@ -129,9 +129,19 @@ pub(super) use with_fast;
 
 impl Kernel for UnaryKernel {
     fn run(&self, run: &mut Run<'_>, inputs: &mut [Option<Val>]) -> Result<Vec<Val>, OpError> {
+        let (dtype, dims) = (tensor(inputs, 0)?.dtype(), tensor(inputs, 0)?.dims().to_vec());
+        if let Some(mut out) = run.reuse(inputs, 0, dtype, &dims) {
+            with_fast!(dtype, T => {
+                let out = writable::<T>(&mut out)?;
+                let shape = [out.len()];
+                chain_in_place(run.context(), &[Step::Unary(self.0)], out, &shape);
+                Ok(())
+            })?;
+            return Ok(vec![out.into()]);
+        }
         let x = tensor(inputs, 0)?.contiguous();
-        let mut out = run.arena.tensor(x.dtype(), x.dims())?;
-        with_fast!(x.dtype(), T => {
+        let mut out = run.arena.tensor(dtype, &dims)?;
+        with_fast!(dtype, T => {
             unary::<T>(run.context(), self.0, x.as_slice()?, writable(&mut out)?);
             Ok(())
         })?;
@@ -141,12 +151,33 @@ impl Kernel for UnaryKernel {
 
 impl Kernel for BinaryKernel {
     fn run(&self, run: &mut Run<'_>, inputs: &mut [Option<Val>]) -> Result<Vec<Val>, OpError> {
+        let dims = joined(tensor(inputs, 0)?, tensor(inputs, 1)?)?;
+        let dtype = tensor(inputs, 0)?.dtype();
+        for at in [0, 1] {
+            let Some(mut out) = run.reuse(inputs, at, dtype, &dims) else { continue };
+            let other = tensor(inputs, 1 - at)?.contiguous();
+            with_fast!(dtype, T => over::<T>(run, (self.0, at), &other, &mut out, &dims))?;
+            return Ok(vec![out.into()]);
+        }
         let (a, b) = (tensor(inputs, 0)?.contiguous(), tensor(inputs, 1)?.contiguous());
-        let dims = joined(&a, &b)?;
-        let mut out = run.arena.tensor(a.dtype(), &dims)?;
-        with_fast!(a.dtype(), T => apply::<T>(run, self.0, (&a, &b), &mut out, &dims))?;
+        let mut out = run.arena.tensor(dtype, &dims)?;
+        with_fast!(dtype, T => apply::<T>(run, self.0, (&a, &b), &mut out, &dims))?;
         Ok(vec![out.into()])
     }
+}
+
+/// Writes over the operand at this place.
+fn over<T: Element + Fast>(
+    run: &Run<'_>,
+    (op, at): (Binary, usize),
+    other: &Tensor,
+    out: &mut Tensor,
+    dims: &[usize],
+) -> Result<(), OpError> {
+    let view = View::new(other.as_slice::<T>()?, other.dims());
+    let step = if at == 0 { Step::Right(op, view) } else { Step::Left(op, view) };
+    chain_in_place(run.context(), &[step], writable(out)?, dims);
+    Ok(())
 }
 
 /// The dimensions that two tensors broadcast to.

@@ -8,13 +8,15 @@ use remuda_ir::{BodyRunner, Graph, KernelCtx, Node, OpError, Val, ValueId};
 use super::{Given, Program, Settings, fetch};
 use crate::kernel::{Kernel, Preparation, Run};
 use crate::kernels;
-use crate::profile::StepTime;
+use crate::profile::{Profile, StepTime};
 
 pub(super) struct Step {
     pub(super) node: Node,
     pub(super) kernel: StepKernel,
     pub(super) inputs: Vec<Option<usize>>,
-    outputs: Vec<Option<usize>>,
+    pub(super) outputs: Vec<Option<usize>>,
+    /// Whether all it makes follows from the sizes of the graph's inputs.
+    pub(super) of_sizes: bool,
     /// For each input whether this is its last use (and the last mention among the inputs).
     dies: Vec<bool>,
     /// Values that only bodies use, and for the last time.
@@ -45,11 +47,13 @@ pub(super) struct Place<'a> {
     pub(super) fixed: &'a [bool],
     /// Which values need not lie together.
     pub(super) strided: &'a [bool],
+    /// Which values follow from the sizes of the graph's inputs.
+    pub(super) of_sizes: &'a [bool],
 }
 
 impl Step {
     pub(super) fn new(place: Place<'_>, node: &Node, settings: &Settings) -> Result<Self, OpError> {
-        let Place { graph, number, last, fixed, strided } = place;
+        let Place { graph, number, last, fixed, strided, of_sizes } = place;
         let isa = settings.isa;
         let preparation = Preparation { graph, node, isa, fixed, strided, widened: false };
         let fast = if settings.fast { kernels::prepare(&preparation) } else { None };
@@ -82,6 +86,7 @@ impl Step {
             dies: dies.collect(),
             frees: captured.into_iter().filter(|&at| is_last(at)).collect(),
             outputs: index(&node.outputs),
+            of_sizes: node.outputs.iter().flatten().any(|id| of_sizes[id.index()]),
             node: node.clone(),
             inputs,
             kernel,
@@ -119,7 +124,32 @@ impl Step {
         Ok(())
     }
 
-    pub(super) fn times(
+    /// Runs and reports how long that took; errors name the node.
+    pub(super) fn run_timed(
+        &self,
+        run: &mut Run<'_>,
+        values: &mut [Option<Val>],
+        profile: Option<&Profile<'_>>,
+    ) -> Result<(), OpError> {
+        let start = profile.map(|profile| profile.started.elapsed());
+        self.run(run, values).map_err(|error| error.at(&format!("node {}", self.node.label())))?;
+        if let (Some(profile), Some(start)) = (profile, start) {
+            let time = profile.started.elapsed().saturating_sub(start);
+            (profile.report)(&self.times(values, start, time));
+        }
+        Ok(())
+    }
+
+    /// Lets go what this step would have been the last to use.
+    pub(super) fn skip(&self, run: &mut Run<'_>, values: &mut [Option<Val>]) {
+        for (at, dies) in self.inputs.iter().zip(&self.dies) {
+            if let Some(val) = at.filter(|_| *dies).and_then(|at| values[at].take()) {
+                run.arena.reclaim(val);
+            }
+        }
+    }
+
+    fn times(
         &self,
         values: &[Option<Val>],
         start: std::time::Duration,

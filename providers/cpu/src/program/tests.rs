@@ -224,3 +224,93 @@ fn products_of_16_bit_floats_have_fast_kernels() {
         assert_eq!(program(&source, true).coverage(), (3, 4), "only `Flatten` has none");
     }
 }
+
+const SHAPES: &str = r#"graph "g" {
+  input %x: f32[n, 4]
+  const %two: i64[1] = x0200000000000000
+  const %minus: i64[1] = xffffffffffffffff
+  %y = Abs(%x)
+  %rows = Shape(%y) {end = 1, start = 0}
+  %half = Mul(%rows, %two)
+  %to = Concat(%half, %minus) {axis = 0}
+  %z = Reshape(%y, %to)
+  output %z, %half
+}"#;
+
+#[test]
+fn what_follows_from_sizes_is_computed_once_for_each_of_them() {
+    let program = program(SHAPES, true);
+    let steps = |rows: usize| {
+        let seen = std::sync::Mutex::new(Vec::new());
+        let report = |time: &crate::StepTime| seen.lock().unwrap().push(time.op.clone());
+        let profile = crate::Profile::new(&report);
+        let options = RunOptions { profile: Some(profile), ..RunOptions::default() };
+        let x = Tensor::from_vec([rows, 4], vec![-1.0f32; rows * 4]).unwrap();
+        let made = program.run(vec![x.into()], &options).unwrap();
+        assert_eq!(made[0].tensor().unwrap().dims(), [2 * rows, 2]);
+        assert_eq!(made[1].tensor().unwrap().to_i64_vec().unwrap(), [2 * rows as i64]);
+        seen.into_inner().unwrap()
+    };
+    let all = ["Abs", "Shape", "Mul", "Concat", "Reshape"];
+    assert_eq!(steps(3), all);
+    assert_eq!(steps(3), ["Abs", "Reshape"]);
+    assert_eq!(steps(5), all);
+    assert_eq!(steps(3), ["Abs", "Reshape"]);
+}
+
+#[test]
+fn shapes_that_depend_on_data_are_not_remembered() {
+    let source = r#"graph "g" {
+      input %x: f32[n]
+      %places = NonZero(%x)
+      %count = Size(%places)
+      output %count
+    }"#;
+    let program = program(source, true);
+    for (x, want) in [([1.0f32, 0.0], 1), ([1.0, 2.0], 2), ([0.0, 0.0], 0)] {
+        let made = run(&program, &[Tensor::vector(x.to_vec())]);
+        assert_eq!(made[0].to_i64_vec().unwrap(), [want]);
+    }
+}
+
+#[test]
+fn a_value_that_nobody_else_needs_is_written_over() {
+    let source = r#"graph "g" {
+      input %x: f32[2, 3]
+      input %row: f32[3]
+      %a = Abs(%x)
+      %b = Neg(%a)
+      %c = Sub(%row, %b)
+      %d = Mul(%c, %c)
+      %e = Add(%d, %b)
+      output %e
+    }"#;
+    let program = program(source, true);
+    let x = Tensor::from_vec([2, 3], vec![1.0f32, -2.0, 3.0, -4.0, 5.0, -6.0]).unwrap();
+    let row = Tensor::vector(vec![1.0f32, 2.0, 3.0]);
+    for _ in 0..2 {
+        let made = run(&program, &[x.clone(), row.clone()]);
+        // (row + |x|)^2 - |x|
+        assert_eq!(made[0].to_vec::<f32>().unwrap(), [3.0, 14.0, 33.0, 21.0, 44.0, 75.0]);
+        assert_eq!(x.to_vec::<f32>().unwrap()[1], -2.0);
+        assert_eq!(row.to_vec::<f32>().unwrap(), [1.0, 2.0, 3.0]);
+    }
+}
+
+#[test]
+fn a_chain_takes_no_more_memory_than_its_result() {
+    let source = r#"graph "g" {
+      input %x: f32[n]
+      input %y: f32[n]
+      %a = Add(%x, %y)
+      %b = Exp(%a)
+      %c = Sub(%x, %b)
+      %d = Sigmoid(%c)
+      output %d
+    }"#;
+    let program = program(source, true);
+    let x = Tensor::vector(vec![0.5f32; 1000]);
+    let made = run(&program, &[x.clone(), x]);
+    assert!((made[0].to_vec::<f32>().unwrap()[999] - 0.098_13).abs() < 1e-4);
+    assert_eq!(program.lock_arenas()[0].held_bytes(), 0, "the result is where the sum was");
+}

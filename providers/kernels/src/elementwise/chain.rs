@@ -54,14 +54,39 @@ pub fn chain<T: Element>(
     out: &mut [T],
     shape: &[usize],
 ) {
-    assert_eq!(out.len(), shape.iter().product::<usize>(), "elements of shape {shape:?}");
     let steps = if steps.is_empty() { &[Step::Unary(Unary::Identity)] } else { steps };
-    let mut views = vec![input];
-    views.extend(steps.iter().filter_map(Step::view));
+    run_chain(cx, Some(input), steps, out, shape);
+}
+
+/// `steps` applied in order to the values that `out` of `shape` holds, in their place.
+///
+/// # Panics
+/// As for [`chain`].
+pub fn chain_in_place<T: Element>(
+    cx: Context<'_>,
+    steps: &[Step<'_, T>],
+    out: &mut [T],
+    shape: &[usize],
+) {
+    if !steps.is_empty() {
+        run_chain(cx, None, steps, out, shape);
+    }
+}
+
+fn run_chain<T: Element>(
+    cx: Context<'_>,
+    input: Option<View<'_, T>>,
+    steps: &[Step<'_, T>],
+    out: &mut [T],
+    shape: &[usize],
+) {
+    assert_eq!(out.len(), shape.iter().product::<usize>(), "elements of shape {shape:?}");
+    let views: Vec<_> = input.into_iter().chain(steps.iter().filter_map(Step::view)).collect();
     let walk = Walk::new(shape, &views);
     let cost = Picoseconds(steps.iter().map(Step::cost).sum::<usize>().max(100));
+    let in_place = input.is_none();
     cx.pieces(out, 16, cost, |first, piece| {
-        Chain { cx, walk: &walk, steps }.piece(first * 16, piece);
+        Chain { cx, walk: &walk, steps, in_place }.piece(first * 16, piece);
     });
 }
 
@@ -93,6 +118,8 @@ struct Chain<'a, T> {
     cx: Context<'a>,
     walk: &'a Walk<'a, T>,
     steps: &'a [Step<'a, T>],
+    /// Whether the input is what the output holds; otherwise it is the first operand.
+    in_place: bool,
 }
 
 /// Where values lie: two for those between steps, one for the input and one for other operands,
@@ -103,7 +130,7 @@ impl<T: Element> Chain<'_, T> {
     /// Computes the elements of the output from `start` on.
     fn piece(&self, start: usize, out: &mut [T]) {
         let one_pass = T::as_f32(&[]).is_some() && self.steps.len() == 1;
-        let bufferless = one_pass && self.walk.never_gathers();
+        let bufferless = one_pass && !self.in_place && self.walk.never_gathers();
         if bufferless {
             return self.blocks(start, out, usize::MAX, &mut [&mut [], &mut [], &mut [], &mut []]);
         }
@@ -126,8 +153,11 @@ impl<T: Element> Chain<'_, T> {
         let length = out.len();
         let [held, free, own, other] = buffers;
         let (mut held, mut free) = (&mut **held, &mut **free);
-        let mut input = Some(self.operand(0, start, own, length));
-        let mut operand = 0;
+        let mut input = Some(match self.in_place {
+            true => self.taken(out, own),
+            false => self.operand(0, start, own, length),
+        });
+        let mut operand = usize::from(!self.in_place);
         for (index, step) in self.steps.iter().enumerate() {
             let value = input.take().unwrap_or_else(|| Run::Slice(&held[..length]));
             let last = index + 1 == self.steps.len();
@@ -138,8 +168,8 @@ impl<T: Element> Chain<'_, T> {
             match *step {
                 Step::Unary(op) => map_run(self.cx, op, value, target),
                 Step::Right(op, _) | Step::Left(op, _) => {
-                    operand += 1;
                     let with = self.operand(operand, start, other, length);
+                    operand += 1;
                     let swapped = matches!(step, Step::Left(..));
                     let (a, b) = if swapped { (with, value) } else { (value, with) };
                     self.cx.run(Zip { op, a, b, dst: target });
@@ -150,6 +180,16 @@ impl<T: Element> Chain<'_, T> {
         if T::as_f32(&[]).is_none() {
             self.cx.run(Narrow { src: &held[..length], dst: out });
         }
+    }
+
+    /// The values that a block of the output holds, in `buffer`.
+    fn taken<'b>(&self, out: &[T], buffer: &'b mut [f32]) -> Run<'b, f32> {
+        let buffer = &mut buffer[..out.len()];
+        match T::as_f32(out) {
+            Some(values) => buffer.copy_from_slice(values),
+            None => self.cx.run(Widen { src: out, dst: buffer }),
+        }
+        Run::Slice(buffer)
     }
 
     /// An operand's elements in f32, in `buffer` unless they lie together in memory as such.

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use remuda_simd::{Element, Isa};
 
 use super::numbers::{self, zip};
-use super::{Binary, Step, Unary, View, binary, chain, unary};
+use super::{Binary, Step, Unary, View, binary, chain, chain_in_place, unary};
 use crate::context::testing::{assert_close, everywhere, noise};
 use crate::{Context, ThreadPool};
 
@@ -287,4 +287,33 @@ fn a_strided_view_is_read_in_its_own_order() {
         chain(cx, transposed, &[], &mut got, &[4, 3]);
         assert_eq!(got, [0.0, 4.0, 8.0, 1.0, 5.0, 9.0, 2.0, 6.0, 10.0, 3.0, 7.0, 11.0]);
     });
+}
+
+fn in_place_agrees<T: Element + PartialEq + std::fmt::Debug>() {
+    let shape = [3, 700];
+    let narrow = |seed: u64, count: usize| -> Vec<T> {
+        noise(count, seed).into_iter().map(T::from_f32).collect()
+    };
+    let (values, row, whole) = (narrow(1, 2100), narrow(2, 700), narrow(3, 2100));
+    let steps = [
+        Step::Unary(Unary::Tanh),
+        Step::Right(Binary::Sub, View::new(&row, &[700])),
+        Step::Left(Binary::Sub, View::new(&whole, &shape)),
+    ];
+    everywhere(|cx| {
+        for steps in [&steps[..], &steps[..1], &steps[1..2], &steps[2..]] {
+            let mut apart = vec![T::default(); values.len()];
+            chain(cx, View::new(&values, &shape), steps, &mut apart, &shape);
+            let mut over = values.clone();
+            chain_in_place(cx, steps, &mut over, &shape);
+            assert_eq!(over, apart);
+        }
+    });
+}
+
+#[test]
+fn chains_give_the_same_in_the_place_of_their_input() {
+    in_place_agrees::<f32>();
+    in_place_agrees::<f16>();
+    in_place_agrees::<bf16>();
 }
