@@ -37,6 +37,7 @@ mod cast;
 mod cast_like;
 mod category_mapper;
 mod causal_conv_with_state;
+mod cdist;
 mod ceil;
 mod celu;
 mod center_crop_pad;
@@ -105,6 +106,7 @@ mod identity;
 mod r#if;
 mod imputer;
 mod instance_normalization;
+mod inverse;
 mod is_inf;
 mod is_nan;
 mod label_encoder;
@@ -124,6 +126,7 @@ mod lp_pool;
 mod lrn;
 mod lstm;
 mod mat_mul;
+mod mat_mul_bnb4;
 mod mat_mul_integer;
 mod mat_mul_integer_to_float;
 mod mat_mul_n_bits;
@@ -136,23 +139,30 @@ mod mean_variance_normalization;
 mod mel_weight_matrix;
 mod microsoft_attention;
 mod microsoft_dequantize_linear;
+mod microsoft_expand_dims;
 mod microsoft_fused_conv;
+mod microsoft_gather_nd;
 mod microsoft_gelu;
 mod microsoft_grid_sample;
 mod microsoft_pad;
+mod microsoft_qlinear_conv;
 mod microsoft_quantize_linear;
+mod microsoft_range;
 mod microsoft_rotary_embedding;
 mod microsoft_simplified_layer_normalization;
 mod microsoft_trilu;
+mod microsoft_unique;
 mod min;
 mod mish;
 mod modulo;
+mod moe;
 mod momentum;
 mod mul;
 mod multi_head_attention;
 mod multinomial;
 mod neg;
 mod negative_log_likelihood_loss;
+mod ngram_repeat_block;
 mod nhwc_max_pool;
 mod non_max_suppression;
 mod non_zero;
@@ -181,6 +191,7 @@ mod qlinear_mul;
 mod qlinear_sigmoid;
 mod qlinear_softmax;
 mod qlinear_where;
+mod qmoe;
 mod quantize_linear;
 mod quick_gelu;
 mod random_normal;
@@ -265,6 +276,7 @@ mod tree_ensemble;
 mod tree_ensemble_classifier;
 mod tree_ensemble_regressor;
 mod trilu;
+mod unfold_tensor;
 mod unique;
 mod unsqueeze;
 mod upsample;
@@ -499,6 +511,7 @@ pub static TABLE: &[&OpDef] = &[
     &bias_add::OP,
     &bias_gelu::OP,
     &bias_split_gelu::OP,
+    &cdist::OP,
     &dynamic_quantize_lstm::OP,
     &dynamic_quantize_mat_mul::OP,
     &embed_layer_normalization::OP,
@@ -508,9 +521,13 @@ pub static TABLE: &[&OpDef] = &[
     &gather_block_quantized::OP,
     &microsoft_gelu::OP,
     &group_query_attention::OP,
+    &inverse::OP,
+    &mat_mul_bnb4::OP,
     &mat_mul_integer_to_float::OP,
     &mat_mul_n_bits::OP,
+    &moe::OP,
     &multi_head_attention::OP,
+    &ngram_repeat_block::OP,
     &nhwc_max_pool::OP,
     &qattention::OP,
     &qembed_layer_normalization::OP,
@@ -524,11 +541,13 @@ pub static TABLE: &[&OpDef] = &[
     &qlinear_sigmoid::OP,
     &qlinear_softmax::OP,
     &qlinear_where::OP,
+    &qmoe::OP,
     &quick_gelu::OP,
     &microsoft_rotary_embedding::OP,
     &microsoft_simplified_layer_normalization::OP,
     &skip_layer_normalization::OP,
     &skip_simplified_layer_normalization::OP,
+    &unfold_tensor::OP,
     &cached_attention::OP,
     &fused_conv::OP,
     &fused_linear::OP,
@@ -541,10 +560,15 @@ pub static LEGACY: &[&LegacyOp] = &[
     &scatter::OP,
     &upsample::OP,
     &microsoft_dequantize_linear::OP,
+    &microsoft_expand_dims::OP,
     &microsoft_fused_conv::OP,
+    &microsoft_gather_nd::OP,
     &microsoft_grid_sample::OP,
     &microsoft_pad::OP,
+    &microsoft_qlinear_conv::OP,
     &microsoft_quantize_linear::OP,
+    &microsoft_range::OP,
     &transpose_mat_mul::OP,
     &microsoft_trilu::OP,
+    &microsoft_unique::OP,
 ];

@@ -13,6 +13,7 @@ pub(crate) mod convolve;
 pub(crate) mod dtypes;
 pub(crate) mod einsum;
 pub(crate) mod elementwise;
+pub(crate) mod experts;
 pub(crate) mod flat;
 pub(crate) mod gelu;
 pub(crate) mod gemm;
