@@ -261,7 +261,29 @@ impl Graph {
 
     /// Appends a node; its outputs are from now on made by it.
     pub fn push(&mut self, node: Node) -> NodeId {
-        self.insert(self.order.len(), node)
+        let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
+        self.claim_outputs(id, &node);
+        self.nodes.push(Some(node));
+        self.order.push(id);
+        id
+    }
+
+    fn claim_outputs(&mut self, id: NodeId, node: &Node) {
+        for (at, output) in node.outputs.iter().enumerate() {
+            if let Some(output) = output {
+                self.values[output.index()].def = Def::Node(id, at);
+            }
+        }
+    }
+
+    /// The outputs of a node are made by nothing from now on, unless something else took them over.
+    fn disclaim_outputs(&mut self, id: NodeId, node: &Node) {
+        for output in node.outputs.iter().flatten() {
+            let value = &mut self.values[output.index()];
+            if matches!(value.def, Def::Node(maker, _) if maker == id) {
+                value.def = Def::Nothing;
+            }
+        }
     }
 
     /// Appends a node with one new output and returns that.
@@ -274,20 +296,13 @@ impl Graph {
         output
     }
 
-    /// Puts a node at a place of the order.
-    ///
-    /// # Panics
-    /// When the place is past the end.
-    pub fn insert(&mut self, place: usize, node: Node) -> NodeId {
-        let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
-        for (at, output) in node.outputs.iter().enumerate() {
-            if let Some(output) = output {
-                self.values[output.index()].def = Def::Node(id, at);
-            }
-        }
-        self.nodes.push(Some(node));
-        self.order.insert(place, id);
-        id
+    /// Puts another node in the place of one, under its id.
+    pub fn replace(&mut self, id: NodeId, node: Node) -> Option<Node> {
+        let old = self.nodes.get_mut(id.index())?.take()?;
+        self.disclaim_outputs(id, &old);
+        self.claim_outputs(id, &node);
+        self.nodes[id.index()] = Some(node);
+        Some(old)
     }
 
     /// The nodes in order.
@@ -312,27 +327,15 @@ impl Graph {
         self.nodes.get_mut(id.index())?.as_mut()
     }
 
-    /// Takes a node out. Its outputs are made by nothing from now on, unless something else took
-    /// them over.
-    pub fn remove(&mut self, id: NodeId) -> Option<Node> {
-        let node = self.nodes.get_mut(id.index())?.take()?;
-        self.order.retain(|&other| other != id);
-        for output in node.outputs.iter().flatten() {
-            let value = &mut self.values[output.index()];
-            if matches!(value.def, Def::Node(maker, _) if maker == id) {
-                value.def = Def::Nothing;
+    /// Takes out all nodes but those to be kept, in one pass. Their outputs are made by nothing from
+    /// now on, unless something else took them over.
+    pub fn retain(&mut self, mut keep: impl FnMut(NodeId) -> bool) {
+        for id in std::mem::take(&mut self.order) {
+            if keep(id) {
+                self.order.push(id);
+            } else if let Some(node) = self.nodes[id.index()].take() {
+                self.disclaim_outputs(id, &node);
             }
-        }
-        Some(node)
-    }
-
-    /// Lets every use of `from`, graph outputs included, use `to` instead.
-    pub fn replace_uses(&mut self, from: ValueId, to: ValueId) {
-        for node in self.nodes.iter_mut().flatten() {
-            node.replace_use(from, to);
-        }
-        for output in self.outputs.iter_mut().filter(|output| **output == from) {
-            *output = to;
         }
     }
 
@@ -421,9 +424,24 @@ mod tests {
         let x = graph.add_input("x", None);
         let y = graph.apply(OpName::onnx("Abs"), &[x], Default::default(), "x");
         assert_ne!(graph.value(y).name, "x", "a taken name is made unique");
-        let node = graph.order()[0];
-        graph.remove(node);
+        graph.retain(|_| false);
         assert_eq!(graph.value(y).def, Def::Nothing);
         assert_eq!(graph.nodes().count(), 0);
+    }
+
+    #[test]
+    fn a_replacement_stands_where_the_old_node_stood() {
+        let mut graph = Graph::new("g");
+        let x = graph.add_input("x", None);
+        let a = graph.apply(OpName::onnx("Abs"), &[x], Default::default(), "a");
+        let b = graph.apply(OpName::onnx("Neg"), &[a], Default::default(), "b");
+        let (first, c) = (graph.order()[0], graph.add_pending("c"));
+        graph.replace(first, Node::new(OpName::onnx("Exp"), vec![Some(x)], vec![Some(c)]));
+        assert_eq!(graph.order()[0], first);
+        assert_eq!(
+            (&graph.value(a).def, &graph.value(c).def),
+            (&Def::Nothing, &Def::Node(first, 0))
+        );
+        assert!(matches!(graph.value(b).def, Def::Node(_, 0)));
     }
 }

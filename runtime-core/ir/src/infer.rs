@@ -24,11 +24,7 @@ type Contents = Map<ValueId, Vec<Dim>>;
 /// # Errors
 /// When a node breaks a rule of its operator; the message names the node.
 pub fn infer_graph(graph: &mut Graph, ops: &dyn OpTable) -> Result<(), OpError> {
-    let mut contents = Contents::new();
-    for id in graph.order().to_vec() {
-        infer_root(graph, id, ops, &mut contents).map_err(|error| label(graph, id, error))?;
-    }
-    Ok(())
+    Inference::of(graph, ops).map(|_| ())
 }
 
 /// Bodies in bodies, deeper than any real model nests them.
@@ -105,6 +101,19 @@ pub struct Inference {
 }
 
 impl Inference {
+    /// What [`infer_graph`] does, with what it found of the contents of values.
+    ///
+    /// # Errors
+    /// As for [`infer_graph`].
+    pub fn of(graph: &mut Graph, ops: &dyn OpTable) -> Result<Self, OpError> {
+        let mut inference = Self::default();
+        for id in graph.order().to_vec() {
+            let step = inference.step(graph, id, ops);
+            step.map_err(|error| label(graph, id, error))?;
+        }
+        Ok(inference)
+    }
+
     /// Infers and sets the types of what this node makes. Everything it uses must have been inferred
     /// before.
     ///

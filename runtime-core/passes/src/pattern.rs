@@ -3,19 +3,21 @@
 use remuda_ir::{Def, Graph, Node, NodeId, ValueId};
 use remuda_tensor::{DType, Dim, Tensor};
 
+use crate::Rewriter;
+
 /// The node that makes a value, if it is this operator of ONNX's own domain and nothing else uses the
 /// value: what may be merged into its user.
 pub(crate) fn only_producer<'a>(
-    graph: &'a Graph,
+    graph: &'a Rewriter<'_>,
     value: ValueId,
     op: &str,
 ) -> Option<(NodeId, &'a Node)> {
-    producer(graph, value, op).filter(|_| is_private(graph, value))
+    producer(graph, value, op).filter(|_| graph.is_private(value))
 }
 
 /// The node that makes a value, if it is this operator of ONNX's own domain.
 pub(crate) fn producer<'a>(
-    graph: &'a Graph,
+    graph: &'a Rewriter<'_>,
     value: ValueId,
     op: &str,
 ) -> Option<(NodeId, &'a Node)> {
@@ -23,21 +25,14 @@ pub(crate) fn producer<'a>(
     graph.node(id).filter(|node| node.op.is_onnx(op)).map(|node| (id, node))
 }
 
-/// Whether exactly one node uses the value, once, and the graph does not give it out.
-pub(crate) fn is_private(graph: &Graph, value: ValueId) -> bool {
-    let mut uses = 0;
-    for (_, node) in graph.nodes() {
-        uses += node.uses().filter(|&used| used == value).count();
-        if uses > 1 {
-            return false;
-        }
-    }
-    uses == 1 && !graph.outputs.contains(&value)
-}
-
 /// The dtype of a tensor value.
 pub(crate) fn dtype(graph: &Graph, value: ValueId) -> Option<DType> {
     Some(graph.value(value).ty.as_ref()?.as_tensor()?.dtype)
+}
+
+/// Whether fused products and convolutions compute in the dtype of a value.
+pub(crate) fn is_fusible(graph: &Graph, value: ValueId) -> bool {
+    matches!(dtype(graph, value), Some(DType::F32 | DType::F16 | DType::BF16))
 }
 
 /// The dimensions of a tensor value.
@@ -76,7 +71,7 @@ pub(crate) fn close(a: f64, b: f64) -> bool {
 
 /// The value under multiplications with and divisions by constant numbers that nothing else uses, and
 /// the factor that they amount to.
-pub(crate) fn unscaled(graph: &Graph, value: ValueId) -> (ValueId, f64) {
+pub(crate) fn unscaled(graph: &Rewriter<'_>, value: ValueId) -> (ValueId, f64) {
     let (mut value, mut factor) = (value, 1.0);
     loop {
         let product =
@@ -93,14 +88,7 @@ pub(crate) fn unscaled(graph: &Graph, value: ValueId) -> (ValueId, f64) {
 }
 
 /// What a transposition with these axes makes the value of.
-pub(crate) fn transposed(graph: &Graph, value: ValueId, axes: &[i64]) -> Option<ValueId> {
+pub(crate) fn transposed(graph: &Rewriter<'_>, value: ValueId, axes: &[i64]) -> Option<ValueId> {
     let (_, node) = producer(graph, value, "Transpose")?;
     node.input(0).filter(|_| node.attrs.ints("perm").ok().flatten() == Some(axes))
-}
-
-/// Lets the output of one node be made by `node` instead, which stands at its place.
-pub(crate) fn replace(graph: &mut Graph, old: NodeId, node: Node) {
-    let place = graph.order().iter().position(|&id| id == old).unwrap_or(graph.order().len());
-    graph.remove(old);
-    graph.insert(place, node);
 }

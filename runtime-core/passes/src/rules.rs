@@ -4,7 +4,9 @@ use crate::Rule;
 
 mod drop_identity;
 mod fold_constants;
+mod fold_merged_transpose;
 mod fold_reshape;
+mod fold_shapes;
 mod fuse_attention;
 mod fuse_attention_heads;
 mod fuse_conv_activation;
@@ -14,7 +16,10 @@ mod fuse_gelu;
 mod fuse_layer_norm;
 mod fuse_linear_activation;
 mod fuse_linear_bias;
+mod fuse_qdq_conv;
+mod fuse_qdq_mat_mul;
 mod fuse_rms_norm;
+mod fuse_rotary;
 mod fuse_swish;
 
 /// Every rule.
@@ -22,7 +27,9 @@ mod fuse_swish;
 pub static RULES: &[&Rule] = &[
     &drop_identity::RULE,
     &fold_constants::RULE,
+    &fold_merged_transpose::RULE,
     &fold_reshape::RULE,
+    &fold_shapes::RULE,
     &fuse_attention::RULE,
     &fuse_attention_heads::RULE,
     &fuse_conv_activation::RULE,
@@ -32,6 +39,9 @@ pub static RULES: &[&Rule] = &[
     &fuse_layer_norm::RULE,
     &fuse_linear_activation::RULE,
     &fuse_linear_bias::RULE,
+    &fuse_qdq_conv::RULE,
+    &fuse_qdq_mat_mul::RULE,
     &fuse_rms_norm::RULE,
+    &fuse_rotary::RULE,
     &fuse_swish::RULE,
 ];

@@ -1,15 +1,15 @@
 //! Nodes that give their input unchanged: Identity, Dropout outside training, casts to the same
 //! dtype, transpositions that keep the order, concatenations of one, sums of one.
 
-use remuda_ir::{Graph, Node, NodeId};
+use remuda_ir::{Node, NodeId};
 
-use crate::Rule;
 use crate::pattern::dtype;
+use crate::{Rewriter, Rule};
 
 pub(crate) static RULE: Rule =
     Rule { name: "drop_identity", apply, cases: include_str!("drop_identity.rir") };
 
-fn apply(graph: &mut Graph, id: NodeId) -> bool {
+fn apply(graph: &mut Rewriter<'_>, id: NodeId) -> bool {
     let Some(node) = graph.node(id) else { return false };
     let (Some(input), Some(output)) = (node.input(0), node.output(0)) else { return false };
     if !node.op.domain.is_empty()
@@ -19,11 +19,10 @@ fn apply(graph: &mut Graph, id: NodeId) -> bool {
         return false;
     }
     graph.replace_uses(output, input);
-    graph.remove(id);
     true
 }
 
-fn changes_nothing(graph: &Graph, node: &Node) -> bool {
+fn changes_nothing(graph: &Rewriter<'_>, node: &Node) -> bool {
     match &*node.op.name {
         "Identity" => true,
         "Dropout" => node.output(1).is_none() && node.input(2).is_none(),

@@ -1,10 +1,10 @@
 //! Nodes whose inputs are all constants, and shapes that are known: computed once, here.
 
-use remuda_ir::{Def, Graph, Node, NodeId, Val};
+use remuda_ir::{Def, Node, NodeId, Val};
 use remuda_tensor::Tensor;
 
-use crate::Rule;
 use crate::pattern::dims;
+use crate::{Rewriter, Rule};
 
 pub(crate) static RULE: Rule =
     Rule { name: "fold_constants", apply, cases: include_str!("fold_constants.rir") };
@@ -17,27 +17,23 @@ const MAX_READ_BYTES: usize = 1 << 20;
 /// the model large.
 const MAX_GROWN_BYTES: usize = 1 << 16;
 
-fn apply(graph: &mut Graph, id: NodeId) -> bool {
+fn apply(graph: &mut Rewriter<'_>, id: NodeId) -> bool {
     let Some(node) = graph.node(id).cloned() else { return false };
     let Some(def) = remuda_ops::find(&node.op.domain, &node.op.name) else { return false };
-    if !def.traits.pure || node.attrs.bodies().next().is_some() {
+    // Quantised weights stay quantised.
+    let grows = node.op.is_onnx("DequantizeLinear");
+    if !def.traits.pure || grows || node.attrs.bodies().next().is_some() {
         return false;
     }
     let Some(results) = known_shape(graph, &node).or_else(|| evaluate(graph, &node)) else {
         return false;
     };
-    let outputs: Vec<_> = node.outputs.clone();
-    graph.remove(id);
-    for (output, tensor) in outputs.into_iter().zip(results) {
-        if let Some(output) = output {
-            graph.set_const(output, tensor);
-        }
-    }
+    graph.settle(id, results);
     true
 }
 
 /// The result of `Shape` or `Size` of a value whose dimensions are numbers.
-fn known_shape(graph: &Graph, node: &Node) -> Option<Vec<Tensor>> {
+fn known_shape(graph: &Rewriter<'_>, node: &Node) -> Option<Vec<Tensor>> {
     if !node.op.domain.is_empty() || !matches!(&*node.op.name, "Shape" | "Size") {
         return None;
     }
@@ -50,7 +46,7 @@ fn known_shape(graph: &Graph, node: &Node) -> Option<Vec<Tensor>> {
     tensors(node, &[Some(stand_in.into())])
 }
 
-fn evaluate(graph: &Graph, node: &Node) -> Option<Vec<Tensor>> {
+fn evaluate(graph: &Rewriter<'_>, node: &Node) -> Option<Vec<Tensor>> {
     let mut inputs = Vec::with_capacity(node.inputs.len());
     let mut input_bytes = 0;
     for input in &node.inputs {
@@ -77,7 +73,7 @@ fn evaluate(graph: &Graph, node: &Node) -> Option<Vec<Tensor>> {
 }
 
 /// Bytes of a value whose type is wholly known.
-fn bytes(graph: &Graph, value: remuda_ir::ValueId) -> Option<usize> {
+fn bytes(graph: &Rewriter<'_>, value: remuda_ir::ValueId) -> Option<usize> {
     let ty = graph.value(value).ty.as_ref()?.as_tensor()?;
     let count = ty.fixed_dims()?.iter().try_fold(1usize, |count, &dim| count.checked_mul(dim))?;
     ty.dtype.bytes_for(count).or_else(|| count.checked_mul(32))

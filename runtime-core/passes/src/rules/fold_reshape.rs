@@ -1,27 +1,27 @@
 //! A reshape to computed sizes that the types tell: numbers, or those of the input at the same axis. With
 //! them written down the computation of the sizes dies.
 
-use remuda_ir::{Attr, Graph, NodeId};
+use remuda_ir::{Attr, NodeId};
 use remuda_tensor::{Dim, Tensor};
 
-use crate::Rule;
 use crate::pattern::{constant, dims};
+use crate::{Rewriter, Rule};
 
 pub(crate) static RULE: Rule =
     Rule { name: "fold_reshape", apply, cases: include_str!("fold_reshape.rir") };
 
-fn apply(graph: &mut Graph, id: NodeId) -> bool {
+fn apply(graph: &mut Rewriter<'_>, id: NodeId) -> bool {
     let Some(sizes) = known_sizes(graph, id) else { return false };
     let sizes = graph.add_const("folded_shape", Tensor::vector(sizes));
-    if let Some(node) = graph.node_mut(id) {
-        node.inputs[1] = Some(sizes);
-        node.attrs.set("allowzero", Attr::Int(0));
-    }
+    let Some(mut node) = graph.node(id).cloned() else { return false };
+    node.inputs[1] = Some(sizes);
+    node.attrs.set("allowzero", Attr::Int(0));
+    graph.replace(id, node);
     true
 }
 
 /// The sizes as a request says them: 0 for that of the input, -1 for what is left over.
-fn known_sizes(graph: &Graph, id: NodeId) -> Option<Vec<i64>> {
+fn known_sizes(graph: &Rewriter<'_>, id: NodeId) -> Option<Vec<i64>> {
     let node = graph.node(id).filter(|node| node.op.is_onnx("Reshape"))?;
     if constant(graph, node, 1).is_some() {
         return None;

@@ -4,13 +4,13 @@
 use remuda_ir::{Attr, Graph, Node, NodeId, OpName, ValueId};
 use remuda_tensor::{DType, Dim};
 
-use crate::Rule;
-use crate::pattern::{dims, dtype, only_producer, replace, transposed, unscaled};
+use crate::pattern::{dims, dtype, only_producer, transposed, unscaled};
+use crate::{Rewriter, Rule};
 
 pub(crate) static RULE: Rule =
     Rule { name: "fuse_attention", apply, cases: include_str!("fuse_attention.rir") };
 
-fn apply(graph: &mut Graph, id: NodeId) -> bool {
+fn apply(graph: &mut Rewriter<'_>, id: NodeId) -> bool {
     let Some(found) = found(graph, id) else { return false };
     let Some(product) = graph.node(id) else { return false };
     let (value, outputs) = (product.input(1), product.outputs.clone());
@@ -29,10 +29,10 @@ fn apply(graph: &mut Graph, id: NodeId) -> bool {
             Some(turn)
         }
     };
-    replace(graph, id, node);
+    graph.replace(id, node);
     if let Some(turn) = turned {
         // The softmax stood before the product that is replaced, and behind the keys.
-        replace(graph, found.softmax, turn);
+        graph.replace(found.softmax, turn);
     }
     true
 }
@@ -72,7 +72,7 @@ struct Found {
     scale: f32,
 }
 
-fn found(graph: &Graph, id: NodeId) -> Option<Found> {
+fn found(graph: &Rewriter<'_>, id: NodeId) -> Option<Found> {
     let product = graph.node(id).filter(|node| node.op.is_onnx("MatMul"))?;
     let (softmax, weights) = only_producer(graph, product.input(0)?, "Softmax")?;
     let axis = weights.attrs.int_or("axis", -1).ok()?;
@@ -110,7 +110,7 @@ struct Scores {
 }
 
 impl Scores {
-    fn new(graph: &Graph, value: ValueId) -> Option<Self> {
+    fn new(graph: &Rewriter<'_>, value: ValueId) -> Option<Self> {
         let (scores, behind) = unscaled(graph, value);
         let (_, product) = only_producer(graph, scores, "MatMul")?;
         let (query, of_query) = unscaled(graph, product.input(0)?);
@@ -124,7 +124,7 @@ impl Scores {
 }
 
 /// Whether batches, heads and positions are the same without broadcasting.
-fn fit(graph: &Graph, query: ValueId, key: Key, value: ValueId) -> Option<bool> {
+fn fit(graph: &Rewriter<'_>, query: ValueId, key: Key, value: ValueId) -> Option<bool> {
     let ([batch, heads, _, size], [b, h, t, d], [b2, h2, t2, _]) =
         (dims(graph, query)?, key.dims(graph)?, dims(graph, value)?)
     else {
@@ -135,7 +135,12 @@ fn fit(graph: &Graph, query: ValueId, key: Key, value: ValueId) -> Option<bool> 
 }
 
 /// Whether a mask broadcasts to the scores, without making them larger, and names every key.
-fn mask_fits(graph: &Graph, mask: Option<ValueId>, query: ValueId, key: Key) -> Option<bool> {
+fn mask_fits(
+    graph: &Rewriter<'_>,
+    mask: Option<ValueId>,
+    query: ValueId,
+    key: Key,
+) -> Option<bool> {
     let Some(mask) = mask else { return Some(true) };
     let ([batch, heads, queries, _], [_, _, keys, _]) = (dims(graph, query)?, key.dims(graph)?)
     else {

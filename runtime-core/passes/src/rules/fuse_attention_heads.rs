@@ -1,29 +1,28 @@
 //! Heads that are split off before an attention and merged behind it: `Attention` reads and writes them
 //! side by side as well, without moving them.
 
-use remuda_ir::{Attr, Graph, Node, NodeId, ValueId};
+use remuda_ir::{Attr, Node, NodeId, ValueId};
 use remuda_tensor::Dim;
 
-use crate::Rule;
-use crate::pattern::{dims, only_producer, producer, replace, transposed};
+use crate::pattern::{dims, only_producer, producer, transposed};
+use crate::{Rewriter, Rule};
 
 pub(crate) static RULE: Rule =
     Rule { name: "fuse_attention_heads", apply, cases: include_str!("fuse_attention_heads.rir") };
 
 const HEADS_FIRST: [i64; 4] = [0, 2, 1, 3];
 
-fn apply(graph: &mut Graph, id: NodeId) -> bool {
-    let Some((old, node)) = fused(graph, id) else { return false };
-    graph.remove(old);
-    replace(graph, id, node);
+fn apply(graph: &mut Rewriter<'_>, id: NodeId) -> bool {
+    let Some(node) = fused(graph, id) else { return false };
+    graph.replace(id, node);
     true
 }
 
-fn fused(graph: &Graph, id: NodeId) -> Option<(NodeId, Node)> {
+fn fused(graph: &Rewriter<'_>, id: NodeId) -> Option<Node> {
     let merged = graph.node(id).filter(|node| node.op.is_onnx("Reshape"))?;
     let (_, turned) = only_producer(graph, merged.input(0)?, "Transpose")?;
     let apart = transposed(graph, merged.input(0)?, &HEADS_FIRST)?;
-    let (old, attention) = only_producer(graph, turned.input(0)?, "Attention")?;
+    let (_, attention) = only_producer(graph, turned.input(0)?, "Attention")?;
     let plain = attention.inputs.iter().skip(4).all(Option::is_none)
         && attention.outputs.iter().skip(1).all(Option::is_none)
         && attention.attrs.int("q_num_heads").ok()?.is_none();
@@ -40,11 +39,11 @@ fn fused(graph: &Graph, id: NodeId) -> Option<(NodeId, Node)> {
     node.outputs = vec![merged.output(0)];
     node.attrs.set("q_num_heads", Attr::Int(heads));
     node.attrs.set("kv_num_heads", Attr::Int(kv_heads));
-    Some((old, node))
+    Some(node)
 }
 
 /// The value whose last axis holds the heads of this one side by side, and how many there are.
-fn side_by_side(graph: &Graph, value: ValueId) -> Option<(ValueId, i64)> {
+fn side_by_side(graph: &Rewriter<'_>, value: ValueId) -> Option<(ValueId, i64)> {
     let split = transposed(graph, value, &HEADS_FIRST)?;
     let (_, reshape) = producer(graph, split, "Reshape")?;
     let whole = reshape.input(0)?;

@@ -1,27 +1,25 @@
 //! An activation behind a convolution: applied while its result is written.
 
-use remuda_ir::{Attr, Graph, Node, NodeId, OpName};
-use remuda_tensor::DType;
+use remuda_ir::{Attr, Node, NodeId, OpName};
 
-use crate::Rule;
-use crate::pattern::{dtype, is_private, only_producer, replace, scalar};
+use crate::pattern::{is_fusible, only_producer, scalar};
+use crate::{Rewriter, Rule};
 
 pub(crate) static RULE: Rule =
     Rule { name: "fuse_conv_activation", apply, cases: include_str!("fuse_conv_activation.rir") };
 
-fn apply(graph: &mut Graph, id: NodeId) -> bool {
-    let Some((conv_id, node)) = fused(graph, id) else { return false };
-    graph.remove(conv_id);
-    replace(graph, id, node);
+fn apply(graph: &mut Rewriter<'_>, id: NodeId) -> bool {
+    let Some(node) = fused(graph, id) else { return false };
+    graph.replace(id, node);
     true
 }
 
-fn fused(graph: &Graph, id: NodeId) -> Option<(NodeId, Node)> {
+fn fused(graph: &Rewriter<'_>, id: NodeId) -> Option<Node> {
     let node = graph.node(id)?;
     let (name, params) = activation(graph, node)?;
-    let input = node.input(0).filter(|&input| dtype(graph, input) == Some(DType::F32))?;
-    let (conv_id, conv) =
-        only_producer(graph, input, "Conv").or_else(|| unactivated(graph, input))?;
+    let input = node.input(0).filter(|&input| is_fusible(graph, input))?;
+    let conv = only_producer(graph, input, "Conv").map(|(_, conv)| conv);
+    let conv = conv.or_else(|| unactivated(graph, input))?;
     let mut fused =
         Node::new(OpName::new("remuda", "FusedConv"), conv.inputs.clone(), vec![node.output(0)]);
     fused.attrs = conv.attrs.clone();
@@ -30,22 +28,22 @@ fn fused(graph: &Graph, id: NodeId) -> Option<(NodeId, Node)> {
         fused.attrs.set("activation_params", Attr::Floats(params));
     }
     fused.name.clone_from(&conv.name);
-    Some((conv_id, fused))
+    Some(fused)
 }
 
 /// A fused convolution that has no activation yet.
-fn unactivated(graph: &Graph, value: remuda_ir::ValueId) -> Option<(NodeId, &Node)> {
+fn unactivated<'a>(graph: &'a Rewriter<'_>, value: remuda_ir::ValueId) -> Option<&'a Node> {
     let remuda_ir::Def::Node(id, 0) = graph.value(value).def else { return None };
     let node = graph
         .node(id)
         .filter(|node| &*node.op.domain == "remuda" && &*node.op.name == "FusedConv")?;
-    let free = node.attrs.text("activation").ok()?.is_none() && is_private(graph, value);
-    free.then_some((id, node))
+    let free = node.attrs.text("activation").ok()?.is_none() && graph.is_private(value);
+    free.then_some(node)
 }
 
 /// The activation that a node applies, as fused operators name it, with its parameters.
 #[expect(clippy::cast_possible_truncation, reason = "bounds of 32-bit values")]
-pub(super) fn activation(graph: &Graph, node: &Node) -> Option<(&'static str, Vec<f32>)> {
+pub(super) fn activation(graph: &Rewriter<'_>, node: &Node) -> Option<(&'static str, Vec<f32>)> {
     if !node.op.domain.is_empty() {
         return None;
     }

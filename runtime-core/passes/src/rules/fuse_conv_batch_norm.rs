@@ -2,16 +2,16 @@
 //! and the bias. The product of weights and factors is a node over constants, so that large weights
 //! are not read before the first run.
 
-use remuda_ir::{Graph, Node, NodeId, OpName, ValueId};
+use remuda_ir::{Node, NodeId, OpName, ValueId};
 use remuda_tensor::{DType, Tensor};
 
-use crate::Rule;
-use crate::pattern::{constant, only_producer, replace};
+use crate::pattern::{constant, only_producer};
+use crate::{Rewriter, Rule};
 
 pub(crate) static RULE: Rule =
     Rule { name: "fuse_conv_batch_norm", apply, cases: include_str!("fuse_conv_batch_norm.rir") };
 
-fn apply(graph: &mut Graph, id: NodeId) -> bool {
+fn apply(graph: &mut Rewriter<'_>, id: NodeId) -> bool {
     let Some(folded) = folded(graph, id) else { return false };
     let Folded { conv, weights, factors, bias, conv_id, output } = folded;
     let factors = graph.add_const("folded_factors", factors);
@@ -23,8 +23,8 @@ fn apply(graph: &mut Graph, id: NodeId) -> bool {
         Node::new(conv.op, vec![conv.inputs[0], Some(scaled), Some(bias)], vec![Some(output)]);
     node.attrs = conv.attrs;
     node.name = conv.name;
-    replace(graph, id, node);
-    replace(graph, conv_id, product);
+    graph.replace(id, node);
+    graph.replace(conv_id, product);
     true
 }
 
@@ -37,7 +37,7 @@ struct Folded {
     output: ValueId,
 }
 
-fn folded(graph: &Graph, id: NodeId) -> Option<Folded> {
+fn folded(graph: &Rewriter<'_>, id: NodeId) -> Option<Folded> {
     let norm = graph.node(id).filter(|node| node.op.is_onnx("BatchNormalization"))?;
     let plain = norm.outputs.iter().skip(1).all(Option::is_none)
         && norm.attrs.int_or("training_mode", 0).ok()? == 0;

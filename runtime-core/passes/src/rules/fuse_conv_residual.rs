@@ -1,27 +1,25 @@
 //! A tensor of the same dimensions added to a convolution: added while its result is written.
 
-use remuda_ir::{Graph, Node, NodeId, OpName};
-use remuda_tensor::DType;
+use remuda_ir::{Node, NodeId, OpName};
 
-use crate::Rule;
-use crate::pattern::{dtype, only_producer, replace, same_dims};
+use crate::pattern::{is_fusible, only_producer, same_dims};
+use crate::{Rewriter, Rule};
 
 pub(crate) static RULE: Rule =
     Rule { name: "fuse_conv_residual", apply, cases: include_str!("fuse_conv_residual.rir") };
 
-fn apply(graph: &mut Graph, id: NodeId) -> bool {
-    let Some((conv_id, node)) = fused(graph, id) else { return false };
-    graph.remove(conv_id);
-    replace(graph, id, node);
+fn apply(graph: &mut Rewriter<'_>, id: NodeId) -> bool {
+    let Some(node) = fused(graph, id) else { return false };
+    graph.replace(id, node);
     true
 }
 
-fn fused(graph: &Graph, id: NodeId) -> Option<(NodeId, Node)> {
+fn fused(graph: &Rewriter<'_>, id: NodeId) -> Option<Node> {
     let add = graph.node(id).filter(|node| node.op.is_onnx("Add"))?;
-    let output = add.output(0).filter(|&output| dtype(graph, output) == Some(DType::F32))?;
+    let output = add.output(0).filter(|&output| is_fusible(graph, output))?;
     (0..2).find_map(|at| {
         let (sum, residual) = (add.input(at)?, add.input(1 - at)?);
-        let (conv_id, conv) = only_producer(graph, sum, "Conv")?;
+        let (_, conv) = only_producer(graph, sum, "Conv")?;
         if sum == residual || !same_dims(graph, sum, residual) {
             return None;
         }
@@ -29,6 +27,6 @@ fn fused(graph: &Graph, id: NodeId) -> Option<(NodeId, Node)> {
         let mut node = Node::new(OpName::new("remuda", "FusedConv"), inputs, vec![Some(output)]);
         node.attrs = conv.attrs.clone();
         node.name.clone_from(&conv.name);
-        Some((conv_id, node))
+        Some(node)
     })
 }

@@ -1,33 +1,28 @@
 //! `x * (1 + erf(x / sqrt 2)) / 2`, in the orders in which exporters write it: Gelu.
 
-use remuda_ir::{Graph, Node, NodeId, OpName, ValueId};
+use remuda_ir::{Node, NodeId, OpName, ValueId};
 use std::f64::consts::SQRT_2;
 
-use crate::Rule;
-use crate::pattern::{close, only_producer, replace, scalar, scalar_operand};
+use crate::pattern::{close, only_producer, scalar, scalar_operand};
+use crate::{Rewriter, Rule};
 
 pub(crate) static RULE: Rule =
     Rule { name: "fuse_gelu", apply, cases: include_str!("fuse_gelu.rir") };
 
-fn apply(graph: &mut Graph, id: NodeId) -> bool {
+fn apply(graph: &mut Rewriter<'_>, id: NodeId) -> bool {
     let Some((x, output)) = gelu(graph, id) else { return false };
-    replace(graph, id, Node::new(OpName::onnx("Gelu"), vec![Some(x)], vec![Some(output)]));
+    graph.replace(id, Node::new(OpName::onnx("Gelu"), vec![Some(x)], vec![Some(output)]));
     true
 }
 
 /// The argument of the function whose last node this is.
-fn gelu(graph: &Graph, id: NodeId) -> Option<(ValueId, ValueId)> {
+fn gelu(graph: &Rewriter<'_>, id: NodeId) -> Option<(ValueId, ValueId)> {
     let last = graph.node(id).filter(|node| node.op.is_onnx("Mul"))?;
     let output = last.output(0)?;
     // (x * (1 + erf)) * 0.5
-    if let Some((product, half)) = scalar_operand(graph, last).filter(|(_, half)| close(*half, 0.5))
-    {
-        let _ = half;
+    if let Some((product, _)) = scalar_operand(graph, last).filter(|(_, half)| close(*half, 0.5)) {
         let (_, product) = only_producer(graph, product, "Mul")?;
-        return Some((
-            one_of(graph, product, |x, other| is_one_plus_erf(graph, other, x))?,
-            output,
-        ));
+        return Some((one_of(product, |x, other| is_one_plus_erf(graph, other, x))?, output));
     }
     // (x * 0.5) * (1 + erf), or x * (0.5 * (1 + erf))
     let x = (0..2).find_map(|at| {
@@ -49,14 +44,13 @@ fn gelu(graph: &Graph, id: NodeId) -> Option<(ValueId, ValueId)> {
 }
 
 /// The input of a node of two for which `fits(it, the other)`.
-fn one_of(graph: &Graph, node: &Node, fits: impl Fn(ValueId, ValueId) -> bool) -> Option<ValueId> {
-    let _ = graph;
+fn one_of(node: &Node, fits: impl Fn(ValueId, ValueId) -> bool) -> Option<ValueId> {
     let (a, b) = (node.input(0)?, node.input(1)?);
     if fits(a, b) { Some(a) } else { fits(b, a).then_some(b) }
 }
 
 /// Whether a value is `1 + erf(x / sqrt 2)`.
-fn is_one_plus_erf(graph: &Graph, value: ValueId, x: ValueId) -> bool {
+fn is_one_plus_erf(graph: &Rewriter<'_>, value: ValueId, x: ValueId) -> bool {
     let found = only_producer(graph, value, "Add").and_then(|(_, sum)| {
         let (erf, one) = scalar_operand(graph, sum)?;
         let (_, erf) = only_producer(graph, erf, "Erf").filter(|_| close(one, 1.0))?;

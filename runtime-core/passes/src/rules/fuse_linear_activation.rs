@@ -1,10 +1,9 @@
 //! An activation behind a fused product: applied while its result is written.
 
-use remuda_ir::{Attr, Def, Graph, Node, NodeId};
+use remuda_ir::{Attr, Def, Node, NodeId};
 
 use super::fuse_conv_activation::activation;
-use crate::Rule;
-use crate::pattern::{is_private, replace};
+use crate::{Rewriter, Rule};
 
 pub(crate) static RULE: Rule = Rule {
     name: "fuse_linear_activation",
@@ -12,17 +11,16 @@ pub(crate) static RULE: Rule = Rule {
     cases: include_str!("fuse_linear_activation.rir"),
 };
 
-fn apply(graph: &mut Graph, id: NodeId) -> bool {
-    let Some((product, node)) = fused(graph, id) else { return false };
-    graph.remove(product);
-    replace(graph, id, node);
+fn apply(graph: &mut Rewriter<'_>, id: NodeId) -> bool {
+    let Some(node) = fused(graph, id) else { return false };
+    graph.replace(id, node);
     true
 }
 
-fn fused(graph: &Graph, id: NodeId) -> Option<(NodeId, Node)> {
+fn fused(graph: &Rewriter<'_>, id: NodeId) -> Option<Node> {
     let node = graph.node(id)?;
     let (name, params) = activation(graph, node)?;
-    let input = node.input(0).filter(|&input| is_private(graph, input))?;
+    let input = node.input(0).filter(|&input| graph.is_private(input))?;
     let Def::Node(product, 0) = graph.value(input).def else { return None };
     let linear = graph.node(product)?;
     let fits = &*linear.op.domain == "remuda"
@@ -33,5 +31,5 @@ fn fused(graph: &Graph, id: NodeId) -> Option<(NodeId, Node)> {
     if !params.is_empty() {
         fused.attrs.set("activation_params", Attr::Floats(params));
     }
-    fits.then_some((product, fused))
+    fits.then_some(fused)
 }

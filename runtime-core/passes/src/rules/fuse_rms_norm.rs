@@ -1,22 +1,22 @@
 //! `x / sqrt(mean(x^2) + epsilon) * scale` over the last axis: `RMSNormalization`.
 
-use remuda_ir::{Attr, Graph, Node, NodeId, OpName, ValueId};
+use remuda_ir::{Attr, Node, NodeId, OpName, ValueId};
 use remuda_tensor::DType;
 
 use super::fuse_layer_norm::{mean_of, root_of, with_vector};
-use crate::Rule;
-use crate::pattern::{dims, dtype, producer, replace, scalar_operand};
+use crate::pattern::{dims, dtype, producer, scalar_operand};
+use crate::{Rewriter, Rule};
 
 pub(crate) static RULE: Rule =
     Rule { name: "fuse_rms_norm", apply, cases: include_str!("fuse_rms_norm.rir") };
 
-fn apply(graph: &mut Graph, id: NodeId) -> bool {
+fn apply(graph: &mut Rewriter<'_>, id: NodeId) -> bool {
     let Some(node) = fused(graph, id) else { return false };
-    replace(graph, id, node);
+    graph.replace(id, node);
     true
 }
 
-fn fused(graph: &Graph, id: NodeId) -> Option<Node> {
+fn fused(graph: &Rewriter<'_>, id: NodeId) -> Option<Node> {
     let scaled = graph.node(id).filter(|node| node.op.is_onnx("Mul"))?;
     let output = scaled.output(0).filter(|&output| dtype(graph, output) == Some(DType::F32))?;
     let (normal, scale) = with_vector(graph, scaled)?;
@@ -32,7 +32,7 @@ fn fused(graph: &Graph, id: NodeId) -> Option<Node> {
 }
 
 /// What is divided by its root mean square, and what is added under the root.
-fn normalised(graph: &Graph, value: ValueId) -> Option<(ValueId, f64)> {
+fn normalised(graph: &Rewriter<'_>, value: ValueId) -> Option<(ValueId, f64)> {
     if let Some((_, quotient)) = producer(graph, value, "Div") {
         let x = quotient.input(0)?;
         return Some((x, root_mean_square(graph, quotient.input(1)?, x)?));
@@ -46,7 +46,7 @@ fn normalised(graph: &Graph, value: ValueId) -> Option<(ValueId, f64)> {
 }
 
 /// What is added under the root, if a value is the root mean square of `x`.
-fn root_mean_square(graph: &Graph, value: ValueId, x: ValueId) -> Option<f64> {
+fn root_mean_square(graph: &Rewriter<'_>, value: ValueId, x: ValueId) -> Option<f64> {
     let (_, root) = producer(graph, value, "Sqrt")?;
     let (_, sum) = producer(graph, root.input(0)?, "Add")?;
     let (mean, epsilon) = scalar_operand(graph, sum)?;
