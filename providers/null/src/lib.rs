@@ -9,7 +9,7 @@ use remuda_sdk::ir::{Graph, Node, OpName, Val, ValueType};
 use remuda_sdk::tensor::Tensor;
 use remuda_sdk::{
     Backend, CompileRequest, Compiled, Cost, CostSource, Device, Failure, HostServices, MemoryInfo,
-    RunRequest, Support,
+    RunRequest, Support, no_options,
 };
 
 /// The table of the null provider.
@@ -27,10 +27,7 @@ impl Backend for NullBackend {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
     fn open(_host: HostServices, options: &[(String, String)]) -> Result<Self, Failure> {
-        match options.first() {
-            None => Ok(Self),
-            Some((key, _)) => Err(Failure::Invalid(format!("unknown option `{key}`"))),
-        }
+        no_options(options).map(|()| Self)
     }
 
     fn devices(&self) -> Vec<Device> {

@@ -7,7 +7,7 @@
 use remuda_sdk::ir::{Graph, Node, OpName, Val};
 use remuda_sdk::{
     Backend, CompileRequest, Compiled, Cost, Device, Failure, HostServices, MemoryInfo, RunRequest,
-    Support,
+    Support, no_options,
 };
 
 /// The table of the reference provider.
@@ -25,10 +25,7 @@ impl Backend for ReferenceBackend {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
     fn open(_host: HostServices, options: &[(String, String)]) -> Result<Self, Failure> {
-        match options.first() {
-            None => Ok(Self),
-            Some((key, _)) => Err(Failure::Invalid(format!("unknown option `{key}`"))),
-        }
+        no_options(options).map(|()| Self)
     }
 
     fn devices(&self) -> Vec<Device> {

@@ -128,6 +128,17 @@ fn no_states(request: &StateRequest) -> Failure {
     Failure::Unsupported { node: None, text: format!("it keeps no states (of `{dtype}`)") }
 }
 
+/// Refuses the first option: for [`Backend::open`] of a provider that has none.
+///
+/// # Errors
+/// [`Failure::Invalid`] with the option's name.
+pub fn no_options(options: &[(String, String)]) -> Result<(), Failure> {
+    match options.first() {
+        None => Ok(()),
+        Some((key, _)) => Err(Failure::Invalid(format!("unknown option `{key}`"))),
+    }
+}
+
 /// A compiled region.
 pub trait Compiled: Send + Sync + 'static {
     /// Runs it. Inputs and outputs are in the order of the region's.

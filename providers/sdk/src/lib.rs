@@ -19,7 +19,7 @@ mod table;
 
 pub use backend::{
     Backend, CompileRequest, Compiled, Cost, CostSource, Device, HostServices, Level, MemoryInfo,
-    ProgramInfo, Proposal, RunRequest, StepTime, Support,
+    ProgramInfo, Proposal, RunRequest, StepTime, Support, no_options,
 };
 pub use memory::{Allocator, Buffer, DeviceTensor, Operand, check_range};
 pub use remuda_abi as abi;

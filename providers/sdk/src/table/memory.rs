@@ -104,6 +104,23 @@ fn host_size(bytes: u64) -> Result<usize, Failure> {
     usize::try_from(bytes).map_err(|_| Failure::Invalid(format!("{bytes} bytes are too many")))
 }
 
+/// How many bytes at `data` a move to or from a buffer concerns; none where there is nothing to move.
+fn host_len(
+    buffer: &Held,
+    offset: u64,
+    data: *const c_void,
+    bytes: u64,
+) -> Result<Option<usize>, Failure> {
+    check_range(&**buffer, offset, bytes)?;
+    if bytes == 0 {
+        return Ok(None);
+    }
+    if data.is_null() {
+        return Err(null("data"));
+    }
+    host_size(bytes).map(Some)
+}
+
 pub(super) unsafe extern "C" fn upload(
     buffer: *mut BufferHandle,
     offset: u64,
@@ -114,15 +131,9 @@ pub(super) unsafe extern "C" fn upload(
     fence(|| {
         // SAFETY: the contract.
         let buffer = unsafe { held(buffer) }?;
-        check_range(&**buffer, offset, bytes)?;
-        if bytes == 0 {
-            return Ok(());
-        }
-        if data.is_null() {
-            return Err(null("data"));
-        }
+        let Some(len) = host_len(buffer, offset, data, bytes)? else { return Ok(()) };
         // SAFETY: the contract: so many readable bytes.
-        let data = unsafe { std::slice::from_raw_parts(data.cast(), host_size(bytes)?) };
+        let data = unsafe { std::slice::from_raw_parts(data.cast(), len) };
         buffer.upload(offset, data)
     })
 }
@@ -137,15 +148,9 @@ pub(super) unsafe extern "C" fn download(
     fence(|| {
         // SAFETY: the contract.
         let buffer = unsafe { held(buffer) }?;
-        check_range(&**buffer, offset, bytes)?;
-        if bytes == 0 {
-            return Ok(());
-        }
-        if data.is_null() {
-            return Err(null("data"));
-        }
+        let Some(len) = host_len(buffer, offset, data, bytes)? else { return Ok(()) };
         // SAFETY: the contract: so many bytes that are the call's to be written.
-        let into = unsafe { std::slice::from_raw_parts_mut(data.cast(), host_size(bytes)?) };
+        let into = unsafe { std::slice::from_raw_parts_mut(data.cast(), len) };
         buffer.download(offset, into)
     })
 }
