@@ -1,12 +1,12 @@
-/* A provider in C: Add, Mul and Relu of f32 tensors whose shapes are fixed and equal.
- *
- * It is the template for providers in C: all that the contract asks for, and nothing else. A region
- * becomes a list of steps over slots, one slot per value of the graph. */
+/* A provider in C: Add, Mul and Relu of f32 tensors of fixed and equal shapes. It is the template for providers in C.
+ * A region becomes a list of steps over slots, one slot per value of the graph. */
 #include "remuda_provider.h"
 #include <stdlib.h>
 REMUDA_MANIFEST("example-c", "1.0.0", "description = \"Add, Mul and Relu, in C\"\n");
 #define OK remuda_status_of(REMUDA_OK, "")
 #define NO_MEMORY remuda_status_of(REMUDA_OUT_OF_MEMORY, "there is no memory left")
+#define WRONG_CALL remuda_status_of(REMUDA_INVALID, "a pointer is null, or a count is wrong")
+#define EACH(i, count) for (size_t i = 0; status.code == REMUDA_OK && i < (count); i++)
 #define MAX_RANK 8
 #define MAX_COUNT (UINT64_C(1) << 40)
 
@@ -31,7 +31,11 @@ struct remuda_program {
     uint64_t made; /* numbers that the steps of a run make */
 };
 
-static int is(remuda_str text, const char *word) { return text.len == strlen(word) && !memcmp(text.ptr, word, text.len); }
+static int same(const struct slot *a, const struct slot *b)
+{
+    return a->rank == b->rank && memcmp(a->dims, b->dims, a->rank * sizeof *a->dims) == 0;
+}
+static int is(remuda_str s, const char *word) { return s.len == strlen(word) && memcmp(s.ptr, word, s.len) == 0; }
 
 /* The slot of an f32 tensor with fixed dimensions; 0 for any other value. */
 static int read_type(const remuda_value_type *type, struct slot *slot)
@@ -46,11 +50,6 @@ static int read_type(const remuda_value_type *type, struct slot *slot)
         slot->count *= (uint64_t)type->dims[i];
     }
     return 1;
-}
-
-static int same(const struct slot *a, const struct slot *b)
-{
-    return a->rank == b->rank && memcmp(a->dims, b->dims, a->rank * sizeof a->dims[0]) == 0;
 }
 
 /* Reads a node; why it cannot be run, or null. */
@@ -72,13 +71,13 @@ static const char *read_node(const remuda_graph *graph, const remuda_node *node,
 
 static uint32_t score(void) { return 1; }
 static void close_instance(remuda_instance *instance) {}
-
 static remuda_status open_instance(const remuda_host *host, const remuda_key_value *options, size_t count,
                                    remuda_instance **out)
 {
     static char nothing; /* an instance of this provider has nothing to remember */
-    *out = (remuda_instance *)&nothing;
-    return count == 0 ? OK : remuda_status_of(REMUDA_INVALID, "it has no options");
+    if (host == NULL || out == NULL || count > 0)
+        return remuda_status_of(REMUDA_INVALID, "a pointer is null, or there are options, of which it has none");
+    return *out = (remuda_instance *)&nothing, OK;
 }
 
 static remuda_status devices(remuda_instance *instance, void *context,
@@ -87,14 +86,13 @@ static remuda_status devices(remuda_instance *instance, void *context,
     static const remuda_device_info info = {.struct_size = sizeof info, .usable = 1, .kind = REMUDA_TEXT("cpu"),
         .name = REMUDA_TEXT("one core, plain C"), .unique_id = REMUDA_TEXT("example-c"),
         .flags = REMUDA_DEVICE_HOST_MEMORY};
-    emit(context, &info);
-    return OK;
+    return emit(context, &info), OK;
 }
 
 static remuda_status query(remuda_instance *instance, uint32_t device, const remuda_graph *graph, void *context,
                            void (*emit)(void *context, uint32_t node, const remuda_support *support))
 {
-    for (uint32_t i = 0; i < graph->node_count; i++) {
+    for (uint32_t i = 0; graph != NULL && i < graph->node_count; i++) {
         struct step step;
         const char *no = read_node(graph, &graph->nodes[i], &step);
         remuda_support support = {.struct_size = sizeof support, .answer = no ? REMUDA_SUPPORT_NO : REMUDA_SUPPORT_YES,
@@ -102,25 +100,27 @@ static remuda_status query(remuda_instance *instance, uint32_t device, const rem
             .text = remuda_text(no ? "only Add, Mul and Relu of equal, fixed f32 shapes" : "")};
         emit(context, i, &support);
     }
-    return OK;
+    return graph == NULL ? WRONG_CALL : OK;
 }
 
 static void free_program(remuda_program *program)
 {
-    free(program->slots), free(program->steps), free(program->ends), free(program);
+    if (program != NULL)
+        free(program->slots), free(program->steps), free(program->ends), free(program);
 }
 
 static remuda_status compile(remuda_instance *instance, uint32_t device, const remuda_graph *region,
                              const remuda_compile_options *options, remuda_program **out)
 {
+    remuda_program *program = region == NULL || out == NULL ? NULL : malloc(sizeof *program);
+    if (program == NULL)
+        return region == NULL || out == NULL ? WRONG_CALL : NO_MEMORY;
     remuda_program shape = {region->value_count, region->node_count, region->input_count, region->output_count,
-                            calloc(region->value_count + 1, sizeof(struct slot)),
-                            calloc(region->node_count + 1, sizeof(struct step)),
-                            calloc(region->input_count + region->output_count + 1, sizeof(uint32_t)), 0};
-    remuda_program *program = malloc(sizeof *program);
-    if (!shape.slots || !shape.steps || !shape.ends || !program)
-        return free(shape.slots), free(shape.steps), free(shape.ends), free(program), NO_MEMORY;
+        calloc(region->value_count + 1, sizeof(struct slot)), calloc(region->node_count + 1, sizeof(struct step)),
+        calloc(region->input_count + region->output_count + 1, sizeof(uint32_t)), 0};
     *program = shape;
+    if (!shape.slots || !shape.steps || !shape.ends)
+        return free_program(program), NO_MEMORY;
     for (size_t i = 0; i < shape.slot_count; i++)
         if (read_type(&region->values[i].ty, &shape.slots[i]) && region->values[i].source == REMUDA_VALUE_CONST)
             shape.slots[i].constant = region->values[i].content->data; /* it outlives the program */
@@ -149,23 +149,25 @@ static int give(const struct slot *slot, const float *data, remuda_value *place)
         memcpy(block, slot->dims, sizeof slot->dims);
         *place = made;
     }
-    return place->bytes >= bytes && memcpy(place->data, data, bytes) != NULL;
+    return place->bytes >= bytes && (place->bytes = bytes, memcpy(place->data, data, bytes) != NULL);
 }
 
 static remuda_status run(remuda_program *program, const remuda_run_args *args)
 {
+    if (!program || !args || args->input_count != program->input_count || args->output_count != program->output_count)
+        return WRONG_CALL;
     const float **data = calloc(program->slot_count + 1, sizeof *data);
     float *made = malloc(program->made * sizeof *made + 1);
     remuda_status status = data == NULL || made == NULL ? NO_MEMORY : OK;
-    for (size_t i = 0; status.code == REMUDA_OK && i < program->slot_count; i++)
+    EACH(i, program->slot_count)
         data[i] = program->slots[i].constant ? program->slots[i].constant : made + program->slots[i].offset;
-    for (size_t i = 0; status.code == REMUDA_OK && i < program->input_count; i++) {
+    EACH(i, program->input_count) {
         const remuda_value *value = &args->inputs[i];
         data[program->ends[i]] = value->data;
         if (value->dtype != REMUDA_DTYPE_F32 || value->bytes != program->slots[program->ends[i]].count * sizeof(float))
             status = remuda_status_of(REMUDA_INVALID, "an input is not of the shape that was compiled");
     }
-    for (size_t i = 0; status.code == REMUDA_OK && i < program->step_count; i++) {
+    EACH(i, program->step_count) {
         const struct step *step = &program->steps[i];
         const float *left = data[step->left], *right = data[step->right];
         float *to = made + program->slots[step->output].offset;
@@ -173,19 +175,17 @@ static remuda_status run(remuda_program *program, const remuda_run_args *args)
             to[at] = step->op == 'A' ? left[at] + right[at] : step->op == 'M' ? left[at] * right[at]
                    : left[at] < 0 ? 0 : left[at];
     }
-    for (size_t i = 0; status.code == REMUDA_OK && i < program->output_count; i++) {
+    EACH(i, program->output_count) {
         uint32_t end = program->ends[program->input_count + i];
         status = give(&program->slots[end], data[end], &args->outputs[i]) ? OK : NO_MEMORY;
     }
-    free(data), free(made);
-    return status;
+    return free(data), free(made), status;
 }
 
 static remuda_status synchronize(remuda_instance *instance, uint32_t device, remuda_stream *stream) { return OK; }
-
 static remuda_status memory_info(remuda_instance *instance, uint32_t device, remuda_memory_info *out)
 {
-    return out->total_bytes = out->free_bytes = 0, OK; /* it has none of its own */
+    return out == NULL ? WRONG_CALL : (out->total_bytes = out->free_bytes = 0, OK); /* it has none of its own */
 }
 
 const remuda_provider *remuda_provider_entry(uint32_t host_abi_major)

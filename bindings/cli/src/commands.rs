@@ -2,6 +2,7 @@
 
 mod bench;
 mod completions;
+mod conform;
 mod doctor;
 mod embed;
 mod language;
@@ -56,6 +57,8 @@ enum Command {
     Providers(providers::ProvidersArgs),
     /// List the devices of all providers
     Devices(providers::DevicesArgs),
+    /// Try whether a provider library keeps to the contract
+    Conform(conform::ConformArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -76,6 +79,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Doctor(args)) => doctor::run(&args)?,
         Some(Command::Providers(args)) => providers::providers(&args)?,
         Some(Command::Devices(args)) => providers::devices(&args)?,
+        Some(Command::Conform(args)) if !conform::run(&args)? => return Ok(ExitCode::FAILURE),
+        Some(Command::Conform(_)) => {}
         Some(Command::Completions(args)) => completions::run(&args),
     }
     Ok(ExitCode::SUCCESS)

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 
-/// The first argument of a trial process: this program tries one library and ends.
-pub(crate) const PROBE: &str = "internal-probe";
+/// The first argument of a worker process: this program does one job with a library and ends.
+pub(crate) const WORKER: &str = "internal-worker";
 
 /// Where libraries are looked for.
 #[derive(Debug, clap::Args)]
@@ -31,10 +31,10 @@ impl LibraryArgs {
     }
 }
 
-/// Tries libraries in processes of this program.
+/// Worker processes are processes of this program.
 pub(crate) fn prober() -> Option<Prober> {
     let program = std::env::current_exe().ok()?;
-    Some(Prober { program, arguments: vec![PROBE.into()] })
+    Some(Prober { program, arguments: vec![WORKER.into()] })
 }
 
 /// The name of a provider's file, or its whole path where it has none.

@@ -26,8 +26,12 @@ use clap::error::ErrorKind;
 use commands::{Cli, run};
 
 fn main() -> ExitCode {
-    if std::env::args_os().nth(1).is_some_and(|argument| argument == libraries::PROBE) {
-        return remuda::libraries::serve_probe();
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == libraries::WORKER) {
+        return if remuda::libraries::serve_worker() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(2)
+        };
     }
     match Cli::try_parse() {
         Ok(cli) => run(cli).unwrap_or_else(|failure| {

@@ -28,7 +28,9 @@ const SNAPSHOTS: &[(&str, &[&str])] = &[
     ("help-doctor", &["doctor", "--help"]),
     ("help-providers", &["providers", "--help"]),
     ("help-devices", &["devices", "--help"]),
+    ("help-conform", &["conform", "--help"]),
     ("help-completions", &["completions", "--help"]),
+    ("error-conform-no-case", &["conform", "cpu", "--only", "ops/Ad/*"]),
     ("run-random-inputs", &["run", "digits", "--random-inputs", "batch=2", "--values", "0"]),
     ("show-digits", &["show", "digits"]),
     ("show-digits-graph", &["show", "digits", "--graph"]),
@@ -343,6 +345,15 @@ fn provider_libraries_are_tried_and_told_of() {
     let (code, text) = told(&["doctor", "--json"]);
     assert_eq!((code, text.contains("\"code\": \"unreadable\"")), (Some(1), true), "{text}");
 
+    without_device(&folder);
+    write("folders = []\n[[provider]]\nlibrary = \"idle.so\"\n");
+    let reason = "it has no device that can be used: cpu `one core, plain C`: the card fell out";
+    let (code, text) = told(&["doctor"]);
+    assert_eq!((code, text.contains(&format!("idle.so: {reason}"))), (Some(1), true), "{text}");
+    let (code, text) = told(&["providers"]);
+    assert!(text.contains("example-c  1.0.0  idle.so   not used"), "{text}");
+    assert_eq!((code, text.contains(&format!("idle.so: {reason}"))), (Some(0), true), "{text}");
+
     write("foldrs = []\n");
     let output = remuda(&folder, &["providers", "--plugins", "plugins.toml"]);
     assert_eq!(output.status.code(), Some(2));
@@ -350,4 +361,35 @@ fn provider_libraries_are_tried_and_told_of() {
         String::from_utf8(output.stderr).unwrap(),
         "error: `plugins.toml`, line 1: unknown key `foldrs`, did you mean `folders`?\n"
     );
+}
+
+/// The provider in C with a device that cannot be used.
+#[cfg(target_os = "linux")]
+fn without_device(folder: &Path) {
+    let providers = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../providers");
+    let source = std::fs::read_to_string(providers.join("example-c/example.c")).unwrap();
+    let broken = ".usable = 0, .reason = REMUDA_TEXT(\"the card fell out\")";
+    std::fs::write(folder.join("idle.c"), source.replace(".usable = 1", broken)).unwrap();
+    let mut gcc = Command::new("gcc");
+    gcc.args(["-std=c99", "-w", "-fPIC", "-shared", "idle.c", "-o", "idle.so", "-I"]);
+    let built = gcc.arg(providers.join("abi/include")).current_dir(folder).status().unwrap();
+    assert!(built.success());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn providers_are_tried_against_the_contract() {
+    let folder = folder("conform");
+    let build = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../providers/example-c/build.sh");
+    let built = Command::new("bash").arg(build).arg(folder.join("libexample.so")).status().unwrap();
+    assert!(built.success());
+    let only = ["--only", "abi/*", "--only", "ops/Add/*", "--only", "runs/*"];
+    let report = json(&folder, &[&["conform", "libexample.so", "--json"], &only[..]].concat());
+    assert_eq!((&report["provider"], &report["conforms"]), (&"example-c".into(), &true.into()));
+    let of_cpu = json(&folder, &["conform", "cpu", "--only", "ops/Relu/*", "--json"]);
+    assert!(of_cpu["cases"].as_array().unwrap().iter().all(|case| case["outcome"] == "passed"));
+    let absent = remuda(&folder, &["conform", "./absent.so"]);
+    assert_eq!(absent.status.code(), Some(1));
+    let text = String::from_utf8(absent.stdout).unwrap();
+    assert!(text.contains("failed: library/accepted\n  it cannot be read: No such file"), "{text}");
 }

@@ -27,6 +27,7 @@ mod runtime;
 mod tensor;
 mod text;
 mod value;
+mod worker;
 
 /// The compiled part of `remuda`.
 #[pyo3::pymodule]
@@ -45,4 +46,6 @@ mod _core {
     use crate::tensor::Tensor;
     #[pymodule_export]
     use crate::text::{ChatTemplate, Tokenizer};
+    #[pymodule_export]
+    use crate::worker::{conform, serve_worker};
 }

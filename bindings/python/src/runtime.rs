@@ -12,6 +12,7 @@ use crate::foreign::Foreign;
 use crate::interrupt;
 use crate::model::Model;
 use crate::placement;
+use crate::worker;
 
 /// Which backends may be used, and with how many threads.
 #[pyclass(module = "remuda._core", frozen)]
@@ -36,7 +37,7 @@ impl Runtime {
         options: Option<BTreeMap<String, BTreeMap<String, String>>>,
         contract: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        let mut builder = Inner::builder();
+        let mut builder = Inner::builder().prober(worker::prober(py));
         if let Some(backends) = backends {
             builder = builder.backends(backends);
         }
@@ -54,7 +55,8 @@ impl Runtime {
         if let Some(contract) = contract {
             builder = placement::demand(py, builder, contract)?;
         }
-        builder.build().map(Self).map_err(|error| raised(py, &error))
+        let built = py.detach(|| builder.build());
+        built.map(Self).map_err(|error| raised(py, &error))
     }
 
     /// The same runtime with other backends: for what it loads from now on.

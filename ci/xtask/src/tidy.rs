@@ -84,6 +84,18 @@ const EDGES: &[(&str, &[&str])] = &[
             "remuda-tensor",
         ],
     ),
+    (
+        "remuda-conform",
+        &[
+            "remuda-abi",
+            "remuda-base",
+            "remuda-bridge",
+            "remuda-host",
+            "remuda-ir",
+            "remuda-ops",
+            "remuda-tensor",
+        ],
+    ),
     ("remuda-simd", &["remuda-base"]),
     ("remuda-kernels", &["remuda-base", "remuda-simd"]),
     (
@@ -102,6 +114,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "remuda-fake",
         &["remuda-base", "remuda-cpu", "remuda-kernels", "remuda-ops", "remuda-sdk", "remuda-simd"],
     ),
+    ("remuda-example", &["remuda-sdk"]),
     ("remuda-null", &["remuda-sdk"]),
     ("remuda-reference", &["remuda-ops", "remuda-sdk"]),
     ("remuda-exec", &["remuda-base", "remuda-host", "remuda-ir", "remuda-plan", "remuda-tensor"]),
@@ -110,6 +123,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "remuda-base",
             "remuda-chat",
+            "remuda-conform",
             "remuda-cpu",
             "remuda-engine",
             "remuda-exec",

@@ -140,6 +140,11 @@ extern "C" {
 #define REMUDA_DEVICE_STREAMS (UINT64_C(1) << 1)
 /** It can use host memory in place through `import_host`. */
 #define REMUDA_DEVICE_IMPORTS_HOST (UINT64_C(1) << 2)
+/**
+ * Its results mean nothing: it is there to try or to measure the way to it. The host expects nothing of
+ * what it computes, and uses it only where the user names it.
+ */
+#define REMUDA_DEVICE_NO_RESULTS (UINT64_C(1) << 3)
 /** Nobody knows. */
 #define REMUDA_COST_UNKNOWN UINT32_C(0)
 /** It was measured on this device. */

@@ -40,10 +40,10 @@ pub use host::{Host, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARN, Task};
 pub use layout::{LAYOUT_HASH, layout_text};
 pub use provider::{
     BufferHandle, COST_DECLARED, COST_MEASURED, COST_MODELLED, COST_UNKNOWN, CompileOptions, Cost,
-    DEVICE_HOST_MEMORY, DEVICE_IMPORTS_HOST, DEVICE_STREAMS, DeviceInfo, EventHandle,
-    InstanceHandle, KeyValue, MemoryInfo, ProgramHandle, ProgramInfo, Proposal, Provider, RunArgs,
-    SUPPORT_IF, SUPPORT_NO, SUPPORT_YES, StateDesc, StateHandle, StepTime, StreamHandle, Support,
-    WriteFn,
+    DEVICE_HOST_MEMORY, DEVICE_IMPORTS_HOST, DEVICE_NO_RESULTS, DEVICE_STREAMS, DeviceInfo,
+    EventHandle, InstanceHandle, KeyValue, MemoryInfo, ProgramHandle, ProgramInfo, Proposal,
+    Provider, RunArgs, SUPPORT_IF, SUPPORT_NO, SUPPORT_YES, StateDesc, StateHandle, StepTime,
+    StreamHandle, Support, WriteFn,
 };
 pub use target::{TARGET_ARCH, TARGET_ENV, TARGET_OS};
 pub use value::{KIND_NONE, KIND_OPTIONAL, KIND_SEQUENCE, KIND_STATE, KIND_TENSOR, Value, dtype};

@@ -46,6 +46,9 @@ pub const DEVICE_HOST_MEMORY: u64 = 1;
 pub const DEVICE_STREAMS: u64 = 1 << 1;
 /// It can use host memory in place through `import_host`.
 pub const DEVICE_IMPORTS_HOST: u64 = 1 << 2;
+/// Its results mean nothing: it is there to try or to measure the way to it. The host expects nothing of
+/// what it computes, and uses it only where the user names it.
+pub const DEVICE_NO_RESULTS: u64 = 1 << 3;
 
 /// A device, or the reason why there is none.
 #[repr(C)]

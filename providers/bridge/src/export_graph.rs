@@ -37,6 +37,12 @@ impl GraphExport {
         Self { graph: described, _keep: writer.keep, _source: graph }
     }
 
+    /// How many nodes it has.
+    #[must_use]
+    pub fn node_count(&self) -> usize {
+        self.graph.node_count
+    }
+
     /// The graph, for calls; alive as long as this.
     #[must_use]
     pub fn as_ptr(&self) -> *const abi::Graph {

@@ -36,6 +36,7 @@ impl Backend for NullBackend {
             name: "nothing".to_owned(),
             unique_id: "null".to_owned(),
             host_memory: true,
+            no_results: true,
             ..Device::default()
         }]
     }

@@ -4,11 +4,15 @@
 //! provider the oracle for all others: whatever runs elsewhere must agree with what runs here.
 #![forbid(unsafe_code)]
 
-use remuda_sdk::ir::{Graph, Node, OpName, Val};
+mod state;
+
+use remuda_sdk::ir::{Graph, Node, OpName, StateRef, Val};
 use remuda_sdk::{
     Backend, CompileRequest, Compiled, Cost, Device, Failure, HostServices, MemoryInfo, RunRequest,
-    Support, no_options,
+    StateRequest, Support, no_options,
 };
+
+use state::{Bounded, Lengths};
 
 /// The table of the reference provider.
 #[must_use]
@@ -67,6 +71,15 @@ impl Backend for ReferenceBackend {
         Ok(Box::new(ReferenceProgram(region)))
     }
 
+    fn state_bytes(&self, _device: u32, request: &StateRequest) -> Result<u64, Failure> {
+        let position = request.ty.position_len().saturating_mul(size_of::<f32>()) as u64;
+        Ok(request.capacity.saturating_mul(position))
+    }
+
+    fn create_state(&self, _device: u32, request: &StateRequest) -> Result<StateRef, Failure> {
+        Bounded::shared(request)
+    }
+
     fn memory_info(&self, _device: u32) -> Result<MemoryInfo, Failure> {
         Ok(MemoryInfo::default())
     }
@@ -75,7 +88,14 @@ impl Backend for ReferenceBackend {
 struct ReferenceProgram(Graph);
 
 impl Compiled for ReferenceProgram {
-    fn execute(&self, inputs: Vec<Val>, _request: &RunRequest<'_>) -> Result<Vec<Val>, Failure> {
-        Ok(remuda_ops::interpret(&self.0, &inputs)?)
+    fn execute(&self, inputs: Vec<Val>, request: &RunRequest<'_>) -> Result<Vec<Val>, Failure> {
+        let before = Lengths::of(request.states)?;
+        match remuda_ops::interpret_with(&self.0, &inputs, request.states) {
+            Ok(outputs) => Ok(outputs),
+            Err(error) => {
+                before.restore()?;
+                Err(error.into())
+            }
+        }
     }
 }

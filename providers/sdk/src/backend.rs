@@ -59,6 +59,12 @@ pub trait Backend: Send + Sync + Sized + 'static {
     /// Whether a device can run a node.
     fn supports_operation(&self, device: u32, graph: &Graph, node: &Node) -> Support;
 
+    /// Whether a device can run each node of a graph, in order. By default they are asked about one by
+    /// one.
+    fn supports_operations(&self, device: u32, graph: &Graph) -> Vec<Support> {
+        graph.nodes().map(|(_, node)| self.supports_operation(device, graph, node)).collect()
+    }
+
     /// Whether a device takes a region as it stands, and what that costs. By default it does.
     fn propose(&self, _device: u32, _region: &Graph) -> Proposal {
         Proposal::default()
@@ -189,6 +195,17 @@ pub struct Device {
     pub total_bytes: u64,
     /// Whether its memory is the host's.
     pub host_memory: bool,
+    /// Whether its results mean nothing: the host then uses it only where the user names it.
+    pub no_results: bool,
+}
+
+impl Device {
+    /// What the contract's flags say of it.
+    pub(crate) fn flags(&self) -> u64 {
+        let flag = |set: bool, flag: u64| if set { flag } else { 0 };
+        flag(self.host_memory, abi::DEVICE_HOST_MEMORY)
+            | flag(self.no_results, abi::DEVICE_NO_RESULTS)
+    }
 }
 
 /// Where a cost comes from.

@@ -164,7 +164,7 @@ unsafe extern "C" fn devices<B: Backend>(
                 driver: borrow_text(&device.driver),
                 reason: borrow_text(reason.unwrap_or("")),
                 total_bytes: device.total_bytes,
-                flags: if device.host_memory { abi::DEVICE_HOST_MEMORY } else { 0 },
+                flags: device.flags(),
             };
             // SAFETY: the host's callback; `info` lives during the call.
             unsafe { emit(context, &raw const info) };
@@ -195,8 +195,7 @@ unsafe extern "C" fn query<B: Backend>(
         let backend = unsafe { backend::<B>(instance) }?;
         // SAFETY: the contract.
         let graph = unsafe { import_graph(graph.as_ref().ok_or_else(|| null("graph"))?) }?;
-        for (at, (_, node)) in (0u32..).zip(graph.nodes()) {
-            let answer = backend.supports_operation(device, &graph, node);
+        for (at, answer) in (0u32..).zip(backend.supports_operations(device, &graph)) {
             let mut support = abi::Support {
                 struct_size: size_of::<abi::Support>(),
                 answer: abi::SUPPORT_YES,

@@ -1,7 +1,7 @@
 //! From the names that a user gives to targets in order of preference: one meaning everywhere.
 //!
 //! A name is `auto`, a provider (`fake`), a kind of device (`gpu`), both (`fake:gpu`), or a whole
-//! target (`fake:gpu:1`). The CPU finishes what nobody else takes and is always the last, asked for
+//! target (`fake:gpu:1`). `auto` means every device whose results mean something. The CPU finishes what nobody else takes and is always the last, asked for
 //! or not, unless the contract forbids falling back.
 
 use remuda_base::nearest;
@@ -66,7 +66,8 @@ impl Selection {
         for wish in wishes.iter().map(AsRef::as_ref) {
             if wish.eq_ignore_ascii_case("auto") {
                 auto = true;
-                add(&mut targets, available.iter().filter(|t| t.device.unusable.is_none()));
+                let fit = |t: &&Target| t.device.unusable.is_none() && !t.device.no_results;
+                add(&mut targets, available.iter().filter(fit));
             } else if cpu.answers_to(wish) {
                 cpu_named = true;
             } else {

@@ -54,6 +54,8 @@ pub struct Device {
     pub total_bytes: u64,
     /// Whether its memory is the host's.
     pub host_memory: bool,
+    /// Whether its results mean nothing: it is used only where the user names it.
+    pub no_results: bool,
 }
 
 /// What a provider says a node costs.
@@ -211,6 +213,7 @@ unsafe extern "C" fn emit_device(context: *mut c_void, device: *const abi::Devic
         }),
         total_bytes: info.total_bytes,
         host_memory: info.flags & abi::DEVICE_HOST_MEMORY != 0,
+        no_results: info.flags & abi::DEVICE_NO_RESULTS != 0,
     });
 }
 

@@ -12,6 +12,7 @@
 mod instance;
 pub mod loading;
 mod memory;
+pub mod process;
 mod program;
 mod proposal;
 mod state;
@@ -25,3 +26,13 @@ pub use remuda_abi::{COST_DECLARED, COST_MEASURED, COST_MODELLED, COST_UNKNOWN};
 pub use remuda_bridge::{Failure, GraphExport};
 pub use state::State;
 pub use table::{Table, TableError};
+
+/// Does the job of this process: what the program that [`process::Prober`] names calls, before it does
+/// anything else. Says whether it is one of this crate's.
+#[must_use]
+pub fn serve(job: &process::Job) -> bool {
+    match job.name() {
+        loading::PROBE => loading::try_one(job),
+        _ => false,
+    }
+}

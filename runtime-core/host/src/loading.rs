@@ -23,7 +23,11 @@ mod verdict;
 
 pub use config::{Config, ConfigError, Entry, Isolation};
 pub use discover::Origin;
+pub use library::{Library, LoadError};
 pub use manifest::{Conflict, Driver, Manifest, Need};
-pub use probe::{DeviceReport, KernelTrial, Prober, Report, serve as serve_probe};
+pub use probe::{DeviceReport, KernelTrial, Report};
+pub(crate) use probe::{JOB as PROBE, try_one};
 pub use registry::{Found, Looked, Registry};
 pub use verdict::Verdict;
+
+pub use crate::process::Prober;

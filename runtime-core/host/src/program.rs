@@ -91,7 +91,7 @@ impl Program {
     /// # Errors
     /// What the provider says, or that its outputs contradict themselves.
     pub fn run(&self, inputs: &[Val], options: &RunOptions<'_>) -> Result<Vec<Val>, Failure> {
-        let outputs = self.call(&Arguments::of_vals(inputs), options)?;
+        let outputs = self.made(&Arguments::of_vals(inputs), options)?;
         // SAFETY: after a good end every output is a value with one reference.
         readable(outputs.iter().map(|value| unsafe { import_owned(value) }).collect())
     }
@@ -105,18 +105,60 @@ impl Program {
         inputs: &[Operand],
         options: &RunOptions<'_>,
     ) -> Result<Vec<Operand>, Failure> {
-        let outputs = self.call(&Arguments::of_operands(inputs, &self.provider)?, options)?;
+        let outputs = self.made(&Arguments::of_operands(inputs, &self.provider)?, options)?;
         let provider = &self.provider;
         // SAFETY: after a good end every output is a value with one reference.
         readable(outputs.iter().map(|value| unsafe { take_output(value, provider) }).collect())
     }
 
-    fn call(&self, inputs: &Arguments, options: &RunOptions<'_>) -> Result<Vec<Value>, Failure> {
+    /// Runs the program and has it write its outputs, tensors all of them, to memory of the caller's.
+    /// Gives the bytes of each output.
+    ///
+    /// # Errors
+    /// What the provider says: that a place is too small, or that an output cannot lie in one.
+    pub fn run_into(
+        &self,
+        inputs: &[Operand],
+        places: &mut [&mut [u8]],
+        options: &RunOptions<'_>,
+    ) -> Result<Vec<u64>, Failure> {
+        if places.len() != self.outputs {
+            let text = format!("there are {} places for {} outputs", places.len(), self.outputs);
+            return Err(Failure::Invalid(text));
+        }
+        let place = |place: &mut &mut [u8]| Value {
+            kind: abi::KIND_TENSOR,
+            data: place.as_mut_ptr().cast(),
+            bytes: place.len() as u64,
+            ..Value::none()
+        };
+        let outputs: Vec<Value> = places.iter_mut().map(place).collect();
+        let inputs = Arguments::of_operands(inputs, &self.provider)?;
+        let written = self.call(&inputs, outputs.clone(), options)?;
+        for (at, (value, place)) in written.iter().zip(&outputs).enumerate() {
+            if value.data != place.data || value.bytes > place.bytes {
+                let text = format!("it did not write output {at} where it was told to");
+                return Err(Failure::Internal(text));
+            }
+        }
+        Ok(written.iter().map(|value| value.bytes).collect())
+    }
+
+    fn made(&self, inputs: &Arguments, options: &RunOptions<'_>) -> Result<Vec<Value>, Failure> {
+        self.call(inputs, vec![Value::none(); self.outputs], options)
+    }
+
+    /// `outputs` are places to write to, or nothing where the provider makes the value.
+    fn call(
+        &self,
+        inputs: &Arguments,
+        mut outputs: Vec<Value>,
+        options: &RunOptions<'_>,
+    ) -> Result<Vec<Value>, Failure> {
         if options.states.iter().any(|state| !state.is_of(&self.provider)) {
             return Err(Failure::Invalid("a state was made by another provider".into()));
         }
         let states: Vec<_> = options.states.iter().map(|state| state.handle()).collect();
-        let mut outputs = vec![Value::none(); self.outputs];
         let args = abi::RunArgs {
             struct_size: size_of::<abi::RunArgs>(),
             inputs: inputs.values.as_ptr(),

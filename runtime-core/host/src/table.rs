@@ -86,6 +86,12 @@ impl Table {
         unsafe { Self::new(table) }
     }
 
+    /// The table itself, for those who call it as no host would.
+    #[must_use]
+    pub fn raw(&self) -> &'static Provider {
+        self.0
+    }
+
     /// The provider's name.
     #[must_use]
     pub fn name(&self) -> String {

@@ -56,8 +56,33 @@ pub mod operators {
 pub mod libraries {
     pub use remuda_host::loading::{
         Config, ConfigError, DeviceReport, Found, KernelTrial, Looked, Manifest, Origin, Prober,
-        Registry, Report, Verdict, serve_probe,
+        Registry, Report, Verdict,
     };
+    use remuda_host::process::Job;
+
+    /// Does the job of a worker process, which comes on standard input: what the program that a
+    /// [`Prober`] names calls, before it does anything else. Says whether there was one.
+    #[must_use]
+    pub fn serve_worker() -> bool {
+        let Some(job) = Job::receive() else { return false };
+        match job.name() {
+            remuda_conform::JOB => remuda_conform::serve(&job, &crate::conformance::built_in()),
+            _ => remuda_host::serve(&job),
+        }
+    }
+}
+
+/// Whether a provider keeps to the contract.
+pub mod conformance {
+    pub use remuda_conform::{
+        BuiltIn, CaseReport, Group, Kit, KitError, Outcome, Report, SkipError, Skips, Subject,
+    };
+
+    /// The providers that are built in, by name.
+    #[must_use]
+    pub fn built_in() -> [BuiltIn; 1] {
+        [("cpu", remuda_cpu::table())]
+    }
 }
 
 /// Values to try a model with: random ones, and ones that others keep in files.

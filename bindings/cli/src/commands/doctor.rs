@@ -35,11 +35,15 @@ pub(super) fn run(args: &DoctorArgs) -> Result<(), Failure> {
         print(&runtime, &machine, &devices, &looked, &answer);
     }
     answer?;
-    let problems = looked.iter().filter(|looked| looked.is_problem()).count();
-    match problems {
-        0 => Ok(()),
-        1 => Err(Failure::Unwell("1 provider library cannot be used".to_owned())),
-        more => Err(Failure::Unwell(format!("{more} provider libraries cannot be used"))),
+    let problems: Vec<&Looked> = looked.iter().filter(|looked| looked.is_problem()).collect();
+    match &problems[..] {
+        [] => Ok(()),
+        [one] => Err(Failure::Unwell(format!(
+            "provider library `{}` cannot be used: {}",
+            one.path.display(),
+            one.verdict
+        ))),
+        more => Err(Failure::Unwell(format!("{} provider libraries cannot be used", more.len()))),
     }
 }
 

@@ -87,6 +87,7 @@ pub(super) fn of_libraries(looked: &[Looked]) -> Vec<Found> {
             KernelTrial::NoneTaken => {
                 "opened (it takes none of the operators that are tried)".to_owned()
             }
+            KernelTrial::NoResults => "opened (its results mean nothing)".to_owned(),
             KernelTrial::Failed(reason) => reason.clone(),
         }),
     };
@@ -117,8 +118,8 @@ pub(super) fn providers(args: &ProvidersArgs) -> Result<(), Failure> {
         vec![(*name).to_owned(), String::new(), "built in".to_owned(), state(name).to_owned()]
     });
     print_table(&own.chain(libraries.iter().map(row)).collect::<Vec<_>>());
-    for looked in libraries.iter().filter(|looked| looked.is_problem() || !looked.notes.is_empty())
-    {
+    let worth_telling = |looked: &&Looked| !looked.verdict.is_ready() || !looked.notes.is_empty();
+    for looked in libraries.iter().filter(worth_telling) {
         println!("\n{}", lines_of(looked).join("\n"));
     }
     Ok(())

@@ -14,6 +14,8 @@ __all__ = [
     "Tensor",
     "Tokenizer",
     "build_info",
+    "conform",
+    "serve_worker",
 ]
 
 @type_check_only
@@ -187,3 +189,11 @@ class ChatTemplate:
     def source(self) -> str: ...
 
 def build_info() -> BuildInfo: ...
+def conform(
+    library: str | os.PathLike[str],
+    options: list[tuple[str, str]],
+    only: list[str],
+    skips: str | os.PathLike[str] | None = None,
+    deadline: int = 60,
+) -> tuple[str, bool]: ...
+def serve_worker() -> bool: ...

@@ -16,6 +16,8 @@ use super::{Config, Verdict, trust};
 pub(super) struct Checked {
     pub(super) manifest: Manifest,
     pub(super) sha256: Option<String>,
+    /// Libraries that it needs and that only this process has.
+    pub(super) held: Vec<PathBuf>,
 }
 
 /// Looks at a file. `tell` hears the manifest as soon as it is read, also of a file that is refused
@@ -44,9 +46,9 @@ pub(super) fn check(
         return Err(Verdict::NoEntry { symbol });
     }
     check_machine(&manifest)?;
-    check_needs(real, &inspection, &manifest, search)?;
+    let held = check_needs(real, &inspection, &manifest, search)?;
     manifest.drivers.iter().try_for_each(check_driver)?;
-    Ok(Checked { manifest, sha256 })
+    Ok(Checked { manifest, sha256, held })
 }
 
 /// The hash is only computed where somebody wants to know it: libraries can be large.
@@ -160,13 +162,14 @@ fn check_needs(
     inspection: &Inspection,
     manifest: &Manifest,
     search: &Search,
-) -> Result<(), Verdict> {
+) -> Result<Vec<PathBuf>, Verdict> {
     let extra: Vec<&str> = manifest.needs.iter().map(|need| need.library.as_str()).collect();
-    let Some(missing) = search.missing(real, &inspection.links, &extra) else { return Ok(()) };
-    let need = manifest.needs.iter().find(|need| need.library == missing.library);
-    let cure = need.and_then(|need| need.cure.clone());
-    let (library, by, near) = (missing.library, missing.by, missing.near);
-    Err(Verdict::MissingLibrary { library, by, near, cure })
+    search.resolve(real, &inspection.links, &extra).map_err(|missing| {
+        let need = manifest.needs.iter().find(|need| need.library == missing.library);
+        let cure = need.and_then(|need| need.cure.clone());
+        let (library, by, near) = (missing.library, missing.by, missing.near);
+        Verdict::MissingLibrary { library, by, near, cure }
+    })
 }
 
 /// A driver is there when its kernel module is.

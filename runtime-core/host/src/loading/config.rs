@@ -13,8 +13,8 @@ use remuda_base::{Map, knobs};
 use remuda_plan::{Contract, Policy};
 use serde::Deserialize;
 
-use super::probe::Prober;
 use super::trust;
+use crate::process::Prober;
 
 /// What `plugins.toml` says, and what the environment adds.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,7 +8,7 @@ use crate::{Table, TableError};
 
 /// Why a library gave no table.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LoadError {
+pub enum LoadError {
     /// The system's loader refuses it.
     #[error("{0}")]
     Loader(String),
@@ -20,16 +20,47 @@ pub(super) enum LoadError {
     Table(#[from] TableError),
 }
 
-/// Loads a library, for good, and asks it for its table.
-pub(super) fn load(path: &Path) -> Result<Table, LoadError> {
-    let library = open(path).map_err(|error| LoadError::Loader(words(&error)))?;
-    // A provider's threads and destructors may outlive every handle: it stays.
-    let library = Box::leak(Box::new(library));
-    // SAFETY: the contract gives the entry symbol this type.
-    let entry = unsafe { library.get::<abi::EntryFn>(abi::ENTRY_SYMBOL) };
-    let entry = entry.map_err(|_| LoadError::NoEntry)?;
-    // SAFETY: the contract; the library is never unloaded, so its table lives as long as the program.
-    Ok(unsafe { Table::new(entry(abi::ABI_MAJOR)) }?)
+/// A loaded library. It stays: a provider's threads and destructors may outlive every handle.
+#[derive(Clone, Copy, Debug)]
+pub struct Library(&'static libloading::Library);
+
+impl Library {
+    /// Loads a library, for good.
+    ///
+    /// # Errors
+    /// The loader's words.
+    pub fn open(path: &Path) -> Result<Self, LoadError> {
+        let library = open(path).map_err(|error| LoadError::Loader(words(&error)))?;
+        Ok(Self(Box::leak(Box::new(library))))
+    }
+
+    /// What its entry symbol gives to a host of this major version.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn entry(&self, major: u32) -> Result<*const abi::Provider, LoadError> {
+        // SAFETY: the contract gives the entry symbol this type.
+        let entry = unsafe { self.0.get::<abi::EntryFn>(abi::ENTRY_SYMBOL) };
+        let entry = entry.map_err(|_| LoadError::NoEntry)?;
+        // SAFETY: the contract.
+        Ok(unsafe { entry(major) })
+    }
+
+    /// Its table, checked.
+    ///
+    /// # Errors
+    /// When it has none that can be used.
+    pub fn table(&self) -> Result<Table, LoadError> {
+        // SAFETY: the contract; the library stays, so its table lives as long as the program.
+        Ok(unsafe { Table::new(self.entry(abi::ABI_MAJOR)?) }?)
+    }
+}
+
+/// Loads a library for those that need it by name. One that cannot be loaded will be missed by them.
+pub(super) fn preload(path: &Path) {
+    if let Ok(library) = open(path) {
+        Box::leak(Box::new(library));
+    }
 }
 
 /// Symbols that are missing are told now and not at the first call; none of them becomes visible to

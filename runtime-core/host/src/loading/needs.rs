@@ -8,7 +8,7 @@ mod cache;
 
 use std::path::{Path, PathBuf};
 
-use remuda_base::{Set, knobs};
+use remuda_base::{Map, Set, knobs};
 
 use super::inspect::{Links, links};
 use cache::Cache;
@@ -31,7 +31,8 @@ pub(super) struct Search {
     first: Vec<PathBuf>,
     cache: Option<Cache>,
     last: Vec<PathBuf>,
-    loaded: Set<String>,
+    /// The libraries of this process, by name.
+    loaded: Map<String, PathBuf>,
 }
 
 impl Search {
@@ -49,13 +50,20 @@ impl Search {
 
     /// Whether a library of this name is in this process already.
     pub(super) fn is_loaded(&self, library: &str) -> bool {
-        self.loaded.contains(library)
+        self.loaded.contains_key(library)
     }
 
-    /// The first library that is missing for a file: of those that its links name, that the links of
-    /// those name, and that `extra` names.
-    pub(super) fn missing(&self, file: &Path, own: &Links, extra: &[&str]) -> Option<Missing> {
-        let known = self.cache.as_ref()?;
+    /// Looks for every library that a file needs: those that its links name, that the links of those
+    /// name, and that `extra` names. Gives those that only this process has, which another process must
+    /// load first; or the first that is missing.
+    pub(super) fn resolve(
+        &self,
+        file: &Path,
+        own: &Links,
+        extra: &[&str],
+    ) -> Result<Vec<PathBuf>, Missing> {
+        let mut held = Vec::new();
+        let Some(known) = self.cache.as_ref() else { return Ok(held) };
         let mut seen: Set<String> = Set::new();
         let mut queue = vec![(file.to_owned(), own.clone(), None)];
         let mut extra = extra;
@@ -66,29 +74,28 @@ impl Search {
                     continue;
                 }
                 match self.find(library, &file, &links) {
-                    Place::Loaded => {}
+                    Place::Loaded(path) => held.push(path),
                     Place::At(path) => {
                         let inner = super::inspect::links(&path).unwrap_or_default();
                         queue.push((path, inner, Some(library.to_owned())));
                     }
                     Place::Nowhere => {
                         let near = known.near(library);
-                        return Some(Missing { library: library.to_owned(), by, near });
+                        return Err(Missing { library: library.to_owned(), by, near });
                     }
                 }
             }
             extra = &[];
         }
-        None
+        // What was found last is needed by what was found before it.
+        held.reverse();
+        Ok(held)
     }
 
     fn find(&self, library: &str, by: &Path, links: &Links) -> Place {
         let path = Path::new(library);
         if library.contains('/') {
             return if path.exists() { Place::At(path.to_owned()) } else { Place::Nowhere };
-        }
-        if self.is_loaded(library) {
-            return Place::Loaded;
         }
         let origin = by.parent().unwrap_or(Path::new("/"));
         let own = |list: &[String]| -> Vec<PathBuf> {
@@ -101,12 +108,17 @@ impl Search {
         }
         let cached = self.cache.as_ref().and_then(|cache| cache.find(library));
         let found = cached.or_else(|| in_folders(self.last.iter().cloned(), library));
-        found.map_or(Place::Nowhere, Place::At)
+        match (found, self.loaded.get(library)) {
+            (Some(path), _) => Place::At(path),
+            (None, Some(path)) => Place::Loaded(path.clone()),
+            (None, None) => Place::Nowhere,
+        }
     }
 }
 
 enum Place {
-    Loaded,
+    /// Only this process has it.
+    Loaded(PathBuf),
     At(PathBuf),
     Nowhere,
 }
@@ -122,11 +134,12 @@ fn expand(folder: &str, origin: &Path) -> PathBuf {
     PathBuf::from(folder.replace("${ORIGIN}", &origin).replace("$ORIGIN", &origin))
 }
 
-/// The names of the libraries of this process.
-fn loaded() -> Set<String> {
+/// The libraries of this process by name.
+fn loaded() -> Map<String, PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let paths = maps.lines().filter_map(|line| line.find('/').map(|start| &line[start..]));
-    paths.filter_map(|path| path.rsplit('/').next()).map(str::to_owned).collect()
+    let named = paths.filter_map(|path| Some((path.rsplit('/').next()?.to_owned(), path.into())));
+    named.collect()
 }
 
 #[cfg(test)]
@@ -143,11 +156,23 @@ mod tests {
             ..Links::default()
         };
         let file = Path::new("/tmp/x.so");
-        assert_eq!(search.missing(file, &own(&["libc.so.6", "libpthread.so.0"]), &[]), None);
-        let missing = search.missing(file, &own(&["libc.so.6", "libno-such.so.3"]), &[]).unwrap();
+        let found = search.resolve(file, &own(&["libc.so.6", "libpthread.so.0"]), &[]);
+        assert_eq!(found, Ok(Vec::new()));
+        let wanted = own(&["libc.so.6", "libno-such.so.3"]);
+        let missing = search.resolve(file, &wanted, &[]).unwrap_err();
         assert_eq!((missing.library.as_str(), missing.by), ("libno-such.so.3", None));
-        let missing = search.missing(file, &own(&[]), &["libc.so.99"]).unwrap();
+        let missing = search.resolve(file, &own(&[]), &["libc.so.99"]).unwrap_err();
         assert_eq!(missing.near, ["libc.so.6"]);
+    }
+
+    #[test]
+    fn what_only_this_process_has_is_told() {
+        let mut search = Search::new();
+        let place = Path::new("/opt/private/libof-this-process.so.1");
+        search.loaded.insert("libof-this-process.so.1".to_owned(), place.to_owned());
+        let wanted = ["libof-this-process.so.1", "libc.so.6"];
+        let found = search.resolve(Path::new("/tmp/x.so"), &Links::default(), &wanted);
+        assert_eq!(found, Ok(vec![place.to_owned()]));
     }
 
     #[test]

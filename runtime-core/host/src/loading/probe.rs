@@ -1,30 +1,22 @@
 //! Trying a library in a child process: a driver that crashes or hangs takes the child down and not
 //! the host.
 //!
-//! The child says in lines of JSON what it is about to do, then what it found. Lines carry a token, so
-//! that whatever a library prints itself is not taken for an answer. The host waits as long as the
-//! deadline allows; then it ends the child and what it started.
+//! The child says what it is about to do, then what it found. The host waits as long as the deadline
+//! allows; then it ends the child and what it started.
 
 mod child;
 mod kernels;
 mod parent;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use child::serve;
+pub(crate) use child::try_one;
 pub(super) use parent::{Probed, run};
 
-/// How a child process is started: a program that calls [`serve`] and nothing else.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prober {
-    /// The program.
-    pub program: PathBuf,
-    /// Its arguments.
-    pub arguments: Vec<OsString>,
-}
+/// The name of this job of worker processes.
+pub(crate) const JOB: &str = "probe";
 
 /// What a trial process found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,6 +62,8 @@ pub enum KernelTrial {
     Ran(String),
     /// The device takes none of the operators that are tried.
     NoneTaken,
+    /// It says that its results mean nothing: none was tried.
+    NoResults,
     /// It failed, or gave something wrong.
     Failed(String),
 }
@@ -88,9 +82,11 @@ impl Report {
 /// What the child is asked.
 #[derive(Debug, Serialize, Deserialize)]
 struct Request {
-    token: String,
     library: PathBuf,
     options: Vec<(String, String)>,
+    /// Libraries that the host has loaded and that no search would find: the library finds them in the
+    /// host, so it must find them here.
+    preload: Vec<PathBuf>,
 }
 
 /// What the child says.

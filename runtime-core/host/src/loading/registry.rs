@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::check::{self, Checked};
 use super::discover::{Candidate, Origin, candidates};
-use super::library::{self, LoadError};
+use super::library::{Library, LoadError};
 use super::manifest::Manifest;
 use super::needs::Search;
 use super::probe::{self, Probed, Report};
@@ -56,12 +56,25 @@ pub struct Looked {
     pub report: Option<Report>,
 }
 
+/// A library that may be loaded.
+struct Tried {
+    real: PathBuf,
+    manifest: Manifest,
+    options: Vec<(String, String)>,
+}
+
 impl Looked {
+    fn new(path: PathBuf, origin: Origin) -> Self {
+        let (verdict, notes) = (Verdict::Ready, Vec::new());
+        Self { path, origin, manifest: None, sha256: None, verdict, notes, report: None }
+    }
+
     /// Whether the user should do something: a file that is not used and was meant to be.
     #[must_use]
     pub fn is_problem(&self) -> bool {
         match (&self.verdict, &self.origin) {
             (Verdict::NotAProvider, Origin::Listed) => true,
+            (Verdict::NoDevice { .. }, Origin::Listed | Origin::Environment) => true,
             (verdict, _) => !verdict.is_harmless(),
         }
     }
@@ -93,6 +106,15 @@ impl Registry {
         registry
     }
 
+    /// What would come of one library, without loading it into this process.
+    #[must_use]
+    pub fn examine(library: &Path, config: &Config) -> Looked {
+        let mut looked = Looked::new(library.to_owned(), Origin::Listed);
+        let tried = Self::default().try_file(&mut looked, config, &Search::new(), &mut Vec::new());
+        looked.verdict = tried.err().unwrap_or(Verdict::Ready);
+        looked
+    }
+
     /// What came of a file.
     #[must_use]
     pub fn verdict(&self, path: &Path) -> Option<&Verdict> {
@@ -106,18 +128,12 @@ impl Registry {
         search: &Search,
         seen: &mut Vec<PathBuf>,
     ) {
-        let mut looked = Looked {
-            path: candidate.path,
-            origin: candidate.origin,
-            manifest: None,
-            sha256: None,
-            verdict: Verdict::Ready,
-            notes: Vec::new(),
-            report: None,
-        };
+        let mut looked = Looked::new(candidate.path, candidate.origin);
         let result = match candidate.fault {
             Some(fault) => Err(fault),
-            None => self.try_file(&mut looked, config, search, seen),
+            None => self
+                .try_file(&mut looked, config, search, seen)
+                .and_then(|tried| self.admit(tried, &looked)),
         };
         match result {
             Ok(found) => self.take(found),
@@ -132,7 +148,7 @@ impl Registry {
         config: &Config,
         search: &Search,
         seen: &mut Vec<PathBuf>,
-    ) -> Result<Found, Verdict> {
+    ) -> Result<Tried, Verdict> {
         let listed = looked.path.clone();
         if config.entry(&listed, "").is_some_and(|entry| entry.disabled) {
             return Err(Verdict::Disabled);
@@ -143,7 +159,7 @@ impl Registry {
             return Err(Verdict::Twin { of: real });
         }
         seen.push(real.clone());
-        let Checked { manifest, sha256 } =
+        let Checked { manifest, sha256, held } =
             check::check(&real, &listed, config, search, &mut |manifest| {
                 looked.manifest = Some(manifest.clone());
             })?;
@@ -161,11 +177,21 @@ impl Registry {
         let options = entry.map_or_else(Vec::new, |entry| entry.options.clone());
         let isolation = entry.and_then(|entry| entry.isolation).unwrap_or(config.isolation);
         if isolation == Isolation::Probe {
-            looked.report = try_in_child(&real, &options, config, &mut looked.notes)?;
+            looked.report = try_in_child(&real, &options, held, config, &mut looked.notes)?;
         }
+        if let Some(report) = &looked.report {
+            check_names(&manifest, &report.name, &report.version)?;
+        }
+        Ok(Tried { real, manifest, options })
+    }
+
+    /// Loads what may be loaded.
+    fn admit(&self, tried: Tried, looked: &Looked) -> Result<Found, Verdict> {
+        let Tried { real, manifest, options } = tried;
         let table = load(&real, &manifest)?;
         self.check_score(&manifest.name, table.score())?;
-        Ok(Found { table, path: listed, manifest, options, report: looked.report.clone() })
+        let (path, report) = (looked.path.clone(), looked.report.clone());
+        Ok(Found { table, path, manifest, options, report })
     }
 
     fn check_others(
@@ -220,6 +246,7 @@ impl Registry {
 fn try_in_child(
     real: &Path,
     options: &[(String, String)],
+    held: Vec<PathBuf>,
     config: &Config,
     notes: &mut Vec<String>,
 ) -> Result<Option<Report>, Verdict> {
@@ -229,7 +256,10 @@ fn try_in_child(
         );
         return Ok(None);
     };
-    match probe::run(prober, real, options, config.probe_deadline) {
+    notes.extend(held.iter().map(|library| {
+        format!("it finds `{}` only because this program has loaded it", library.display())
+    }));
+    match probe::run(prober, real, options, held, config.probe_deadline) {
         Probed::Passed { report, note } => {
             notes.extend(note);
             if report.score == 0 {
@@ -251,20 +281,26 @@ fn try_in_child(
 
 /// Loads it; what it then says of itself must be what its manifest says.
 fn load(real: &Path, manifest: &Manifest) -> Result<Table, Verdict> {
-    let table = library::load(real).map_err(|error| match error {
+    let library = Library::open(real);
+    let table = library.and_then(|library| library.table()).map_err(|error| match error {
         LoadError::Loader(reason) => Verdict::NotLoaded { reason },
         other => {
             Verdict::Refused { stage: "asking for its table".to_owned(), reason: other.to_string() }
         }
     })?;
-    let own =
-        [("name", &manifest.name, table.name()), ("version", &manifest.version, table.version())];
-    for (what, told, is) in own {
-        if *told != is {
+    check_names(manifest, &table.name(), &table.version())?;
+    Ok(table)
+}
+
+fn check_names(manifest: &Manifest, name: &str, version: &str) -> Result<(), Verdict> {
+    for (what, told, is) in
+        [("name", &manifest.name, name), ("version", &manifest.version, version)]
+    {
+        if told != is {
             let is = is.escape_debug();
             let what = format!("its manifest says {what} `{told}`, its table `{is}`");
             return Err(Verdict::Lies { what });
         }
     }
-    Ok(table)
+    Ok(())
 }

@@ -141,6 +141,12 @@ fn what_is_odd_but_works_is_used_and_noted() {
     assert_eq!(picky.verdict, Verdict::Ready);
     assert_eq!(picky.report.unwrap().devices[0].trial, Some(KernelTrial::NoneTaken));
 
+    let nothing = ("DEVICES", "info.flags |= REMUDA_DEVICE_NO_RESULTS; emit(context, &info)");
+    let all = ("QUERY", "support.answer = REMUDA_SUPPORT_YES");
+    let idle = look(&plugin(&folder, "idle", &[nothing, all, ("RUN", "abort()")]));
+    assert_eq!(idle.verdict, Verdict::Ready);
+    assert_eq!(idle.report.unwrap().devices[0].trial, Some(KernelTrial::NoResults));
+
     assert_eq!(look(&plugin(&folder, "unfit", &[("SCORE", "return 0")])).verdict, Verdict::Unfit);
 }
 

@@ -7,11 +7,13 @@ mod code;
 mod files;
 mod support;
 
-use remuda_host::loading::serve_probe;
+use remuda_host::process::Job;
 
 /// Not a test: what the tests start as their trial process.
 #[test]
 #[ignore = "the trial process of the other tests"]
 fn trial_process() {
-    let _ = serve_probe();
+    if let Some(job) = Job::receive() {
+        let _ = remuda_host::serve(&job);
+    }
 }

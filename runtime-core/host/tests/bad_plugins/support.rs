@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use remuda_host::loading::{Config, Entry, Looked, Prober, Registry};
+use remuda_host::loading::{Config, Entry, Looked, Registry};
+use remuda_host::process::Prober;
 
 /// An empty folder of this test's own.
 pub(crate) fn folder(name: &str) -> PathBuf {
