@@ -96,7 +96,7 @@ impl Backend for CpuBackend {
     }
 
     fn memory_info(&self, _device: u32) -> Result<MemoryInfo, Failure> {
-        let (total_bytes, free_bytes) = crate::memory::total_and_available();
+        let (total_bytes, free_bytes) = remuda_base::memory::total_and_available();
         Ok(MemoryInfo { total_bytes, free_bytes })
     }
 }

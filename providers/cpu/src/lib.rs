@@ -12,7 +12,6 @@ mod backend;
 mod cache;
 mod kernel;
 pub mod kernels;
-mod memory;
 mod operands;
 mod profile;
 mod program;

@@ -1,5 +1,6 @@
 //! What every other crate may use and what depends on nothing: ordered maps, bit sets, nearest-name
-//! suggestions, the families of errors and the table of knobs.
+//! suggestions, the families of errors, the table of knobs and the size of
+//! memory.
 //!
 //! Maps and sets iterate in key order, always: plans, printed graphs and snapshots must not depend
 //! on a hash seed.
@@ -8,6 +9,7 @@
 pub mod bits;
 pub mod family;
 pub mod knobs;
+pub mod memory;
 pub mod nearest;
 
 pub use bits::BitSet;

@@ -2,7 +2,8 @@
 
 /// Bytes of memory, and bytes that can be had now without swapping; zeros where the system does not
 /// say.
-pub(crate) fn total_and_available() -> (u64, u64) {
+#[must_use]
+pub fn total_and_available() -> (u64, u64) {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let field = |name: &str| -> u64 {
         let line = text.lines().find_map(|line| line.strip_prefix(name));
