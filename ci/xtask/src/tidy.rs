@@ -116,6 +116,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("remuda-example", &["remuda-sdk"]),
     ("remuda-null", &["remuda-sdk"]),
+    ("remuda-onnxruntime", &["remuda-base", "remuda-ops", "remuda-sdk"]),
     ("remuda-reference", &["remuda-ops", "remuda-sdk"]),
     ("remuda-exec", &["remuda-base", "remuda-host", "remuda-ir", "remuda-plan", "remuda-tensor"]),
     (

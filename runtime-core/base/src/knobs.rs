@@ -64,6 +64,20 @@ pub const LOADER_PATH: Knob = Knob {
     doc: "Folders in which shared libraries are looked for first.",
 };
 
+/// The ONNX Runtime to load: the variable that programs over it share.
+pub const ONNXRUNTIME: Knob = Knob {
+    name: "ORT_DYLIB_PATH",
+    default: "the installed Python package's, else the system's",
+    doc: "The libonnxruntime that the provider `onnxruntime` loads.",
+};
+
+/// The active Python environment: a variable of Python's, not of this project.
+pub const PYTHON_ENVIRONMENT: Knob = Knob {
+    name: "VIRTUAL_ENV",
+    default: "none",
+    doc: "The folder of the active Python environment.",
+};
+
 /// A knob whose value cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnobError {
