@@ -98,6 +98,11 @@ def open_session(engine: str, path: Path, threads: int) -> Any:
         import remuda
 
         return remuda.InferenceSession(str(path), providers=[("CPU", {"threads": threads})])
+    if engine.startswith("remuda "):
+        sys.path.append(str(Path(__file__).resolve().parents[1] / "python"))
+        from sessions import open_placed
+
+        return open_placed(engine, path, threads)
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -7,6 +7,8 @@
     python tests/python/backend_suite.py --engine onnxruntime      the same cases on another runtime
     python tests/python/backend_suite.py --backend fake,cpu --cuts 1
                                                                    every graph cut at random between two providers
+    python tests/python/backend_suite.py --backend onnxruntime:cpu --only --library LIBRARY --write-docs
+                                                                   what a provider does without the CPU
 
 The cases are those of the installed `onnx`; run it once per `onnx` version, then `--write-docs` puts the stored
 results of all versions on one page. Exit code 1: a wrong answer, an error that is no typed refusal, a crash, a
@@ -27,23 +29,30 @@ import numpy as np
 import onnx
 import onnx.printer
 
-from suite import engines, report
+from suite import engines, report, support
 from suite.collect import Case, Delegate, collect
 from suite.pool import Limits, run_all
-from suite.verdict import Outcome, Verdict, judge
+from suite.verdict import FAULTS, Outcome, Verdict, judge
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "target" / "backend-suite"
 LIBRARY = ROOT / "target" / "release" / "examples" / "libremuda_fake.so"
 PAGE = ROOT / "docs" / "reference" / "onnx-support.md"
+SUPPORT_PAGE = ROOT / "docs" / "reference" / "provider-support.md"
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--engine", choices=engines.NAMES, default="remuda")
     parser.add_argument("--backend", metavar="NAMES", help="backends of Remuda, `fake,cpu`")
+    parser.add_argument("--only", action="store_true", help="let nothing run elsewhere")
     parser.add_argument("--cuts", metavar="SEED", type=int, help="the fake takes random nodes")
-    parser.add_argument("--library", type=Path, default=LIBRARY, help="the fake's library")
+    parser.add_argument(
+        "--library",
+        type=Path,
+        default=LIBRARY,
+        help="the library of the provider among the backends",
+    )
     parser.add_argument("--case", metavar="NAME", help="run one case in this process")
     parser.add_argument("--dump", metavar="DIR", type=Path, help="with --case: save model and data")
     parser.add_argument("-v", "--verbose", action="store_true", help="print models, data, errors")
@@ -52,7 +61,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("-j", "--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--deadline", type=float, default=60.0, metavar="SECONDS", help="per case")
     parser.add_argument("--memory-gb", type=float, default=16.0, help="address space of a worker")
-    parser.add_argument("--write-docs", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
+    parser.add_argument(
+        "--write-docs",
+        action="store_true",
+        help=f"write {PAGE.relative_to(ROOT)}, or with --backend {SUPPORT_PAGE.relative_to(ROOT)}",
+    )
     parser.add_argument("--results", type=Path, default=RESULTS, help="where results are stored")
     return parser.parse_args()
 
@@ -64,7 +77,8 @@ def main() -> int:
         print(f"the Python package `{package}` is not installed", file=sys.stderr)
         return 2
     if options.backend:
-        options.engine = f"remuda {options.backend} {plugins_file(options)}"
+        way = "remuda-only" if options.only else "remuda"
+        options.engine = f"{way} {options.backend} {plugins_file(options)}"
     cases = collect(options.results / f"data-{onnx.__version__}")
     if options.case:
         return run_one(cases, options)
@@ -80,8 +94,8 @@ def plugins_file(options: argparse.Namespace) -> Path:
     """A `plugins.toml` that loads the fake, with random cuts if they are asked for."""
     options.results.mkdir(parents=True, exist_ok=True)
     cuts = "" if options.cuts is None else f'options = {{ cuts = "{options.cuts}" }}\n'
-    file = options.results / f"plugins-{options.cuts}.toml"
     library = options.library.resolve()
+    file = options.results / f"plugins-{library.stem}-{options.cuts}.toml"
     file.write_text(f'[[provider]]\nlibrary = "{library}"\nisolation = "none"\n{cuts}')
     return file
 
@@ -100,7 +114,10 @@ def run_many(cases: list[Case], options: argparse.Namespace) -> int:
     if sys.stderr.isatty():
         print("\r" + " " * 80 + "\r", end="", file=sys.stderr)
     result = report.Result(
-        options.engine, engines.version(options.engine.split(" ")[0]), onnx.__version__, outcomes
+        options.engine,
+        engines.version(options.engine.split(" ")[0].removesuffix("-only")),
+        onnx.__version__,
+        outcomes,
     )
     print(f"{result.engine} {result.engine_version} on the cases of onnx {result.onnx_version}\n")
     print(report.category_table(result))
@@ -114,6 +131,12 @@ def run_many(cases: list[Case], options: argparse.Namespace) -> int:
 
 def conclude(result: report.Result, options: argparse.Namespace) -> int:
     """Stores a whole run, says what changed since the one before, and judges it."""
+    if options.backend and options.write_docs:
+        page = SUPPORT_PAGE.read_text() if SUPPORT_PAGE.exists() else support.PAGE_HEAD
+        page = support.with_section(page, result, options.backend, options.only)
+        SUPPORT_PAGE.write_text(page)
+    if options.only:
+        return int(any(result.count(verdict) for verdict in FAULTS))
     if options.backend:
         return compare_with_cpu(result, options)
     for before in report.load_results(options.results, result.engine):

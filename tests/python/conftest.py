@@ -21,8 +21,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="the runtime to compare with ONNX Runtime; the others check the tests themselves: ONNX Runtime "
         "without graph optimisations, and the slow evaluator of the onnx package",
     )
+    parser.addoption("--backends", help="backends of Remuda, `onnxruntime:cpu,cpu`")
+    parser.addoption("--library", type=Path, help="the library of the provider among them")
 
 
 @pytest.fixture(scope="session")
-def engine(request: pytest.FixtureRequest) -> str:
-    return request.config.getoption("--engine")
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    backends = request.config.getoption("--backends")
+    if not backends:
+        return request.config.getoption("--engine")
+    from sessions import write_plugins
+
+    plugins = write_plugins(
+        request.config.getoption("--library"), tmp_path_factory.mktemp("remuda")
+    )
+    return f"remuda {backends} {plugins}"

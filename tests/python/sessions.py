@@ -18,9 +18,33 @@ def open_session(engine: str, path: Path, threads: int = 2) -> Any:
         import remuda
 
         return remuda.InferenceSession(str(path))
+    if engine.startswith("remuda "):
+        return open_placed(engine, path, threads)
     if engine == "reference":
         return open_reference(path)
     return open_onnxruntime(path, threads, optimized=engine == "onnxruntime")
+
+
+def open_placed(engine: str, path: Path, threads: int = 2) -> Any:
+    """`remuda fake,cpu FILE` is Remuda with these backends and this `plugins.toml`.
+
+    The first backend runs whatever it can: what is faster is not the question here.
+    """
+    import remuda
+
+    _, backends, plugins = engine.split(" ", 2)
+    runtime = remuda.Runtime(
+        backends.split(","), threads, plugins=plugins, contract={"policy": "priority"}
+    )
+    return runtime.load(str(path))
+
+
+def write_plugins(library: Path, folder: Path) -> Path:
+    """A `plugins.toml` that loads one library."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"plugins-{library.stem}.toml"
+    file.write_text(f'[[provider]]\nlibrary = "{library.resolve()}"\nisolation = "none"\n')
+    return file
 
 
 def open_onnxruntime(path: Path, threads: int = 2, optimized: bool = True) -> Any:

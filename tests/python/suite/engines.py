@@ -7,6 +7,7 @@ the `onnx` package) checks the harness itself: what the suite's own oracle fails
 from __future__ import annotations
 
 import importlib.metadata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,16 +28,21 @@ class Engine:
     version: str
     prepare: Callable[[onnx.ModelProto], Any]
     refuses: Callable[[BaseException], bool]
+    # How many nodes of the model that was prepared last ran on which backend, as far as the runtime tells.
+    ran: Callable[[], dict[str, int]] = dict
 
 
 def load(name: str) -> Engine:
     """Imports the runtime called `name`; call it in the process that runs the cases.
 
-    `remuda fake,cpu FILE` is Remuda with these backends and this `plugins.toml`.
+    `remuda fake,cpu FILE` is Remuda with these backends and this `plugins.toml`; `remuda-only` lets nothing run
+    elsewhere.
     """
-    if name.startswith("remuda "):
-        _, backends, plugins = name.split(" ", 2)
-        return _remuda(providers=backends.split(","), plugins=plugins)
+    if name.startswith(("remuda ", "remuda-only ")):
+        way, backends, plugins = name.split(" ", 2)
+        strict = {"fallback": "error"} if way == "remuda-only" else {}
+        contract = {"policy": "priority"}
+        return _remuda(providers=backends.split(","), plugins=plugins, contract=contract, **strict)
     return {"remuda": _remuda, "onnxruntime": _onnxruntime, "reference": _reference}[name]()
 
 
@@ -49,11 +55,26 @@ def _remuda(**session: Any) -> Engine:
     import remuda
     import remuda.onnx_backend
 
+    last: list[remuda.onnx_backend.RemudaRep] = []
+
+    def prepare(model: onnx.ModelProto) -> remuda.onnx_backend.RemudaRep:
+        last[:] = [remuda.onnx_backend.prepare(model, "CPU", **session)]
+        return last[0]
+
+    def ran() -> dict[str, int]:
+        counts: Counter[str] = Counter()
+        for rep in last:
+            receipt = rep.session.last_receipt() or {"parts": []}
+            for part in receipt["parts"]:
+                counts[part["backend"]] += part["nodes"]
+        return dict(counts)
+
     return Engine(
         name="remuda",
         version=remuda.__version__,
-        prepare=lambda model: remuda.onnx_backend.prepare(model, "CPU", **session),
-        refuses=lambda error: isinstance(error, remuda.UnsupportedError),
+        prepare=prepare,
+        refuses=lambda error: isinstance(error, (remuda.UnsupportedError, remuda.PlacementError)),
+        ran=ran,
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -58,13 +58,15 @@ class Outcome:
     category: str
     verdict: Verdict
     reason: str = ""
+    # How many nodes ran on which backend.
+    nodes: dict[str, int] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, str]:
+    def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> Outcome:
-        return Outcome(value["name"], value["category"], Verdict(value["verdict"]), value["reason"])
+        return Outcome(**{**value, "verdict": Verdict(value["verdict"])})
 
 
 def judge(
@@ -81,7 +83,7 @@ def judge(
     except Exception as error:
         on_error(error)
         return _judge_exception(case, engine, error)
-    return Outcome(case.name, case.category, Verdict.PASS)
+    return Outcome(case.name, case.category, Verdict.PASS, nodes=engine.ran())
 
 
 def _judge_difference(case: Case, error: AssertionError) -> Outcome:

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Tests the provider over ONNX Runtime, on the one of the Python environment that `ci/python.sh` made: its own
+# tests, the networks, and ONNX's backend suite with the CPU completing what it does not take.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=target/python/stable/bin/python
+target="${CARGO_TARGET_DIR:-target}"
+ORT_DYLIB_PATH=$(echo "$PWD"/target/python/stable/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.*)
+export ORT_DYLIB_PATH
+
+cargo test --quiet -p remuda-onnxruntime
+cargo build --quiet -p remuda-onnxruntime
+library="$target/debug/libremuda_onnxruntime.so"
+"$python" -m pytest -q tests/python/test_networks.py --backends onnxruntime:cpu,cpu --library "$library"
+"$python" tests/python/backend_suite.py --backend onnxruntime:cpu,cpu --library "$library"
