@@ -28,7 +28,8 @@ impl Runtime {
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (backends, threads=None, plugins=None, options=None, contract=None))]
+    #[pyo3(signature = (backends, threads=None, plugins=None, options=None, contract=None, folders=None))]
+    #[expect(clippy::too_many_arguments, reason = "each is one of Python's arguments")]
     fn new(
         py: Python<'_>,
         backends: Option<Vec<String>>,
@@ -36,6 +37,7 @@ impl Runtime {
         plugins: Option<PathBuf>,
         options: Option<BTreeMap<String, BTreeMap<String, String>>>,
         contract: Option<&Bound<'_, PyDict>>,
+        folders: Option<Vec<PathBuf>>,
     ) -> PyResult<Self> {
         let mut builder = Inner::builder().prober(worker::prober(py));
         if let Some(backends) = backends {
@@ -46,6 +48,9 @@ impl Runtime {
         }
         if let Some(plugins) = plugins {
             builder = builder.plugins(plugins);
+        }
+        for folder in folders.unwrap_or_default() {
+            builder = builder.provider_folder(folder);
         }
         for (provider, options) in options.unwrap_or_default() {
             for (key, value) in options {

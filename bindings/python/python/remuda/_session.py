@@ -15,6 +15,7 @@ from typing import Any
 from remuda import _core
 from remuda._backends import Backend, Fallback, names_and_options, present
 from remuda._errors import InputError
+from remuda._providers import installed_folders
 
 
 @dataclass
@@ -26,7 +27,7 @@ class SessionOptions:
 
 @cache
 def _available() -> list[str]:
-    return _core.Runtime(["cpu"], 1).providers()
+    return _core.Runtime(["cpu"], 1, folders=installed_folders()).providers()
 
 
 def get_available_providers() -> list[str]:
@@ -215,12 +216,14 @@ def _open(
     names, own_threads, of_provider = names_and_options(backends, options)
     file = os.fspath(plugins) if plugins is not None else None
     demands = {"fallback": fallback, **(contract or {})}
-    known = _core.Runtime(["cpu"], 1, file).backend_names()
+    # A file that is named says everything; without one, installed packages bring their libraries.
+    folders = installed_folders() if file is None else []
+    known = _core.Runtime(["cpu"], 1, file, folders=folders).backend_names()
     found = present(names, known, fallback)
     asked = None if backends is None else found
     # Options of a backend that is not there go with it: whether that is an error has been decided.
     of_provider = {name: pairs for name, pairs in of_provider.items() if name in known}
-    return _core.Runtime(asked, threads or own_threads, file, of_provider, demands)
+    return _core.Runtime(asked, threads or own_threads, file, of_provider, demands, folders)
 
 
 def _load(runtime: _core.Runtime, model: str | os.PathLike[str] | bytes) -> _core.Model:

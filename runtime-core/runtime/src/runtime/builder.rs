@@ -22,6 +22,7 @@ pub struct Builder {
     optimize: bool,
     reference: bool,
     plugins: Plugins,
+    folders: Vec<PathBuf>,
     prober: Option<Prober>,
     linked: Vec<Table>,
     options: Map<String, Vec<(String, String)>>,
@@ -48,6 +49,7 @@ impl Builder {
             optimize: true,
             reference: false,
             plugins: Plugins::Standard,
+            folders: Vec::new(),
             prober: None,
             linked: Vec::new(),
             contract: None,
@@ -102,6 +104,13 @@ impl Builder {
     #[must_use]
     pub fn without_plugins(mut self) -> Self {
         self.plugins = Plugins::None;
+        self
+    }
+
+    /// A folder whose provider libraries are looked at after those that `plugins.toml` names.
+    #[must_use]
+    pub fn provider_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folders.push(folder.into());
         self
     }
 
@@ -218,7 +227,8 @@ impl Builder {
             Plugins::File(file) => Config::read(file),
             Plugins::None => return Ok(Config::default()),
         };
-        let config = found.map_err(|error| Error::Setup(error.to_string()))?;
+        let mut config = found.map_err(|error| Error::Setup(error.to_string()))?;
+        config.folders.extend(self.folders.iter().map(|folder| (folder.clone(), false)));
         Ok(Config { prober: self.prober.clone(), ..config })
     }
 
