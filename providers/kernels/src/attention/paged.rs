@@ -11,10 +11,11 @@ mod joined;
 mod pages;
 #[cfg(test)]
 mod tests;
+mod tiles;
 
 use remuda_simd::{Isa, Kernel, Simd, math};
 
-use super::streamed::{accumulate, weigh};
+use super::streamed::weigh;
 use crate::pool::Shared;
 use crate::scratch::with_scratch;
 use crate::{Context, Schedule};
@@ -23,6 +24,7 @@ pub use bytes::{BytePages, Bytes, put_byte_key, put_byte_value};
 pub use pages::{PageSizes, Pages, put_key, put_value};
 
 use joined::{Record, join};
+use tiles::Weights;
 
 /// Positions that a cache hands over together.
 pub const POSITIONS: usize = 64;
@@ -275,7 +277,8 @@ impl Walk<'_> {
         cache.keys(self.isa, unit.kv_head, first, self.buffers.keys);
         cache.values(self.isa, unit.kv_head, first, count, self.buffers.values);
         let mut scales = [1.0; MAX_ROWS];
-        self.score(s);
+        let Buffers { queries, keys, scores, .. } = &mut self.buffers;
+        tiles::score(s, queries, keys, options.size, &mut scores[..unit.rows]);
         let length = options.record().length();
         for row in 0..unit.rows {
             let (low, high) = reach[row];
@@ -289,71 +292,10 @@ impl Walk<'_> {
             scores[high..].fill(f32::NEG_INFINITY);
             scales[row] = weigh(s, scores, &mut self.buffers.of_part[row * length..][..length]);
         }
-        let values = &*self.buffers.values;
-        let value = crate::rows::always(
-            #[inline(always)]
-            |key: usize| &values[key * options.value_size..][..options.value_size],
-        );
-        let scores = self.buffers.scores.chunks(4);
-        let tiles = self.buffers.of_part.chunks_mut(4 * length).zip(scores);
-        for ((records, weights), scales) in tiles.zip(scales.chunks(4)) {
-            let rows = records.len() / length;
-            accumulate(s, records, &weights[..rows], &scales[..rows], count, value);
-        }
-    }
-
-    #[inline(always)]
-    fn score<S: Simd>(&mut self, s: S) {
-        let rows = self.task.unit.rows;
-        let mut row = 0;
-        if S::LANES == SIDE_BY_SIDE {
-            while row + 6 <= rows {
-                self.score_rows::<S, 6, 4>(s, row);
-                row += 6;
-            }
-            while row + 4 <= rows {
-                self.score_rows::<S, 4, 4>(s, row);
-                row += 4;
-            }
-        } else {
-            while row + 4 <= rows {
-                self.score_rows::<S, 4, 2>(s, row);
-                row += 4;
-            }
-        }
-        for row in row..rows {
-            self.score_rows::<S, 1, 4>(s, row);
-        }
-    }
-
-    /// Scores of `R` rows, `V` vectors of positions at a time.
-    #[inline(always)]
-    fn score_rows<S: Simd, const R: usize, const V: usize>(&mut self, s: S, first_row: usize) {
-        let size = self.task.options.size;
-        let queries = &self.buffers.queries[first_row * size..][..R * size];
-        for first in (0..POSITIONS).step_by(V * S::LANES) {
-            let mut sums = [[s.zero(); V]; R];
-            for element in 0..size {
-                let mut keys = [s.zero(); V];
-                for (v, key) in keys.iter_mut().enumerate() {
-                    let position = first + v * S::LANES;
-                    let block = position / SIDE_BY_SIDE * size + element;
-                    let at = block * SIDE_BY_SIDE + position % SIDE_BY_SIDE;
-                    *key = s.load(&self.buffers.keys[at..]);
-                }
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    let query = s.splat(queries[r * size + element]);
-                    for (sum, key) in sums.iter_mut().zip(keys) {
-                        *sum = s.mul_add(query, key, *sum);
-                    }
-                }
-            }
-            for (sums, scores) in sums.into_iter().zip(&mut self.buffers.scores[first_row..]) {
-                for (v, sum) in sums.into_iter().enumerate() {
-                    s.store(sum, &mut scores[first + v * S::LANES..]);
-                }
-            }
-        }
+        let Buffers { values, scores, of_part, .. } = &mut self.buffers;
+        let weights =
+            Weights { of_rows: &scores[..unit.rows], scales: &scales[..unit.rows], count };
+        tiles::accumulate(s, (of_part, length), weights, (values, options.value_size));
     }
 }
 

@@ -161,7 +161,7 @@ pub(super) fn weigh<S: Simd>(s: S, scores: &mut [f32], record: &mut [f32]) -> f3
         s.store_partial(weight, chunk);
         sum = s.add(sum, weight);
     }
-    let scale = (record[0] - max).exp();
+    let scale = if max == record[0] { 1.0 } else { (record[0] - max).exp() };
     record[1] = record[1] * scale + s.reduce_add(sum);
     record[0] = max;
     scale
