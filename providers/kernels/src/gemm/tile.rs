@@ -78,6 +78,8 @@ impl<const R: usize, const S: usize> Kernel for TileKernel<'_, R, S> {
 
     #[inline(always)]
     fn run<I: Simd>(self, simd: I) {
+        // Compiled away, or all that is left of a shape that this instruction set never has.
+        assert!(R * S * (STRIP / I::LANES) <= most_sums(I::LANES), "a shape of wider registers");
         let tile = self.0;
         for r in 0..R {
             prefetch(tile.out.wrapping_add(r * tile.out_row), S);
@@ -89,6 +91,11 @@ impl<const R: usize, const S: usize> Kernel for TileKernel<'_, R, S> {
             finish_ragged(simd, tile, &sums);
         }
     }
+}
+
+/// The vectors of sums that any shape has where vectors have so many lanes.
+const fn most_sums(lanes: usize) -> usize {
+    if lanes == 8 { 12 } else { 24 }
 }
 
 /// Asks for the cache lines of one row of the output before they are needed.
