@@ -167,7 +167,9 @@ def simple_cases():
             yield case("temperature", logits, temperature(logits, value), value=value)
         for middle, spread, exponent in ((0.8, 0.5, 1.0), (1.0, 0.9, 0.4)):
             left = dynamic_temperature(logits, middle, spread, exponent)
-            yield case("dynamic_temperature", logits, left, middle=middle, range=spread, exponent=exponent)
+            yield case(
+                "dynamic_temperature", logits, left, middle=middle, range=spread, exponent=exponent
+            )
         for mu in (1.0, 4.0, 10.0):
             yield case("mirostat", logits, mirostat_cut(logits, mu), mu=mu)
 
@@ -176,17 +178,38 @@ def history_cases():
     for length in (0, 3, 10, 60, 200):
         logits = draw(6)
         tokens = [RANDOM.randrange(6) for _ in range(length)]
-        for last, repeat, frequency, presence in ((64, 1.3, 0.0, 0.0), (5, 1.0, 0.4, 0.2), (64, 0.9, 0.1, -0.5)):
+        for last, repeat, frequency, presence in (
+            (64, 1.3, 0.0, 0.0),
+            (5, 1.0, 0.4, 0.2),
+            (64, 0.9, 0.1, -0.5),
+        ):
             left = penalties(logits, tokens, last, repeat, frequency, presence)
-            yield case("penalties", logits, left, tokens=tokens, last=last, repeat=repeat,
-                       frequency=frequency, presence=presence)
+            yield case(
+                "penalties",
+                logits,
+                left,
+                tokens=tokens,
+                last=last,
+                repeat=repeat,
+                frequency=frequency,
+                presence=presence,
+            )
         for alphabet in (2, 3, 5):
             tokens = [RANDOM.randrange(alphabet) for _ in range(length)]
             for breakers in ([], [[1]], [[0, 1], [4]], [[2], [2, 0]]):
                 for last in (64, 7):
                     left = dry(logits, tokens, last, 0.8, 1.75, 2, breakers)
-                    yield case("dry", logits, left, tokens=tokens, last=last, multiplier=0.8, base=1.75,
-                               allowed=2, breakers=breakers)
+                    yield case(
+                        "dry",
+                        logits,
+                        left,
+                        tokens=tokens,
+                        last=last,
+                        multiplier=0.8,
+                        base=1.75,
+                        allowed=2,
+                        breakers=breakers,
+                    )
 
 
 if __name__ == "__main__":
