@@ -143,6 +143,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "remuda-text",
         ],
     ),
+    ("remuda-demo", &[]),
     ("remuda-cli", &["remuda", "remuda-base"]),
     ("remuda-python", &["remuda"]),
     ("xtask", &["remuda", "remuda-abi", "remuda-base"]),
