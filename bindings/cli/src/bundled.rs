@@ -22,7 +22,7 @@ impl Memory for Static {
 
 /// Whether this argument names the bundled model. A file of that name wins.
 pub(crate) fn is_named(model: &Path) -> bool {
-    [Path::new("digits"), Path::new("demo")].contains(&model) && !model.exists()
+    model == Path::new("digits") && !model.exists()
 }
 
 /// Loads the model that an argument names: a file, or the bundled one.

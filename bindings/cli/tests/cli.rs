@@ -192,9 +192,8 @@ fn outputs_are_json_where_it_is_asked_for() {
 #[test]
 fn the_bundled_model_reads_a_seven() {
     let folder = folder("seven");
-    let arguments: [&[&str]; 4] = [
+    let arguments: [&[&str]; 3] = [
         &["run", "digits"],
-        &["run", "demo"],
         &["run", "cwd.onnx", "-i", "image=@seven.npy"],
         &["run", "digits", "--input", "image=@seven.pb", "-t", "1", "--backend", "cpu"],
     ];
@@ -202,6 +201,19 @@ fn the_bundled_model_reads_a_seven() {
         let text = String::from_utf8(remuda(&folder, arguments).stdout).unwrap();
         assert_eq!(text.lines().next(), Some("name           string[1]   \"seven\""));
     }
+}
+
+#[test]
+fn the_demo_model_goes_on_from_a_prompt() {
+    let folder = folder("demo");
+    let arguments = ["run", "demo", "A river is a", "-n", "8", "--temp", "0"];
+    let answer = || remuda(&folder, &arguments);
+    let first = answer();
+    assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
+    assert!(first.stdout.len() > 8, "{:?}", String::from_utf8_lossy(&first.stdout));
+    assert_eq!(first.stdout, answer().stdout);
+    let shown = String::from_utf8(remuda(&folder, &["show", "demo"]).stdout).unwrap();
+    assert!(shown.contains("general.architecture") && shown.contains("q8_0"), "{shown}");
 }
 
 #[test]

@@ -126,6 +126,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "remuda-chat",
             "remuda-conform",
             "remuda-cpu",
+            "remuda-demo",
             "remuda-engine",
             "remuda-exec",
             "remuda-gguf",

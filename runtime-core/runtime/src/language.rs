@@ -31,6 +31,7 @@ pub use perplexity::Perplexity;
 pub use remuda_engine::{Budget, Memory as LanguageMemory, Usage};
 pub use remuda_models::{ModelInfo, names as architectures};
 
+use crate::demo::{demo, is_demo};
 use crate::placement::Plan;
 use crate::{Error, ErrorKind, Runtime};
 
@@ -98,6 +99,9 @@ impl LanguageModel {
             return Ok(path.join("config.json").exists());
         }
         use std::io::Read;
+        if is_demo(path) {
+            return Ok(true);
+        }
         let file = |source| Error::File { path: path.to_owned(), source };
         let mut start = [0; 4];
         let mut opened = std::fs::File::open(path).map_err(file)?;
@@ -110,7 +114,11 @@ impl LanguageModel {
         path: &Path,
         options: &LanguageOptions,
     ) -> Result<Self, Error> {
-        Self::prepare(runtime, ModelFile::open(path).map_err(model_error)?, options)
+        let file = match demo(path) {
+            Some(carried) => ModelFile::from_memory(carried),
+            None => ModelFile::open(path).map_err(model_error)?,
+        };
+        Self::prepare(runtime, file, options)
     }
 
     pub(crate) fn from_memory(

@@ -19,6 +19,7 @@
 //! no logic of its own.
 #![forbid(unsafe_code)]
 
+mod demo;
 mod error;
 mod language;
 mod model;
@@ -28,6 +29,7 @@ mod runtime;
 pub mod text;
 mod trace;
 
+pub use demo::is_demo;
 pub use error::{Error, ErrorKind};
 pub use language::{
     Answer, Ask, Budget, Constraint, Embedder, Embedding, EncoderInfo, Finish, Generation,

@@ -1,6 +1,7 @@
 //! What a language model's file says about text: its tokenizer and its chat template.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use remuda_base::Family;
 use remuda_gguf::{Gguf, Metadata};
@@ -13,6 +14,7 @@ pub use remuda_text::{
     Tokenizer, Vocabulary,
 };
 
+use crate::demo::demo;
 use crate::error::{Error, ErrorKind};
 
 /// GGUF files: metadata and tensors.
@@ -56,8 +58,13 @@ impl From<remuda_gguf::GgufError> for Error {
 }
 
 /// A GGUF file in memory.
-#[derive(Debug)]
-pub struct GgufFile(MappedFile);
+pub struct GgufFile(Arc<dyn Memory>);
+
+impl std::fmt::Debug for GgufFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "GgufFile({} bytes)", self.0.bytes().len())
+    }
+}
 
 impl GgufFile {
     /// Reads its tables.
@@ -83,8 +90,14 @@ pub fn open_gguf(path: &Path) -> Result<GgufFile, Error> {
     map(path).map(GgufFile)
 }
 
-fn map(path: &Path) -> Result<MappedFile, Error> {
-    MappedFile::open(path).map_err(|source| Error::File { path: path.to_owned(), source })
+fn map(path: &Path) -> Result<Arc<dyn Memory>, Error> {
+    if let Some(carried) = demo(path) {
+        return Ok(carried);
+    }
+    match MappedFile::open(path) {
+        Ok(file) => Ok(Arc::new(file)),
+        Err(source) => Err(Error::File { path: path.to_owned(), source }),
+    }
 }
 
 /// The tokenizer of a GGUF file, of a `tokenizer.json`, or of a folder that holds one.
@@ -99,7 +112,7 @@ pub fn load_tokenizer(path: &Path) -> Result<Tokenizer, Error> {
     if path.extension().is_some_and(|extension| extension == "json") {
         let config = path.with_file_name("tokenizer_config.json");
         let config = config.exists().then(|| map(&config)).transpose()?;
-        let config = config.as_ref().map(Memory::bytes);
+        let config = config.as_ref().map(|config| config.bytes());
         return Ok(Tokenizer::from_json(file.bytes(), config)?);
     }
     Ok(Tokenizer::from_gguf(Gguf::parse(file.bytes())?.metadata())?)

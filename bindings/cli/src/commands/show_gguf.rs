@@ -17,7 +17,7 @@ const TEMPLATE: &str = "tokenizer.chat_template";
 
 /// Shows the file at `path` if it is a GGUF file; says whether it is one.
 pub(super) fn run(path: &Path, tensors: bool, as_json: bool) -> Result<bool, Failure> {
-    if !path.is_file() {
+    if !path.is_file() && !remuda::is_demo(path) {
         return Ok(false);
     }
     let file = open_gguf(path).map_err(|error| Failure::loading(path, error))?;

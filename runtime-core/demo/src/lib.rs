@@ -3,10 +3,8 @@
 //! A Llama of 4.2 million parameters that was trained for this purpose alone: it proves an installation without a
 //! network, and gets most of what it says wrong. `tests/demo` holds its recipe, and the licences of its texts.
 
-/// What it is called where a model's file may be named.
-pub const NAME: &str = "demo";
-
 /// The bytes of its GGUF file, aligned as a mapped file is.
+#[must_use]
 pub fn gguf() -> &'static [u8] {
     &FILE.0
 }
