@@ -36,6 +36,10 @@ check cargo build --quiet -p remuda-gguf --example gguf_text -p remuda-tensor --
 export REMUDA_TEST_TARGET="${CARGO_TARGET_DIR:-target}"
 check "$folder/stable/bin/python" -m pytest -q bindings/python/tests
 check "$folder/stable/bin/python" tests/python/backend_suite.py
+# The same cases with every graph cut at random between two providers.
+check cargo build --quiet --release -p remuda-fake --example remuda_fake
+check "$folder/stable/bin/python" tests/python/backend_suite.py --backend fake,cpu --cuts 1 \
+  --library "$REMUDA_TEST_TARGET/release/examples/libremuda_fake.so"
 check "$folder/newest/bin/python" tests/python/backend_suite.py
 check "$folder/stable/bin/python" -m pytest -q tests/python
 check "$folder/text/bin/python" -m pytest -q tests/python/text

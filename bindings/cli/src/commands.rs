@@ -1,6 +1,7 @@
 //! The commands: each is a file with its arguments and what it does.
 
 mod bench;
+mod cache;
 mod completions;
 mod conform;
 mod doctor;
@@ -59,6 +60,8 @@ enum Command {
     Devices(providers::DevicesArgs),
     /// Try whether a provider library keeps to the contract
     Conform(conform::ConformArgs),
+    /// List or throw away what is kept: plans, refusals, speeds of devices
+    Cache(cache::CacheArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -81,6 +84,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Devices(args)) => providers::devices(&args)?,
         Some(Command::Conform(args)) if !conform::run(&args)? => return Ok(ExitCode::FAILURE),
         Some(Command::Conform(_)) => {}
+        Some(Command::Cache(args)) => cache::run(&args)?,
         Some(Command::Completions(args)) => completions::run(&args),
     }
     Ok(ExitCode::SUCCESS)

@@ -118,11 +118,23 @@ const EDGES: &[(&str, &[&str])] = &[
     ("remuda-null", &["remuda-sdk"]),
     ("remuda-onnxruntime", &["remuda-base", "remuda-ops", "remuda-sdk"]),
     ("remuda-reference", &["remuda-ops", "remuda-sdk"]),
-    ("remuda-exec", &["remuda-base", "remuda-host", "remuda-ir", "remuda-plan", "remuda-tensor"]),
+    ("remuda-cache", &["remuda-base"]),
+    (
+        "remuda-exec",
+        &[
+            "remuda-base",
+            "remuda-cache",
+            "remuda-host",
+            "remuda-ir",
+            "remuda-plan",
+            "remuda-tensor",
+        ],
+    ),
     (
         "remuda",
         &[
             "remuda-base",
+            "remuda-cache",
             "remuda-chat",
             "remuda-conform",
             "remuda-cpu",

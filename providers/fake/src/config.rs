@@ -19,6 +19,7 @@ pub const OPTIONS: &[(&str, &str)] = &[
     ("cuts", "a seed: takes about half of the nodes, chosen by a hash of their names"),
     ("devices", "the kinds of the devices there are, `gpu,npu`"),
     ("dtypes", "the element types it takes, `f32,i64`; all by default"),
+    ("engines", "`off`, or `on` to give engines, from which compiling counts as no compilation"),
     (
         "fail",
         "what breaks and when: `oom@3,lost@2,cache@9,refuse@1,hang@1,count@1,type@1,panic@1,error@1`",
@@ -53,6 +54,8 @@ pub struct DeviceConfig {
     pub cuts: Option<u64>,
     /// The element types that it takes; none is all.
     pub dtypes: Option<Set<&'static str>>,
+    /// Whether it gives engines.
+    pub engines: bool,
     /// What breaks.
     pub faults: Vec<Fault>,
     /// Bytes per second of copies.
@@ -80,6 +83,7 @@ impl Default for DeviceConfig {
             costs: Map::new(),
             cuts: None,
             dtypes: None,
+            engines: false,
             faults: Vec::new(),
             bytes_per_second: None,
             latency: Duration::ZERO,
@@ -212,6 +216,7 @@ impl DeviceConfig {
             "cost" => self.costs = costs(value).map_err(wrong)?,
             "cuts" => self.cuts = Some(value.parse().map_err(|_| wrong("a whole number"))?),
             "dtypes" => self.dtypes = Some(dtypes(value).map_err(wrong)?),
+            "engines" => self.engines = choice(value, "off", "on").map_err(wrong)?,
             "fail" => self.faults = faults(value).map_err(wrong)?,
             "gbps" => self.bytes_per_second = Some(positive(value).map_err(wrong)? * 1e9),
             "latency_us" => self.latency = microseconds(value).map_err(wrong)?,
@@ -260,6 +265,7 @@ fn choice(value: &str, no: &'static str, yes: &'static str) -> Result<bool, &'st
         _ if value == no => Ok(false),
         _ if value == yes => Ok(true),
         _ if no == "own" => Err("`own` or `host`"),
+        _ if no == "off" => Err("`off` or `on`"),
         _ => Err("`honest` or `all`"),
     }
 }

@@ -26,6 +26,7 @@ pub(crate) struct FakeProgram {
     /// Bytes of its constants, charged to the device while it lives.
     resident: u64,
     limits: Vec<Limit>,
+    engine: Option<Vec<u8>>,
 }
 
 /// How long an axis of an input may be.
@@ -43,7 +44,12 @@ impl FakeProgram {
         limits: Vec<Limit>,
     ) -> Result<Self, Failure> {
         device.reserve(resident)?;
-        Ok(Self { program, device: Arc::clone(device), resident, limits })
+        Ok(Self { program, device: Arc::clone(device), resident, limits, engine: None })
+    }
+
+    pub(crate) fn with_engine(mut self, engine: Option<Vec<u8>>) -> Self {
+        self.engine = engine;
+        self
     }
 
     fn run(&self, inputs: Vec<Val>, request: &RunRequest<'_>) -> Result<Vec<Val>, Failure> {
@@ -138,6 +144,10 @@ impl Compiled for FakeProgram {
         } else {
             Ok(outputs.map(Operand::Host).collect())
         }
+    }
+
+    fn export_engine(&self) -> Option<Vec<u8>> {
+        self.engine.clone()
     }
 
     fn info(&self) -> ProgramInfo {

@@ -16,6 +16,20 @@ pub struct Knob {
     pub doc: &'static str,
 }
 
+/// Where plans, speeds of devices and engines are kept.
+pub const CACHE: Knob = Knob {
+    name: "REMUDA_CACHE",
+    default: "`remuda` in the user's cache folder",
+    doc: "The folder in which plans, speeds of devices and engines are kept; `off` for none.",
+};
+
+/// The most that is kept.
+pub const CACHE_LIMIT: Knob = Knob {
+    name: "REMUDA_CACHE_LIMIT",
+    default: "2 GiB",
+    doc: "Bytes that everything kept in the cache may take.",
+};
+
 /// How many threads the CPU provider uses.
 pub const THREADS: Knob = Knob {
     name: "REMUDA_THREADS",
@@ -45,10 +59,17 @@ pub const PROVIDERS: Knob = Knob {
 };
 
 /// All knobs, sorted by name.
-pub const ALL: &[Knob] = &[CPU_ISA, PLUGINS, PROVIDERS, THREADS];
+pub const ALL: &[Knob] = &[CACHE, CACHE_LIMIT, CPU_ISA, PLUGINS, PROVIDERS, THREADS];
 
 /// The user's own folder: a variable of the system, not of this project.
 pub const HOME: Knob = Knob { name: "HOME", default: "none", doc: "The user's own folder." };
+
+/// The user's cache folder: a variable of the system, not of this project.
+pub const CACHE_HOME: Knob = Knob {
+    name: "XDG_CACHE_HOME",
+    default: "`.cache` in the user's own folder",
+    doc: "The user's cache folder.",
+};
 
 /// The user's configuration folder: a variable of the system, not of this project.
 pub const CONFIG_HOME: Knob = Knob {

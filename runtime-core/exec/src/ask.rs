@@ -10,11 +10,12 @@ use remuda_plan::{
 };
 
 use crate::bounds::{self, Bound};
-use crate::cost::{self, Sizes};
+use crate::cost::{self, Rates, Sizes};
 use crate::error::ExecError;
 use crate::names::node_names;
 use crate::options::Options;
 use crate::select::Selection;
+use crate::speeds::Copying;
 use crate::states::StateShapes;
 use crate::target::{Place, Target};
 use states::StateAnswers;
@@ -53,16 +54,23 @@ pub(crate) fn question(
     for (at, target) in targets.iter().enumerate() {
         problem.add_provider(provider(at, target, at == cpu.index(), options));
     }
-    links(&mut problem, targets);
+    links(&mut problem, targets, options);
     let answers = answers(graph, targets, options)?;
     let mut weights = Weights::default();
     let mut conditions = Vec::new();
+    let rates: Vec<Option<Rates>> = targets
+        .iter()
+        .enumerate()
+        .map(|(at, target)| {
+            let measured = options.speeds.get(&*target.name).map(Rates::from);
+            measured.or_else(|| (at == cpu.index()).then(|| Rates::of_cpu(options.threads)))
+        })
+        .collect();
     let states = StateAnswers::new(graph, shapes, targets, &mut problem)?;
     for (at, ((_, node), name)) in graph.nodes().zip(node_names(graph)).enumerate() {
         let mut row = Vec::with_capacity(targets.len());
         for (target, told) in answers.iter().enumerate() {
-            let is_cpu = target == cpu.index();
-            let model = || is_cpu.then(|| cost::on_cpu(graph, node, &sizes, options.threads));
+            let model = || Some(cost::of_node(graph, node, &sizes, rates[target].as_ref()?));
             let told = told.get(at).unwrap_or(&SILENT);
             let told = match states.refusal(node, target) {
                 Some(refusal) => Ok((refusal, Vec::new())),
@@ -109,12 +117,22 @@ fn provider(at: usize, target: &Target, is_cpu: bool, options: &Options) -> Prov
     };
     Provider {
         name: target.name.to_string(),
-        launch: if is_cpu { Cost::modelled(CPU_LAUNCH_NS) } else { Cost::UNKNOWN },
-        budget_bytes: budget(free, options.budgets.get(&*target.name)),
+        launch: match options.speeds.get(&*target.name) {
+            Some(speeds) => Cost::measured(speeds.launch_ns),
+            None if is_cpu => Cost::modelled(CPU_LAUNCH_NS),
+            None => Cost::UNKNOWN,
+        },
+        budget_bytes: budget(rounded(free), options.budgets.get(&*target.name)),
         workspace_bytes: 0,
         streams: false,
         memory: if own { u32::try_from(at + 1).unwrap_or(u32::MAX) } else { 0 },
     }
+}
+
+/// A little less than is free, so that plans do not change with every byte.
+fn rounded(free: u64) -> u64 {
+    free >> free.checked_ilog2().unwrap_or(0).saturating_sub(4)
+        << free.checked_ilog2().unwrap_or(0).saturating_sub(4)
 }
 
 /// What is free now, and no more than the user allows.
@@ -123,12 +141,26 @@ fn budget(free: u64, allowed: Option<&u64>) -> Option<u64> {
     allowed.map(|&allowed| free.map_or(allowed, |free| free.min(allowed))).or(free)
 }
 
-/// Copies between memories are taken as slow until somebody measures them.
-fn links(problem: &mut Problem, targets: &[Target]) {
+/// Copies between memories are taken as slow until somebody measures them; those between two devices
+/// as if they went through the host.
+fn links(problem: &mut Problem, targets: &[Target], options: &Options) {
+    let own = |at: usize| targets[at].place() != Place::Host;
+    let speeds = |at: usize| options.speeds.get(&*targets[at].name);
     for from in 0..targets.len() {
         for to in (0..targets.len()).filter(|&to| to != from) {
+            let down = own(from).then(|| speeds(from).and_then(|speeds| speeds.download));
+            let up = own(to).then(|| speeds(to).and_then(|speeds| speeds.upload));
+            let legs: Option<Vec<Copying>> = [down, up].into_iter().flatten().collect();
             let (from, to) = (ProviderId::from(from), ProviderId::from(to));
-            problem.links.push(Link { from, to, latency: Cost::UNKNOWN, bytes_per_ns: 1.0 });
+            let (latency, bytes_per_ns) = match legs.as_deref() {
+                Some(legs @ [_, ..]) => {
+                    let latency = legs.iter().map(|leg| leg.latency_ns).sum();
+                    let per_byte: f64 = legs.iter().map(|leg| 1.0 / leg.bytes_per_ns).sum();
+                    (Cost::measured(latency), 1.0 / per_byte)
+                }
+                _ => (Cost::UNKNOWN, 1.0),
+            };
+            problem.links.push(Link { from, to, latency, bytes_per_ns });
         }
     }
 }

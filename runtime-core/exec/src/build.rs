@@ -1,20 +1,26 @@
 //! From a plan to programs: every part is proposed to its target and compiled there; what a target
 //! refuses is taken from it, with its reason, and planned again.
 
+mod flow;
+
 use std::sync::{Arc, Weak};
 
 use remuda_base::Map;
 use remuda_host::{Failure, GraphExport, Program, Proposal};
-use remuda_ir::{Def, Graph, NodeId, Val, ValueId};
-use remuda_plan::{Code, Plan, Planner, ProviderId, ProviderUse};
+use remuda_ir::{Graph, NodeId, ValueId};
+use remuda_plan::{Code, Plan, PlanId, Planner, ProviderId, ProviderUse};
 
 use crate::ask::Condition;
 use crate::bounds::Bound;
+use crate::engines;
 use crate::error::ExecError;
-use crate::program::{Built, Flow, Part, Step, Steps};
+use crate::program::{Built, Part, Steps};
 use crate::region::{Region, extract};
+use crate::remembered::{Refused, Remembered};
 use crate::states::states_of;
 use crate::target::{Place, Target};
+use crate::trial::Times;
+use flow::{FlowMaker, homes};
 
 /// Makes plans runnable. Keeps programs, so that what a new plan leaves as it was is not compiled
 /// again.
@@ -30,6 +36,12 @@ pub(crate) struct Builder {
     states: Vec<ValueId>,
     /// The failed targets and what they said.
     pub(crate) lost: Map<usize, String>,
+    /// The targets to which a comparison of real runs has confined plans.
+    pub(crate) among: Option<Vec<usize>>,
+    /// What targets refused in this session and in earlier ones.
+    refusals: Vec<Refused>,
+    /// The first question of this session, and what earlier ones found out about it.
+    remembered: Option<(PlanId, Remembered)>,
     /// How often targets ran out of memory.
     ran_out: Map<usize, u32>,
     programs: Map<Key, Weak<Part>>,
@@ -66,7 +78,20 @@ impl Builder {
     ) -> Self {
         let states = states_of(&graph).map(|(id, _)| id).collect();
         let (lost, ran_out, programs) = (Map::new(), Map::new(), Map::new());
-        Self { graph, targets, opset, planner, conditions, states, lost, ran_out, programs }
+        Self {
+            graph,
+            targets,
+            opset,
+            planner,
+            conditions,
+            states,
+            lost,
+            among: None,
+            refusals: Vec::new(),
+            remembered: None,
+            ran_out,
+            programs,
+        }
     }
 
     /// The plan for runs that leave the bounds of the answers, compiled.
@@ -106,13 +131,53 @@ impl Builder {
 
     /// The best plan that all its targets accept, compiled.
     pub(crate) fn build(&mut self) -> Result<Built, ExecError> {
+        self.build_from(None)
+    }
+
+    /// Starts from what earlier sessions found out about the same question.
+    pub(crate) fn remember(&mut self, remembered: Option<Remembered>) {
+        let Some(remembered) = remembered else { return };
+        let asked = self.planner.question();
+        for refused in remembered.refusals(asked) {
+            let Refused { target, nodes, code, text } = &refused;
+            // What makes no sense (any more) is asked again.
+            if self.planner.refuse(nodes, *target, *code, text).is_ok() {
+                self.refusals.push(refused);
+            }
+        }
+        self.remembered = Some((asked, remembered));
+    }
+
+    /// Keeps a plan that all its targets accept, and what was refused before.
+    fn keep(&self, plan: &Plan) {
+        let Some((asked, remembered)) = &self.remembered else { return };
+        if self.lost.is_empty() && self.among.is_none() {
+            remembered.keep_plan(plan);
+            if !self.refusals.is_empty() {
+                remembered.keep_refusals(*asked, &self.refusals);
+            }
+        }
+    }
+
+    /// The same over some of the targets only.
+    pub(crate) fn build_among(&mut self, among: &[usize]) -> Result<Built, ExecError> {
+        let before = self.among.replace(among.to_vec());
+        let built = self.build();
+        self.among = before;
+        built
+    }
+
+    /// The best plan, which is `previous` unless another is clearly better.
+    pub(crate) fn build_from(&mut self, previous: Option<&Plan>) -> Result<Built, ExecError> {
         loop {
-            let plan = self.plan()?;
+            let plan = self.plan(previous)?;
             match self.compile(&plan) {
                 Ok(steps) => {
                     let homes = self.homes_of_states(&plan);
                     let bounds = self.bounds_of(&plan);
-                    return Ok(Built { plan, steps, homes, bounds, warnings: Arc::new([]) });
+                    self.keep(&plan);
+                    let (warnings, times) = (Arc::new([]), Times::default());
+                    return Ok(Built { plan, steps, homes, bounds, warnings, times });
                 }
                 Err(Stop::Failed(error)) => return Err(error),
                 Err(Stop::Refused(refusal)) => self.take_away(&refusal)?,
@@ -125,19 +190,31 @@ impl Builder {
         }
     }
 
-    fn plan(&self) -> Result<Plan, ExecError> {
-        if self.lost.is_empty() {
-            return Ok(self.planner.plan(None)?);
+    fn plan(&self, previous: Option<&Plan>) -> Result<Plan, ExecError> {
+        match &self.among {
+            None if self.lost.is_empty() => {
+                let known = self.remembered.as_ref().filter(|_| previous.is_none());
+                let known = known.and_then(|(_, known)| known.plan(self.planner.question()));
+                Ok(self.planner.plan(previous.or(known.as_ref()))?)
+            }
+            None => self.plan_among(&(0..self.targets.len()).collect::<Vec<_>>()),
+            Some(among) => self.plan_among(among),
         }
-        let left: Vec<ProviderId> = (0..self.targets.len())
-            .filter(|target| !self.lost.contains_key(target))
-            .map(ProviderId::from)
-            .collect();
-        let why: Vec<String> = self
+    }
+
+    /// A plan over those of some targets that are not lost.
+    pub(crate) fn plan_among(&self, among: &[usize]) -> Result<Plan, ExecError> {
+        let left = among.iter().copied().filter(|target| !self.lost.contains_key(target));
+        let left: Vec<ProviderId> = left.map(ProviderId::from).collect();
+        let name = |target: usize| &self.targets[target].name;
+        let mut why: Vec<String> = self
             .lost
             .iter()
-            .map(|(&target, why)| format!("`{}` failed: {why}", self.targets[target].name))
+            .map(|(&target, why)| format!("`{}` failed: {why}", name(target)))
             .collect();
+        if why.is_empty() {
+            why.push("without it runs were faster".to_owned());
+        }
         Ok(self.planner.plan_among(&left, &why.join("; "))?)
     }
 
@@ -168,8 +245,10 @@ impl Builder {
             .filter(|&at| refusal.nodes.contains(&order[at]))
             .map(remuda_plan::NodeId::from)
             .collect();
-        let provider = ProviderId::from(refusal.target);
-        Ok(self.planner.refuse(&nodes, provider, refusal.code, &refusal.text)?)
+        let (target, code) = (ProviderId::from(refusal.target), refusal.code);
+        self.planner.refuse(&nodes, target, code, &refusal.text)?;
+        self.refusals.push(Refused { target, nodes, code, text: refusal.text.clone() });
+        Ok(())
     }
 
     fn compile(&mut self, plan: &Plan) -> Result<Steps, Stop> {
@@ -262,7 +341,9 @@ impl Builder {
                 }
             }
         }
-        let compiled = owner.provider.compile(owner.device.index, region, self.opset);
+        // The CPU gives no engines.
+        let cache = self.remembered.as_ref().filter(|_| !last).map(|(_, known)| known.cache());
+        let compiled = engines::compile(cache, owner, region, self.opset);
         compiled.map_err(|failure| match failure {
             failure if last => Stop::Failed(ExecError::Failed { target: String::new(), failure }),
             Failure::Unsupported { node, text } => refused(node, Code::CompileFailed, text),
@@ -271,83 +352,5 @@ impl Builder {
             }
             failure => refused(None, Code::CompileFailed, failure.to_string()),
         })
-    }
-}
-
-/// In which part each value is made, and in which parts it is used.
-struct Homes {
-    made: Map<ValueId, usize>,
-    used: Map<ValueId, Vec<usize>>,
-    outputs: Vec<ValueId>,
-}
-
-fn homes(graph: &Graph, parts: &[Vec<NodeId>]) -> Homes {
-    let mut homes = Homes { made: Map::new(), used: Map::new(), outputs: graph.outputs.clone() };
-    for (at, nodes) in parts.iter().enumerate() {
-        for node in nodes.iter().filter_map(|&id| graph.node(id)) {
-            homes.made.extend(node.outputs.iter().flatten().map(|&output| (output, at)));
-            for used in node.uses() {
-                homes.used.entry(used).or_default().push(at);
-            }
-        }
-    }
-    homes
-}
-
-impl Homes {
-    /// Whether a value that part `at` makes is needed outside of it.
-    fn leaves(&self, id: ValueId, at: usize) -> bool {
-        self.outputs.contains(&id)
-            || self.used.get(&id).is_some_and(|parts| parts.iter().any(|&part| part != at))
-    }
-}
-
-/// Gives values slots, and finds the last use of each.
-struct FlowMaker {
-    slots: Map<ValueId, usize>,
-    steps: Vec<Step>,
-}
-
-impl FlowMaker {
-    fn new(graph: &Graph) -> Self {
-        Self { slots: graph.inputs.iter().copied().zip(0..).collect(), steps: Vec::new() }
-    }
-
-    fn slot(&mut self, id: ValueId) -> usize {
-        let next = self.slots.len();
-        *self.slots.entry(id).or_insert(next)
-    }
-
-    fn push(
-        &mut self,
-        part: Arc<Part>,
-        inputs: &[ValueId],
-        outputs: &[ValueId],
-        states: Vec<usize>,
-    ) {
-        let inputs = inputs.iter().map(|&id| self.slot(id)).collect();
-        let outputs = outputs.iter().map(|&id| self.slot(id)).collect();
-        self.steps.push(Step { part, inputs, outputs, states, frees: Vec::new() });
-    }
-
-    fn finish(mut self, graph: &Graph) -> Flow {
-        let mut constants = Vec::new();
-        for &output in &graph.outputs {
-            if let Def::Const(tensor) = &graph.value(output).def {
-                constants.push((self.slot(output), Val::from(tensor.clone())));
-            }
-        }
-        let outputs: Vec<usize> = graph.outputs.iter().map(|&id| self.slot(id)).collect();
-        let mut last = vec![None; self.slots.len()];
-        for (at, step) in self.steps.iter().enumerate() {
-            step.inputs.iter().chain(&step.outputs).for_each(|&slot| last[slot] = Some(at));
-        }
-        outputs.iter().for_each(|&slot| last[slot] = None);
-        for (slot, step) in last.into_iter().enumerate() {
-            if let Some(step) = step {
-                self.steps[step].frees.push(slot);
-            }
-        }
-        Flow { steps: self.steps, slots: self.slots.len(), constants, outputs }
     }
 }

@@ -1,13 +1,15 @@
-//! What a node costs on the CPU, by a roofline: the longer of computing and moving bytes.
+//! What a node costs by a roofline: the longer of computing and moving bytes.
 //!
-//! The numbers are of an ordinary core and are meant to be right to a factor of two or so: they rank
-//! nodes against each other until somebody measures.
+//! The rates are measured ones, or those of an ordinary core, which are meant to be right to a factor of
+//! two or so: they rank nodes against each other until somebody measures.
 
 use remuda_base::Map;
 use remuda_ir::{Graph, Node, ValueId, ValueType};
 use remuda_tensor::{DType, Dim, TensorType};
 
-/// Arithmetic operations per nanosecond of one thread.
+use crate::speeds::Speeds;
+
+/// Arithmetic operations per nanosecond of one thread, unless somebody has measured it.
 const OPS_PER_NS: f64 = 16.0;
 /// Bytes per nanosecond that all threads together move.
 const BYTES_PER_NS: f64 = 8.0;
@@ -56,14 +58,38 @@ fn width(dtype: DType, count: usize) -> Option<u64> {
     dtype.bytes_for(count).map(|bytes| bytes as u64)
 }
 
-/// Nanoseconds of a node on so many threads.
+/// What a roofline is drawn with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rates {
+    node_ns: f64,
+    ops_per_ns: f64,
+    bytes_per_ns: f64,
+}
+
+impl Rates {
+    /// Those of an ordinary CPU with so many threads.
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    pub(crate) fn of_cpu(threads: usize) -> Self {
+        let ops_per_ns = OPS_PER_NS * threads.max(1) as f64;
+        Self { node_ns: NODE_NS, ops_per_ns, bytes_per_ns: BYTES_PER_NS }
+    }
+}
+
+impl From<&Speeds> for Rates {
+    fn from(speeds: &Speeds) -> Self {
+        let &Speeds { node_ns, ops_per_ns, bytes_per_ns, .. } = speeds;
+        Self { node_ns, ops_per_ns, bytes_per_ns }
+    }
+}
+
+/// Nanoseconds of a node.
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-pub(crate) fn on_cpu(graph: &Graph, node: &Node, sizes: &Sizes, threads: usize) -> f64 {
+pub(crate) fn of_node(graph: &Graph, node: &Node, sizes: &Sizes, rates: &Rates) -> f64 {
     let values = node.uses().chain(node.outputs.iter().flatten().copied());
     let bytes: u64 =
         values.map(|id| sizes.bytes(graph.value(id).ty.as_ref())).fold(0, u64::saturating_add);
-    let compute = operations(graph, node, sizes) / (OPS_PER_NS * threads.max(1) as f64);
-    NODE_NS + compute.max(bytes as f64 / BYTES_PER_NS)
+    let compute = operations(graph, node, sizes) / rates.ops_per_ns;
+    rates.node_ns + compute.max(bytes as f64 / rates.bytes_per_ns)
 }
 
 /// Arithmetic operations of a node.
@@ -97,7 +123,7 @@ fn operations(graph: &Graph, node: &Node, sizes: &Sizes) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Sizes, on_cpu};
+    use super::{Rates, Sizes, of_node};
     use remuda_base::Map;
     use remuda_ir::{Graph, infer_graph, text, verify};
 
@@ -114,7 +140,8 @@ mod tests {
     fn products_cost_more_than_elementwise_and_grow_with_named_sizes() {
         let graph = graph();
         let cost = |sizes: &Sizes| -> Vec<f64> {
-            graph.nodes().map(|(_, node)| on_cpu(&graph, node, sizes, 1)).collect()
+            let rates = Rates::of_cpu(1);
+            graph.nodes().map(|(_, node)| of_node(&graph, node, sizes, &rates)).collect()
         };
         let usual = cost(&Sizes::default());
         assert!(usual[0] > 10.0 * usual[1], "{usual:?}");

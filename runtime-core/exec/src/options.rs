@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use remuda_base::{Map, nearest};
+use remuda_cache::Cache;
 use remuda_plan::{Contract, NodeId, Policy, ProviderId, Strictness};
 
 use crate::error::ExecError;
 use crate::select::Selection;
+use crate::speeds::Speeds;
 use crate::states::StateOptions;
 
 /// What a session is told when it is made.
@@ -24,12 +26,16 @@ pub struct Options {
     pub deadline: Option<Duration>,
     /// How large named dimensions are taken to be while planning.
     pub sizes: Map<String, usize>,
+    /// How fast targets are, by name, where somebody has measured it.
+    pub speeds: Map<String, Speeds>,
     /// Bytes that may be used of a target's memory, by its name.
     pub budgets: Map<String, u64>,
     /// Nodes, by name, that must run on a target, by any of its names.
     pub pins: Vec<(String, String)>,
     /// Targets that must not run a node, or (without one) any.
     pub forbids: Vec<(Option<String>, String)>,
+    /// Where plans are kept, and what targets refused.
+    pub cache: Option<Cache>,
     /// How large the graph's states are, if it has any.
     pub states: StateOptions,
 }
@@ -45,9 +51,11 @@ impl Options {
             contract: Contract::default(),
             deadline: None,
             sizes: Map::new(),
+            speeds: Map::new(),
             budgets: Map::new(),
             pins: Vec::new(),
             forbids: Vec::new(),
+            cache: None,
             states: StateOptions::default(),
         }
     }

@@ -8,6 +8,7 @@ use remuda_plan::Plan;
 
 use crate::bounds::Bound;
 use crate::target::Target;
+use crate::trial::Times;
 
 /// A plan made runnable.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(crate) struct Built {
     pub(crate) bounds: Vec<Bound>,
     /// What the contract wants the user to know.
     pub(crate) warnings: Arc<[String]>,
+    /// How long its parts took so far.
+    pub(crate) times: Times,
 }
 
 #[derive(Debug)]

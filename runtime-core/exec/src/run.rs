@@ -19,6 +19,8 @@ pub(crate) struct Ran {
     pub(crate) outputs: Vec<Val>,
     pub(crate) parts: Vec<PartReceipt>,
     pub(crate) moved: Moved,
+    /// How long each part took, copies apart.
+    pub(crate) calls: Vec<Duration>,
 }
 
 /// A run that did not.
@@ -76,12 +78,14 @@ impl Runner<'_> {
             time: started.elapsed(),
             moved: Moved::default(),
         };
-        Ok(Ran { outputs, parts: vec![receipt], moved: Moved::default() })
+        let calls = vec![receipt.time];
+        Ok(Ran { outputs, parts: vec![receipt], moved: Moved::default(), calls })
     }
 
     fn run_parts(&self, flow: &Flow, inputs: &[Val]) -> Result<Ran, Broken> {
         let mut slots = Slots::new(flow, inputs, self.targets);
         let mut parts = Vec::with_capacity(flow.steps.len());
+        let mut calls = Vec::with_capacity(flow.steps.len());
         for (at, step) in flow.steps.iter().enumerate() {
             let (started, before) = (Instant::now(), slots.moved);
             let part = &step.part;
@@ -89,8 +93,10 @@ impl Runner<'_> {
             for &slot in &step.inputs {
                 operands.push(self.fetch(&mut slots, slot, at, part)?);
             }
+            let called = Instant::now();
             let states = step.states.iter().map(|&state| Arc::clone(&self.states[state]));
             let made = self.call(at, part, operands, &states.collect::<Vec<_>>())?;
+            calls.push(called.elapsed());
             for (&slot, operand) in step.outputs.iter().zip(made) {
                 slots.put(slot, part.target, operand);
             }
@@ -106,7 +112,7 @@ impl Runner<'_> {
             slots.host(slot).map_err(broken)
         });
         let outputs = outputs.collect::<Result<_, _>>()?;
-        Ok(Ran { outputs, parts, moved: slots.moved })
+        Ok(Ran { outputs, parts, moved: slots.moved, calls })
     }
 
     /// An input of a part. A value that cannot be read is the fault of whoever holds it, one that

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use remuda_base::Map;
 use remuda_host::{Failure, StepTime};
 use remuda_ir::{Graph, Val};
-use remuda_plan::{Plan, Planner, ProviderId, Strictness};
+use remuda_plan::{Plan, Planner, Policy, ProviderId, Strictness};
 
 use crate::ask::{Question, question};
 use crate::build::Builder;
@@ -16,6 +16,7 @@ use crate::error::ExecError;
 use crate::options::{Options, wishes};
 use crate::program::{Built, Steps};
 use crate::receipt::{Failover, Receipt};
+use crate::remembered::Remembered;
 use crate::run::{Broken, Runner};
 use crate::select::Selection;
 use crate::states::{StateShapes, States, Unsettled};
@@ -46,6 +47,8 @@ pub struct Session {
     /// How many inputs the graph has.
     inputs: usize,
     judge: Judge,
+    /// Whether costs decide, not the order of targets.
+    by_cost: bool,
     deadline: Option<Duration>,
     builder: Mutex<Builder>,
     current: RwLock<Arc<Built>>,
@@ -62,11 +65,16 @@ impl Session {
         let states = StateShapes::new(&graph, &options.states)?;
         let Question { problem, conditions } = question(&graph, selection, options, &states)?;
         let wishes = wishes(&problem, selection, options)?;
+        let by_cost = wishes.policy == Policy::Cost;
         let planner = Planner::new(problem, wishes)?;
         let inputs = graph.inputs.len();
         let targets: Arc<[Target]> = selection.targets.clone().into();
         let opset = options.opset;
+        // Over one target there is nothing to decide.
+        let cache = options.cache.clone().filter(|_| targets.len() > 1);
+        let remembered = cache.map(|cache| Remembered::new(cache, &graph, &targets, opset));
         let mut builder = Builder::new(graph, Arc::clone(&targets), opset, planner, conditions);
+        builder.remember(remembered);
         let contract = options.contract.clone();
         let judge = Judge { contract, cpu_wanted: selection.cpu_wanted, targets };
         let built = judge.judged(builder.build()?)?;
@@ -76,6 +84,7 @@ impl Session {
             states: Arc::new(states),
             inputs,
             judge,
+            by_cost,
             deadline: options.deadline,
             builder: Mutex::new(builder),
             current: RwLock::new(built),
@@ -119,8 +128,26 @@ impl Session {
         bytes
     }
 
-    fn current(&self) -> Arc<Built> {
+    pub(crate) fn current(&self) -> Arc<Built> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn judge(&self) -> &Judge {
+        &self.judge
+    }
+
+    pub(crate) fn by_cost(&self) -> bool {
+        self.by_cost
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.deadline
+    }
+
+    /// Lets runs follow this from now on.
+    pub(crate) fn follow(&self, built: Arc<Built>) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = built;
+        *self.unbounded.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Whether runs may follow this now.
@@ -146,7 +173,7 @@ impl Session {
         Ok((built, Some(left)))
     }
 
-    fn builder(&self) -> MutexGuard<'_, Builder> {
+    pub(crate) fn builder(&self) -> MutexGuard<'_, Builder> {
         self.builder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -195,7 +222,7 @@ impl Session {
         self.run_over(Some(states), inputs, request)
     }
 
-    fn check(&self, states: Option<&States>, inputs: &[Val]) -> Result<(), ExecError> {
+    pub(crate) fn check(&self, states: Option<&States>, inputs: &[Val]) -> Result<(), ExecError> {
         if inputs.len() != self.inputs {
             let text = format!("expected {} inputs, got {}", self.inputs, inputs.len());
             return Err(ExecError::invalid(text));
@@ -242,6 +269,7 @@ impl Session {
             match runner.run(&built, inputs) {
                 Ok(ran) => {
                     states.into_iter().for_each(States::grown);
+                    built.times.add(ran.calls.iter().map(|call| call.as_secs_f64() * 1e9));
                     let receipt = Receipt {
                         plan: built.plan.id,
                         parts: ran.parts,
@@ -304,9 +332,7 @@ impl Session {
                 builder.lost.insert(target, failure.to_string());
                 builder.planner.unpin(ProviderId::from(target))?;
             }
-            let built = self.judge.judged(builder.build()?)?;
-            *self.current.write().unwrap_or_else(PoisonError::into_inner) = built;
-            *self.unbounded.write().unwrap_or_else(PoisonError::into_inner) = None;
+            self.follow(self.judge.judged(builder.build()?)?);
         }
         let plan = self.current().plan.id;
         Ok(Failover { target: Arc::clone(name), part, code, reason: failure.to_string(), plan })

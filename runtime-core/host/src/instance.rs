@@ -178,7 +178,22 @@ impl Provider {
     /// # Errors
     /// What the provider says.
     pub fn compile(&self, device: u32, region: Graph, opset: u32) -> Result<Program, Failure> {
-        Program::compile(self, device, region, opset)
+        self.compile_with(device, region, opset, None)
+    }
+
+    /// Compiles a region, from an engine that [`Program::engine`] gave for the same region on the same
+    /// device.
+    ///
+    /// # Errors
+    /// What the provider says.
+    pub fn compile_with(
+        &self,
+        device: u32,
+        region: Graph,
+        opset: u32,
+        engine: Option<&[u8]>,
+    ) -> Result<Program, Failure> {
+        Program::compile(self, device, region, opset, engine)
     }
 }
 

@@ -9,6 +9,7 @@
 //! table of pointers can be checked at all.
 #![expect(unsafe_code, reason = "calls the C functions of providers")]
 
+mod engine;
 mod instance;
 pub mod loading;
 mod memory;
@@ -22,7 +23,7 @@ pub use instance::{Answer, Device, Price, Provider};
 pub use memory::{Buffer, DeviceTensor, MemoryInfo, Operand};
 pub use program::{Program, RunOptions, StepTime};
 pub use proposal::Proposal;
-pub use remuda_abi::{COST_DECLARED, COST_MEASURED, COST_MODELLED, COST_UNKNOWN};
+pub use remuda_abi::{COST_DECLARED, COST_MEASURED, COST_MODELLED, COST_UNKNOWN, LAYOUT_HASH};
 pub use remuda_bridge::{Failure, GraphExport};
 pub use state::State;
 pub use table::{Table, TableError};

@@ -42,6 +42,7 @@ impl Program {
         device: u32,
         region: Graph,
         opset: u32,
+        engine: Option<&[u8]>,
     ) -> Result<Self, Failure> {
         let outputs = region.outputs.len();
         let region = GraphExport::new(region, opset);
@@ -50,8 +51,8 @@ impl Program {
             context: std::ptr::null_mut(),
             progress: None,
             cancel: std::ptr::null(),
-            engine: std::ptr::null(),
-            engine_bytes: 0,
+            engine: engine.map_or(std::ptr::null(), <[u8]>::as_ptr),
+            engine_bytes: engine.map_or(0, <[u8]>::len),
         };
         let instance = &provider.0;
         let call = instance.table.0.compile.ok_or_else(|| lacks("compile"))?;
@@ -66,6 +67,14 @@ impl Program {
             return Err(Failure::Internal("it compiled and gave no program".into()));
         }
         Ok(Self { handle, outputs, provider: provider.clone(), _region: region })
+    }
+
+    pub(crate) fn handle(&self) -> *mut ProgramHandle {
+        self.handle
+    }
+
+    pub(crate) fn provider(&self) -> &Provider {
+        &self.provider
     }
 
     /// What the program holds between runs and needs for one: resident and workspace bytes.

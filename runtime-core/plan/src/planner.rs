@@ -16,7 +16,7 @@ use crate::options::Options;
 use crate::permit::{Permits, check_fallback};
 use crate::plan::{Plan, PlanId};
 use crate::prepare::prepare;
-use crate::problem::Problem;
+use crate::problem::{Answer, Cost, Problem};
 use crate::reason::Code;
 use crate::schedule::{Site, schedule};
 use crate::state::State;
@@ -166,6 +166,24 @@ impl Planner {
         self.model = prepare(&self.problem, &permits, &mut Notices::default())?;
         self.permits = permits;
         self.rounds.insert(provider, rounds);
+        Ok(())
+    }
+
+    /// Takes measured times in nanoseconds for what nodes were said to cost.
+    ///
+    /// # Errors
+    /// As [`Planner::new`].
+    pub fn measured(&mut self, costs: &[(NodeId, ProviderId, f64)]) -> Result<(), PlanError> {
+        for &(node, provider, ns) in costs {
+            let rows = self.problem.nodes.get_mut(node.index()).map(|node| &mut node.answers);
+            for answer in rows.into_iter().flatten().filter_map(|row| row.get_mut(provider.index()))
+            {
+                if let Answer::Yes { cost } = answer {
+                    *cost = Cost::measured(ns);
+                }
+            }
+        }
+        self.model = prepare(&self.problem, &self.permits, &mut Notices::default())?;
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use remuda_exec::{RunRequest, Session};
@@ -11,7 +11,7 @@ use remuda_host::StepTime;
 use remuda_ir::{Graph, OpError, Val, ValueType};
 use remuda_tensor::Memory;
 
-use crate::placement::{Plan, Receipt};
+use crate::placement::{Plan, Receipt, Trial};
 use crate::{Error, ErrorKind, Outputs, Runtime};
 
 mod bind;
@@ -30,6 +30,8 @@ struct Loaded {
     graph: Graph,
     session: Session,
     last: Mutex<Option<Receipt>>,
+    /// What came of trying other plans, once that has been done.
+    trials: OnceLock<Vec<Trial>>,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
     summary: Summary,
@@ -105,9 +107,13 @@ impl Model {
                 remuda_passes::optimize(&mut graph, &remuda_passes::Options::default())?;
         }
         summary.count_running(&graph);
-        let session = Session::new(graph.clone(), &runtime.selection, &runtime.session)?;
-        let last = Mutex::new(None);
-        Ok(Self(Arc::new(Loaded { graph, session, last, inputs, outputs, summary })))
+        let options = runtime.session_options();
+        let session = Session::new(graph.clone(), &runtime.selection, &options)?;
+        let (last, trials) = (Mutex::default(), OnceLock::new());
+        if !runtime.canary {
+            let _ = trials.set(Vec::new());
+        }
+        Ok(Self(Arc::new(Loaded { graph, session, last, trials, inputs, outputs, summary })))
     }
 
     /// What runs must be given.
@@ -151,6 +157,21 @@ impl Model {
         self.0.session.plan_warnings()
     }
 
+    /// What the first run found out by trying the plan against others; nothing before it, or where there
+    /// was nothing to try.
+    #[must_use]
+    pub fn trials(&self) -> &[Trial] {
+        self.0.trials.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// Plans again with the times that parts took in past runs. Gives whether a node moved.
+    ///
+    /// # Errors
+    /// When the placement contract is not met any more, or the new parts cannot be compiled.
+    pub fn replan(&self) -> Result<bool, Error> {
+        Ok(self.0.session.replan()?)
+    }
+
     /// The receipt of the run that ended last.
     #[must_use]
     pub fn last_receipt(&self) -> Option<Receipt> {
@@ -191,7 +212,10 @@ impl Model {
         let report = |step| steps.borrow_mut().push(step);
         let profile: Option<&dyn Fn(StepTime)> = if options.profile { Some(&report) } else { None };
         let request = RunRequest { cancel: options.cancel, profile };
-        let (made, receipt) = self.0.session.run(&bound, &request)?;
+        let session = &self.0.session;
+        // What goes wrong in a trial goes wrong again in the run, which says so.
+        self.0.trials.get_or_init(|| session.canary(None, &bound, &request).unwrap_or_default());
+        let (made, receipt) = session.run(&bound, &request)?;
         *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(receipt.clone());
         let time = started.elapsed();
         let outputs = wanted

@@ -8,4 +8,4 @@ pub use remuda_exec::plan::{
     Breakdown, ClassPlan, Code, Diff, Part, Placement, Plan, PlanId, Policy, ProviderUse,
     ReadError, Reason, Source, Transfer, show_ns,
 };
-pub use remuda_exec::{Contract, Failover, Moved, PartReceipt, Receipt, Strictness};
+pub use remuda_exec::{Contract, Failover, Moved, PartReceipt, Receipt, Strictness, Trial};

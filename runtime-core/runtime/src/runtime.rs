@@ -1,6 +1,7 @@
 //! The runtime: which backends, how many threads.
 
 mod builder;
+mod speeds;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +12,9 @@ use remuda_host::loading::Looked;
 use remuda_tensor::Memory;
 
 pub use builder::Builder;
+use speeds::Measured;
 
+use crate::placement::Policy;
 use crate::{Embedder, Error, LanguageModel, LanguageOptions, Model};
 
 /// Which backends may be used, in order of preference, and with how many threads. Cheap to clone;
@@ -27,6 +30,9 @@ pub struct Runtime {
     pub(crate) selection: Selection,
     pub(crate) session: remuda_exec::Options,
     pub(crate) optimize: bool,
+    /// Whether plans are compared in real runs.
+    pub(crate) canary: bool,
+    measured: Arc<Measured>,
 }
 
 impl Runtime {
@@ -104,6 +110,17 @@ impl Runtime {
     /// When the bytes are no model that can be run.
     pub fn load_bytes(&self, bytes: Arc<dyn Memory>) -> Result<Model, Error> {
         Model::from_memory(self, bytes)
+    }
+
+    /// What sessions are told; with the speeds of devices where costs decide between several.
+    pub(crate) fn session_options(&self) -> remuda_exec::Options {
+        let mut options = self.session.clone();
+        let policy = options.policy.unwrap_or(self.selection.policy);
+        if policy == Policy::Cost && self.selection.targets.len() > 1 {
+            let (targets, threads) = (&self.selection.targets, self.threads());
+            options.speeds = self.measured.of(targets, threads, options.cache.as_ref());
+        }
+        options
     }
 
     /// The backends that are asked for, in order of preference.

@@ -1,8 +1,9 @@
 //! `remuda plan`: who runs what of a model, what that costs, and why.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use remuda::placement::{ClassPlan, Diff, Part, PartReceipt, Plan, show_ns};
+use remuda::placement::{ClassPlan, Diff, Part, PartReceipt, Plan, Trial, show_ns};
 use remuda::{Model, RunOptions};
 use serde_json::json;
 
@@ -71,6 +72,9 @@ pub(super) fn run(args: &PlanArgs) -> Result<bool, Failure> {
         println!("{:#}", to_json(&plan, times.as_deref(), &model));
     } else {
         print(&plan, times.as_deref());
+    }
+    if times.is_some() && !args.json {
+        print_trials(model.trials());
     }
     for warning in model.placement_warnings().iter() {
         eprintln!("warning: {warning}");
@@ -189,6 +193,21 @@ fn print(plan: &Plan, times: Option<&[f64]>) {
         ]
     });
     print_table(&std::iter::once(head).chain(of_backend).collect::<Vec<_>>());
+}
+
+/// What the first run found out by trying other plans.
+fn print_trials(trials: &[Trial]) {
+    if trials.is_empty() {
+        return;
+    }
+    let ms = |time: Duration| format!("{:.3} ms", time.as_secs_f64() * 1e3);
+    let mut rows = vec![["tried on", "predicted", "measured", ""].map(str::to_owned).to_vec()];
+    rows.extend(trials.iter().map(|trial| {
+        let kept = if trial.kept { "kept" } else { "" };
+        vec![trial.targets.join(", "), ms(trial.predicted), ms(trial.measured), kept.to_owned()]
+    }));
+    println!();
+    print_table(&rows);
 }
 
 fn to_json(plan: &Plan, times: Option<&[f64]>, model: &Model) -> serde_json::Value {

@@ -5,6 +5,7 @@ mod contract;
 mod decoder;
 mod drills;
 mod placement;
+mod remembered;
 mod select;
 mod stateful;
 mod states;

@@ -1,9 +1,11 @@
 //! Collects the wishes for a runtime.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use remuda_base::Map;
+use remuda_cache::Cache;
 use remuda_exec::{Options, Target};
 use remuda_host::loading::{Config, Prober, Registry};
 use remuda_host::{Provider, Table};
@@ -20,6 +22,8 @@ pub struct Builder {
     backends: Option<Vec<String>>,
     threads: Option<usize>,
     optimize: bool,
+    canary: bool,
+    cache: Option<Option<Cache>>,
     reference: bool,
     plugins: Plugins,
     folders: Vec<PathBuf>,
@@ -47,6 +51,8 @@ impl Builder {
             backends: None,
             threads: None,
             optimize: true,
+            canary: true,
+            cache: None,
             reference: false,
             plugins: Plugins::Standard,
             folders: Vec::new(),
@@ -82,6 +88,22 @@ impl Builder {
     #[must_use]
     pub fn optimize(mut self, optimize: bool) -> Self {
         self.optimize = optimize;
+        self
+    }
+
+    /// Whether the first run of a model tries its plan against all-CPU and against the best single
+    /// backend, and keeps the fastest (by default it does, where costs decide between backends).
+    #[must_use]
+    pub fn canary(mut self, canary: bool) -> Self {
+        self.canary = canary;
+        self
+    }
+
+    /// Where plans, speeds of devices and refusals are kept, in place of the standard folder; `None` for
+    /// nowhere.
+    #[must_use]
+    pub fn cache(mut self, cache: Option<Cache>) -> Self {
+        self.cache = Some(cache);
         self
     }
 
@@ -206,6 +228,10 @@ impl Builder {
         let selection = select(&backends, &devices, &unopened)?;
         let mut session = self.session;
         session.threads = threads;
+        session.cache = match self.cache {
+            Some(cache) => cache,
+            None => Cache::standard().map_err(|error| setup(&error))?,
+        };
         session.budgets = config.budgets;
         session.policy = session.policy.or(config.policy);
         session.contract = self.contract.unwrap_or(config.contract);
@@ -217,6 +243,8 @@ impl Builder {
             selection,
             session,
             optimize: self.optimize,
+            canary: self.canary,
+            measured: Arc::default(),
         })
     }
 

@@ -1,0 +1,86 @@
+//! Parts in a row: which values pass between them, and when each is needed for the last time.
+
+use std::sync::Arc;
+
+use remuda_base::Map;
+use remuda_ir::{Def, Graph, NodeId, Val, ValueId};
+
+use crate::program::{Flow, Part, Step};
+
+/// In which part each value is made, and in which parts it is used.
+pub(super) struct Homes {
+    made: Map<ValueId, usize>,
+    used: Map<ValueId, Vec<usize>>,
+    outputs: Vec<ValueId>,
+}
+
+pub(super) fn homes(graph: &Graph, parts: &[Vec<NodeId>]) -> Homes {
+    let mut homes = Homes { made: Map::new(), used: Map::new(), outputs: graph.outputs.clone() };
+    for (at, nodes) in parts.iter().enumerate() {
+        for node in nodes.iter().filter_map(|&id| graph.node(id)) {
+            homes.made.extend(node.outputs.iter().flatten().map(|&output| (output, at)));
+            for used in node.uses() {
+                homes.used.entry(used).or_default().push(at);
+            }
+        }
+    }
+    homes
+}
+
+impl Homes {
+    /// Whether a value that part `at` makes is needed outside of it.
+    pub(super) fn leaves(&self, id: ValueId, at: usize) -> bool {
+        self.outputs.contains(&id)
+            || self.used.get(&id).is_some_and(|parts| parts.iter().any(|&part| part != at))
+    }
+}
+
+/// Gives values slots, and finds the last use of each.
+pub(super) struct FlowMaker {
+    slots: Map<ValueId, usize>,
+    steps: Vec<Step>,
+}
+
+impl FlowMaker {
+    pub(super) fn new(graph: &Graph) -> Self {
+        Self { slots: graph.inputs.iter().copied().zip(0..).collect(), steps: Vec::new() }
+    }
+
+    fn slot(&mut self, id: ValueId) -> usize {
+        let next = self.slots.len();
+        *self.slots.entry(id).or_insert(next)
+    }
+
+    pub(super) fn push(
+        &mut self,
+        part: Arc<Part>,
+        inputs: &[ValueId],
+        outputs: &[ValueId],
+        states: Vec<usize>,
+    ) {
+        let inputs = inputs.iter().map(|&id| self.slot(id)).collect();
+        let outputs = outputs.iter().map(|&id| self.slot(id)).collect();
+        self.steps.push(Step { part, inputs, outputs, states, frees: Vec::new() });
+    }
+
+    pub(super) fn finish(mut self, graph: &Graph) -> Flow {
+        let mut constants = Vec::new();
+        for &output in &graph.outputs {
+            if let Def::Const(tensor) = &graph.value(output).def {
+                constants.push((self.slot(output), Val::from(tensor.clone())));
+            }
+        }
+        let outputs: Vec<usize> = graph.outputs.iter().map(|&id| self.slot(id)).collect();
+        let mut last = vec![None; self.slots.len()];
+        for (at, step) in self.steps.iter().enumerate() {
+            step.inputs.iter().chain(&step.outputs).for_each(|&slot| last[slot] = Some(at));
+        }
+        outputs.iter().for_each(|&slot| last[slot] = None);
+        for (slot, step) in last.into_iter().enumerate() {
+            if let Some(step) = step {
+                self.steps[step].frees.push(slot);
+            }
+        }
+        Flow { steps: self.steps, slots: self.slots.len(), constants, outputs }
+    }
+}
