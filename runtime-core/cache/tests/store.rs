@@ -13,7 +13,7 @@ fn key(number: u64) -> Key {
 fn cache(name: &str, limit: u64) -> Cache {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     if folder.exists() {
-        std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::remove_dir_all(&folder).expect("a sound test");
     }
     Cache::new(folder, limit)
 }

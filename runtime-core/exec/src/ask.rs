@@ -131,8 +131,8 @@ fn provider(at: usize, target: &Target, is_cpu: bool, options: &Options) -> Prov
 
 /// A little less than is free, so that plans do not change with every byte.
 fn rounded(free: u64) -> u64 {
-    free >> free.checked_ilog2().unwrap_or(0).saturating_sub(4)
-        << free.checked_ilog2().unwrap_or(0).saturating_sub(4)
+    let spare = free.checked_ilog2().unwrap_or(0).saturating_sub(4);
+    (free >> spare) << spare
 }
 
 /// What is free now, and no more than the user allows.

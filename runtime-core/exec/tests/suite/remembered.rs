@@ -22,7 +22,7 @@ fn input() -> [Val; 1] {
 fn with_cache(name: &str) -> (Cache, Options) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     if folder.exists() {
-        std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::remove_dir_all(&folder).expect("a sound test");
     }
     let cache = Cache::new(folder, 1 << 20);
     let mut options = options();
@@ -37,7 +37,7 @@ fn kinds(cache: &Cache) -> Vec<Kind> {
 }
 
 fn session(fake: &Provider, wishes: &[&str], options: &Options) -> Session {
-    Session::new(graph(CHAIN), &select(fake, wishes), options).unwrap()
+    Session::new(graph(CHAIN), &select(fake, wishes), options).expect("a sound test")
 }
 
 #[test]
@@ -73,13 +73,26 @@ fn an_engine_spares_the_compilation() {
     assert_eq!(runs_on(&session(&once, &["fake"], &options)), "cpu");
 }
 
-/// A device that says it is fast and takes milliseconds for every run.
+/// A device that is said to be fast and takes milliseconds for every run.
 const BOASTER: &[(&str, &str)] = &[("cost", "*=1"), ("launch_us", "4000"), ("memory_kind", "host")];
+
+fn boasting() -> Options {
+    let mut options = options();
+    let said = Speeds {
+        launch_ns: 1.0,
+        node_ns: 1.0,
+        ops_per_ns: 1e3,
+        bytes_per_ns: 1e3,
+        ..Speeds::default()
+    };
+    options.speeds.insert("fake:gpu".to_owned(), said);
+    options
+}
 
 #[test]
 fn the_canary_keeps_what_is_fastest_in_real_runs() {
     let boaster = fake(BOASTER);
-    let session = session(&boaster, &["auto"], &options());
+    let session = session(&boaster, &["auto"], &boasting());
     assert_eq!(&*run(&session, &input()).1.parts[0].target, "fake:gpu");
     let trials = session.canary(None, &input(), &RunRequest::default()).unwrap();
     let told: Vec<(Vec<&str>, bool)> = trials
@@ -99,7 +112,7 @@ fn the_canary_keeps_what_is_fastest_in_real_runs() {
 fn a_canary_over_caches_leaves_them_empty() {
     let boaster = fake(BOASTER);
     let windows = [None, Some(4)];
-    let mut options = options();
+    let mut options = boasting();
     options.states = room(windows.len(), 3, false);
     let made = decoder(&mut Random::new(1), &windows);
     let session = Session::new(made.clone(), &select(&boaster, &["auto"]), &options).unwrap();
@@ -118,7 +131,7 @@ fn a_canary_over_caches_leaves_them_empty() {
 #[test]
 fn measured_parts_move_nodes_at_an_explicit_replan_only() {
     let boaster = fake(BOASTER);
-    let session = session(&boaster, &["auto"], &options());
+    let session = session(&boaster, &["auto"], &boasting());
     assert!(!session.replan().unwrap(), "nothing was measured yet");
     for _ in 0..4 {
         assert_eq!(&*run(&session, &input()).1.parts[0].target, "fake:gpu");
