@@ -268,7 +268,7 @@ impl<'g> Scope<'g> {
             return name;
         }
         let other = self.fresh();
-        self.emit(("", "Identity"), &[name], &[other.clone()], &[]);
+        self.emit(("", "Identity"), &[name], std::slice::from_ref(&other), &[]);
         other
     }
 

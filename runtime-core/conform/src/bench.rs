@@ -37,7 +37,7 @@ pub(crate) struct Bench {
 }
 
 /// An operator's name and its cases.
-type Cases = (&'static str, Rc<Vec<Case>>);
+type Cases = (&'static str, Rc<[Case]>);
 
 impl Bench {
     pub(crate) fn new(
@@ -73,12 +73,12 @@ impl Bench {
     }
 
     /// The cases of an operator.
-    pub(crate) fn cases(&self, def: &'static OpDef) -> Result<Rc<Vec<Case>>, String> {
+    pub(crate) fn cases(&self, def: &'static OpDef) -> Result<Rc<[Case]>, String> {
         let mut last = self.cases.borrow_mut();
         if let Some((_, cases)) = last.as_ref().filter(|(name, _)| std::ptr::eq(*name, def.name)) {
             return Ok(Rc::clone(cases));
         }
-        let cases = Rc::new(parse(def)?);
+        let cases = Rc::<[Case]>::from(parse(def)?);
         *last = Some((def.name, Rc::clone(&cases)));
         Ok(cases)
     }

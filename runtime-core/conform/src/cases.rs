@@ -27,19 +27,24 @@ pub(crate) struct Case {
     check: Check,
 }
 
+/// A case about the provider.
+type OfProvider = fn(&Bench) -> Verdict;
+/// A case about a device.
+type OfDevice = fn(&Bench, u32) -> Verdict;
+
 /// What a case does.
 #[derive(Clone, Copy)]
 enum Check {
     /// It tries the provider.
-    Provider(fn(&Bench) -> Verdict),
+    Provider(OfProvider),
     /// It tries a device.
-    Device(fn(&Bench, u32) -> Verdict),
+    Device(OfDevice),
     /// It runs a line of an operator's cases.
     Operator(&'static OpDef, usize),
 }
 
 /// Cases about the provider. Each has a worker of its own.
-const OF_PROVIDER: &[(&str, fn(&Bench) -> Verdict)] = &[
+const OF_PROVIDER: &[(&str, OfProvider)] = &[
     ("abi/entry", abi::entry),
     ("abi/texts", abi::texts),
     ("abi/function-groups", abi::function_groups),
@@ -51,7 +56,7 @@ const OF_PROVIDER: &[(&str, fn(&Bench) -> Verdict)] = &[
 ];
 
 /// Cases about a device that get a worker of their own.
-const OF_DEVICE_ALONE: &[(&str, fn(&Bench, u32) -> Verdict)] = &[
+const OF_DEVICE_ALONE: &[(&str, OfDevice)] = &[
     ("abi/larger-structs", abi::larger_structs),
     ("abi/null-pointers", abi::null_pointers),
     ("abi/unknown-numbers", abi::unknown_numbers),
@@ -68,7 +73,7 @@ const OF_DEVICE_ALONE: &[(&str, fn(&Bench, u32) -> Verdict)] = &[
 ];
 
 /// Cases about a device that share a worker.
-const OF_DEVICE: &[(&str, fn(&Bench, u32) -> Verdict)] = &[
+const OF_DEVICE: &[(&str, OfDevice)] = &[
     ("query/made-up-operator", query::made_up_operator),
     ("query/every-node", query::every_node),
     ("query/repeated", query::repeated),

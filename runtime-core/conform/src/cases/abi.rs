@@ -282,13 +282,16 @@ fn null_arguments(bench: &Bench, instance: &Instance, device: u32) -> Verdict {
     })
 }
 
+/// What a value is turned into, in words and in deed.
+type Change = (&'static str, fn(&mut abi::ValueInfo));
+
 /// A graph with numbers that nobody knows is not taken.
 pub(super) fn unknown_numbers(bench: &Bench, device: u32) -> Verdict {
     claimed(|| {
         let sample = sample_of(bench, device, 1)?;
         let instance = Instance::open(bench)?;
-        let export = GraphExport::new(sample.graph.clone(), NEWEST_OPSET);
-        let change: [(&str, fn(&mut abi::ValueInfo)); 2] = [
+        let export = GraphExport::new(sample.graph, NEWEST_OPSET);
+        let change: [Change; 2] = [
             ("an element type", |value| value.ty.dtype = 999),
             ("a kind of value", |value| value.ty.kind = 999),
         ];

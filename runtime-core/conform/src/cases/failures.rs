@@ -60,7 +60,7 @@ pub(super) fn small_place(bench: &Bench, device: u32) -> Verdict {
         let bed = bench.device(device)?;
         let sample = Sample::find(&bed, 4, 2)?;
         let program = bed.compile_claimed(&sample.graph)?;
-        let mut memory = vec![0xa5u8; 128];
+        let mut memory = [0xa5u8; 128];
         let operands = bed.operands(&sample.inputs).map_err(told("an input cannot be moved"))?;
         let (place, rest) = memory.split_at_mut(60);
         let ran = program.run_into(&operands, &mut [place], &RunOptions::default());

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use crate::{built_in, example, failed, folder, report, with};
 
+/// What is replaced by what or set to what, the case that must fail, and a part of what it must say.
+type Lie = (&'static [(&'static str, &'static str)], &'static str, &'static str);
+
 /// What is replaced by what, the case that must fail, and a part of what it must say.
 #[rustfmt::skip]
-const LIES: &[(&[(&str, &str)], &str, &str)] = &[
+const LIES: &[Lie] = &[
     // the table
     (&[("return host_abi_major == REMUDA_ABI_MAJOR ? &table : NULL;", "return &table;")], "abi/entry", "it gives a table to a host of contract version 0"),
     (&[(".name = REMUDA_TEXT(\"example-c\")", ".name = REMUDA_TEXT(\"\")")], "abi/texts", "its name is ``"),
@@ -79,7 +82,7 @@ fn a_hanging_case_is_one_failed_case() {
 
 #[test]
 fn the_faults_of_the_fake_are_found() {
-    let cases: &[(&[(&str, &str)], &str, &str)] = &[
+    let cases: &[Lie] = &[
         (&[("ops", "Add"), ("claims", "all")], "ops/Mul/*", "and does not compile it"),
         (&[("fail", "count@1")], "ops/Add/*", "it made 0 outputs of 1"),
         (&[("fail", "type@1")], "ops/Add/*", "expected f32"),
