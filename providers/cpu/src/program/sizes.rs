@@ -15,10 +15,7 @@ const MAX_BYTES: usize = 1 << 20;
 
 /// For each value of a graph whether it follows from the sizes of its inputs, and is not known before.
 pub(super) fn values_of_sizes(graph: &Graph, fixed: &[bool]) -> Vec<bool> {
-    let mut symbols = BTreeSet::new();
-    for dim in graph.inputs.iter().filter_map(|&input| dims(graph, input)).flatten() {
-        dim.symbols(&mut symbols);
-    }
+    let symbols = symbols_of_inputs(graph);
     let mut of_sizes = vec![false; graph.value_count()];
     for (_, node) in graph.nodes() {
         let known = |used: remuda_ir::ValueId| fixed[used.index()] || of_sizes[used.index()];
@@ -30,6 +27,18 @@ pub(super) fn values_of_sizes(graph: &Graph, fixed: &[bool]) -> Vec<bool> {
         }
     }
     of_sizes
+}
+
+/// The symbols that stand alone for a size of an input. One that is only part of a sum could change
+/// while the sum does not.
+fn symbols_of_inputs(graph: &Graph) -> BTreeSet<Arc<str>> {
+    let mut symbols = BTreeSet::new();
+    for dim in graph.inputs.iter().filter_map(|&input| dims(graph, input)).flatten() {
+        let mut named = BTreeSet::new();
+        dim.symbols(&mut named);
+        symbols.extend(named.into_iter().filter(|name| dim.same(&Dim::symbol(name))));
+    }
+    symbols
 }
 
 fn dims(graph: &Graph, value: remuda_ir::ValueId) -> Option<&[Dim]> {
