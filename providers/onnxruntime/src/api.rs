@@ -19,7 +19,7 @@ mod value;
 
 pub(crate) use editor::{Port, Weight};
 pub(crate) use error::{LoadError, OrtError};
-pub(crate) use options::{Append, Environment, SessionSettings};
+pub(crate) use options::{Append, Environment, Environments, SessionSettings};
 pub(crate) use session::{RunOptions, Session};
 use value::InputValue;
 pub(crate) use value::{dtype_number, is_known};

@@ -44,16 +44,35 @@ impl Answers {
         graph: &Graph,
         node: &Node,
     ) -> Result<(), Refusal> {
-        known_to_fit(node, device.writing.onnx)?;
+        check_definition(node, device.writing.onnx)?;
         differs::check(graph, node)?;
-        let writing = Settings { probe: true, ..device.writing };
-        let model = lower(&Cut::of_node(graph, node), writing).map_err(|(_, refusal)| refusal)?;
-        let key = key(index, &model);
+        let cut = Cut::of_node(graph, node);
+        let mut said = Ok(());
+        for onnx in opsets(&cut, device.writing.onnx) {
+            let writing = Settings { probe: true, onnx, ..device.writing };
+            let model = lower(&cut, writing).map_err(|(_, refusal)| refusal)?;
+            let answer = self.of_model(library, (index, device), &model);
+            if answer.is_ok() {
+                return answer;
+            }
+            said = said.and(answer);
+        }
+        said
+    }
+
+    /// Whether a model becomes a session; equal ones are tried once.
+    fn of_model(
+        &self,
+        library: &'static Library,
+        (index, device): (u32, &OrtDevice),
+        model: &Lowered,
+    ) -> Result<(), Refusal> {
+        let key = key(index, model);
         if let Some(answer) = self.lock().get(&key) {
             return answer.clone();
         }
-        let answer =
-            session(library, device, &model, true).map(drop).map_err(|e| refusal(device, &e));
+        let made = session(library, device, model, true).map(drop);
+        let answer = made.map_err(|error| refusal(device, &error));
         self.lock().insert(key, answer.clone());
         answer
     }
@@ -68,21 +87,45 @@ fn key(index: u32, model: &Lowered) -> Vec<u8> {
     [&index.to_le_bytes(), &model.model[..]].concat()
 }
 
-/// Whether the library's newest opset still says the same of the operator as the newest of all.
-fn known_to_fit(node: &Node, opset: u32) -> Result<(), Refusal> {
-    let op = &node.op;
-    if op.domain.is_empty()
-        && let Some(def) = remuda_ops::find("", &op.name)
-    {
-        let newest = def.upgrades.last().map_or(def.since, |upgrade| upgrade.below.max(def.since));
-        if newest > opset {
-            let text = format!("`{op}` is that of opset {newest}, the library knows {opset}");
-            return Err(refuse("op-unsupported", text));
-        }
-        if !def.traits.pure {
-            let text = format!("`{op}` draws random numbers, which are the CPU's everywhere");
-            return Err(refuse("op-unsupported", text));
-        }
+/// The opsets that a model of these nodes may be written in, the best first. The library fuses best what
+/// older opsets say, and knows some types in newer ones only.
+pub(crate) fn opsets(cut: &Cut<'_>, newest: u32) -> Vec<u32> {
+    /// What most exporters write.
+    const USUAL: [u32; 2] = [18, 21];
+    let least = cut.nodes.iter().map(|node| needed(node)).max().unwrap_or(0);
+    let mut opsets: Vec<u32> =
+        USUAL.iter().map(|&usual| usual.max(least).min(newest)).chain([newest]).collect();
+    opsets.dedup();
+    opsets
+}
+
+/// The oldest opset that says the same of a node's operator as the newest of all.
+fn needed(node: &Node) -> u32 {
+    let bodies = node.attrs.bodies().flat_map(|(_, body)| body.graph.nodes());
+    let inner = bodies.map(|(_, node)| needed(node)).max().unwrap_or(0);
+    // `Swish` is written as its parts.
+    let own = if node.op.domain.is_empty() && &*node.op.name != "Swish" {
+        remuda_ops::find("", &node.op.name).map_or(0, |def| {
+            def.upgrades.last().map_or(def.since, |upgrade| upgrade.below.max(def.since))
+        })
+    } else {
+        0
+    };
+    own.max(inner)
+}
+
+/// Whether the library's newest opset says the same of the operator, and the operator always does the
+/// same.
+fn check_definition(node: &Node, newest: u32) -> Result<(), Refusal> {
+    let (op, needed) = (&node.op, needed(node));
+    if needed > newest {
+        let text = format!("`{op}` is that of opset {needed}, the library knows {newest}");
+        return Err(refuse("op-unsupported", text));
+    }
+    let random = remuda_ops::find(&op.domain, &op.name).is_some_and(|def| !def.traits.pure);
+    if random && op.domain.is_empty() {
+        let text = format!("`{op}` draws random numbers, which are the CPU's everywhere");
+        return Err(refuse("op-unsupported", text));
     }
     Ok(())
 }

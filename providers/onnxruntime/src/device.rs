@@ -60,7 +60,7 @@ pub(crate) fn devices(
     dequantize: bool,
     options: &[(String, String)],
 ) -> Result<Vec<OrtDevice>, OrtError> {
-    let environment = library.environment(threads)?;
+    let environment = Arc::new(library.environments.get(&library.api, threads)?);
     let writing = writing(library, &environment, dequantize);
     let mut devices = Vec::new();
     for name in library.api.providers()? {

@@ -5,30 +5,16 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Mutex, PoisonError};
 
 use remuda_base::knobs;
 
-use crate::api::{Api, Environment, OrtError};
+use crate::api::{Api, Environments};
 
 /// A loaded library. It stays for as long as the process.
 pub(crate) struct Library {
     pub(crate) api: Api,
-    environment: Mutex<Weak<Environment>>,
-}
-
-impl Library {
-    /// What sessions share. It lives as long as a provider instance or session does; those that come
-    /// meanwhile share the one that is there, whatever its number of threads.
-    pub(crate) fn environment(&self, threads: usize) -> Result<Arc<Environment>, OrtError> {
-        let mut known = self.environment.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(environment) = known.upgrade() {
-            return Ok(environment);
-        }
-        let environment = Arc::new(self.api.environment(threads)?);
-        *known = Arc::downgrade(&environment);
-        Ok(environment)
-    }
+    pub(crate) environments: Environments,
 }
 
 /// One place that was looked at, and what was there.
@@ -111,7 +97,7 @@ impl NotFound {
         }
         match Api::load(path) {
             Ok(api) => {
-                let library = Library { api, environment: Mutex::default() };
+                let library = Library { api, environments: Environments::default() };
                 let library: &'static Library = Box::leak(Box::new(library));
                 loaded.push(library);
                 Some(library)

@@ -287,7 +287,13 @@ impl<'g> Scope<'g> {
         }
         let inputs = self.inputs(node)?;
         let outputs = self.outputs(node)?;
-        let attrs = self.attributes(&node.attrs)?;
+        let mut attrs = self.attributes(&node.attrs)?;
+        if node.op.is_onnx("Split") && inputs.len() < 2 && !node.attrs.0.contains_key("num_outputs")
+        {
+            // Equal parts, which newer opsets want counted.
+            let count = i64::try_from(outputs.len()).unwrap_or(i64::MAX);
+            attrs.push(attributes::int_attr("num_outputs", count));
+        }
         self.emit((&node.op.domain, &node.op.name), &inputs, &outputs, &attrs);
         Ok(())
     }

@@ -8,10 +8,11 @@ use remuda_sdk::ir::{Graph, Val};
 use remuda_sdk::tensor::Tensor;
 use remuda_sdk::{Compiled, Failure, RunRequest, StepTime};
 
-use crate::api::{RunOptions, Session};
+use crate::api::{OrtError, RunOptions, Session};
+use crate::ask::opsets;
 use crate::device::{OrtDevice, session};
 use crate::find::Library;
-use crate::lower::{Cut, lower};
+use crate::lower::{Cut, Settings, lower};
 use crate::watch::Watcher;
 
 /// A region as a session.
@@ -29,11 +30,19 @@ impl OrtProgram {
         region: &Graph,
         watcher: &Arc<Watcher>,
     ) -> Result<Self, Failure> {
-        let model = lower(&Cut::whole(region), device.writing).map_err(|(node, why)| {
-            let node = node.and_then(|node| u32::try_from(node).ok());
-            Failure::Unsupported { node, text: why.text }
-        })?;
-        let made = session(library, device, &model, false);
+        let cut = Cut::whole(region);
+        let mut made = Err(OrtError { code: 1, text: "there is no opset to write".to_owned() });
+        for onnx in opsets(&cut, device.writing.onnx) {
+            let model =
+                lower(&cut, Settings { onnx, ..device.writing }).map_err(|(node, why)| {
+                    let node = node.and_then(|node| u32::try_from(node).ok());
+                    Failure::Unsupported { node, text: why.text }
+                })?;
+            made = session(library, device, &model, false);
+            if made.is_ok() {
+                break;
+            }
+        }
         let session = made.map_err(|error| match Failure::from(error.clone()) {
             failure @ Failure::OutOfMemory { .. } => failure,
             _ => Failure::Unsupported { node: named(&error.text), text: error.sentence() },

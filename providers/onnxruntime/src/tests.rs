@@ -219,6 +219,6 @@ fn a_library_that_is_not_there_is_a_device_with_a_reason() {
 #[test]
 fn options_that_nobody_knows_are_refused() {
     let table = Table::linked(remuda_sdk::table::<OrtBackend>()).unwrap();
-    let failure = Provider::open(table, 1, &[("libary", "x")]).unwrap_err();
-    assert!(failure.to_string().contains("unknown option `libary`"), "{failure}");
+    let failure = Provider::open(table, 1, &[("file", "x")]).unwrap_err();
+    assert!(failure.to_string().contains("unknown option `file`"), "{failure}");
 }

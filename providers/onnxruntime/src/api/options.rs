@@ -1,6 +1,7 @@
 //! The environment of a library and the options of its sessions.
 
 use std::ffi::{CString, c_char, c_int, c_void};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ort_sys::{
     GraphOptimizationLevel, OrtEnv, OrtLoggingLevel, OrtSessionOptions, OrtThreadingOptions,
@@ -8,12 +9,58 @@ use ort_sys::{
 
 use super::{Api, Handle, OrtError};
 
-/// What sessions of one library share: its threads. The library has one at a time; sessions whose budget
-/// is another have threads of their own.
+/// What sessions of one library share: its threads. A library has one at a time, which goes with the last
+/// that uses it; those that come meanwhile get the one that is there, whatever its number of threads.
+#[derive(Default)]
+pub(crate) struct Environments(Mutex<Option<Shared>>);
+
+struct Shared {
+    handle: Handle<OrtEnv>,
+    threads: usize,
+    users: usize,
+}
+
+/// A use of what sessions share. Sessions with another budget of threads have threads of their own.
 pub(crate) struct Environment {
-    pub(super) handle: Handle<OrtEnv>,
+    pub(super) raw: *mut OrtEnv,
     /// Threads that sessions share, the caller's included.
     threads: usize,
+    of: &'static Environments,
+}
+
+// SAFETY: the environment may be used from any thread.
+unsafe impl Send for Environment {}
+// SAFETY: as above.
+unsafe impl Sync for Environment {}
+
+impl Environments {
+    fn lock(&self) -> MutexGuard<'_, Option<Shared>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The environment of a library, made if there is none.
+    pub(crate) fn get(&'static self, api: &Api, threads: usize) -> Result<Environment, OrtError> {
+        let mut shared = self.lock();
+        let known = match shared.take() {
+            Some(known) => known,
+            None => Shared { handle: api.environment(threads)?, threads, users: 0 },
+        };
+        let known = shared.insert(Shared { users: known.users + 1, ..known });
+        Ok(Environment { raw: known.handle.raw, threads: known.threads, of: self })
+    }
+}
+
+impl Drop for Environment {
+    fn drop(&mut self) {
+        // Released under the lock: the library cannot have two at once.
+        let mut shared = self.of.lock();
+        if let Some(known) = &mut *shared {
+            known.users -= 1;
+            if known.users == 0 {
+                *shared = None;
+            }
+        }
+    }
 }
 
 /// How an execution provider is added to a session's options.
@@ -62,8 +109,8 @@ fn text(value: &str) -> Result<CString, OrtError> {
 }
 
 impl Api {
-    /// The environment. The library's log lines are dropped: what matters comes as an error.
-    pub(crate) fn environment(&self, threads: usize) -> Result<Environment, OrtError> {
+    /// An environment. The library's log lines are dropped: what matters comes as an error.
+    fn environment(&self, threads: usize) -> Result<Handle<OrtEnv>, OrtError> {
         let raw = self.raw;
         let pool: Handle<OrtThreadingOptions> = self.make(raw.ReleaseThreadingOptions, |out| {
             // SAFETY: a place to be written.
@@ -73,7 +120,7 @@ impl Api {
         self.check(unsafe { (raw.SetGlobalIntraOpNumThreads)(pool.raw, count(threads)) })?;
         // SAFETY: the options live.
         self.check(unsafe { (raw.SetGlobalInterOpNumThreads)(pool.raw, 1) })?;
-        let handle: Handle<OrtEnv> = self.make(raw.ReleaseEnv, |out| {
+        self.make(raw.ReleaseEnv, |out| {
             // SAFETY: the options live, the name is static, the log function holds nothing.
             unsafe {
                 (raw.CreateEnvWithCustomLoggerAndGlobalThreadPools)(
@@ -85,8 +132,7 @@ impl Api {
                     out,
                 )
             }
-        })?;
-        Ok(Environment { handle, threads })
+        })
     }
 
     /// Options of a session.
@@ -109,6 +155,10 @@ impl Api {
         self.check(unsafe { (raw.SetSessionGraphOptimizationLevel)(options.raw, level) })?;
         if settings.probe {
             self.configure(&options, "session.disable_prepacking", "1")?;
+        } else {
+            // It would round float weights to integers of its own choice.
+            let unwanted = "WeightBiasQuantization";
+            self.configure(&options, "optimization.disable_specified_optimizers", unwanted)?;
         }
         if settings.probe || settings.threads != environment.threads {
             let threads = if settings.probe { 1 } else { settings.threads };

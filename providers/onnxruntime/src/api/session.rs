@@ -60,14 +60,14 @@ impl Session {
         let (handle, kept) = if weights.is_empty() {
             // SAFETY: the bytes and options live; the library copies what it keeps.
             let handle = api.make(raw.ReleaseSession, |out| unsafe {
-                (raw.CreateSessionFromArray)(environment.handle.raw, data, len, options.raw, out)
+                (raw.CreateSessionFromArray)(environment.raw, data, len, options.raw, out)
             })?;
             (handle, Vec::new())
         } else {
             // SAFETY: as above.
             let handle = api.make(raw.ReleaseSession, |out| unsafe {
                 (api.editor.CreateModelEditorSessionFromArray)(
-                    environment.handle.raw,
+                    environment.raw,
                     data,
                     len,
                     options.raw,
