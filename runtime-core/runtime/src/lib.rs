@@ -92,6 +92,11 @@ pub mod cache {
     pub use remuda_cache::{Cache, CacheError, Cleared, Entry, Key, Kind};
 }
 
+/// What is kept to be found again: plans, what backends refused, speeds of devices.
+pub mod cache {
+    pub use remuda_cache::{Cache, CacheError, Cleared, Entry, Key, Kind};
+}
+
 /// Values to try a model with: random ones, and ones that others keep in files.
 pub mod samples {
     pub use remuda_ops::{Random, random_tensor};
