@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import platform
 import re
 import shlex
@@ -32,13 +31,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
 from catalog import Entry, load_catalog
 from materialize import materialize
+from page import PAGE_NAME, processor, record
 from sessions import write_plugins
 from side import Side
-
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "performance.md"
-BEGIN = "<!-- begin: bench_vs_onnxruntime -->"
-END = "<!-- end: bench_vs_onnxruntime -->"
 
 # What the project asks of itself, as multiples of ONNX Runtime's figure.
 WORST_OF_ALL = 3.0
@@ -87,7 +82,7 @@ def main() -> int:
     print()
     print("\n".join(summary(rows, options.threads)))
     if options.write_docs:
-        record(rows, options)
+        record("bench_vs_onnxruntime", section(rows, options))
     broken = complaints_of_the_way(rows) if options.backends else complaints(rows)
     for complaint in broken:
         print(f"over the limit: {complaint}", file=sys.stderr)
@@ -104,7 +99,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.3, help="per round and runtime")
-    parser.add_argument("--write-docs", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
+    parser.add_argument("--write-docs", action="store_true", help=f"write {PAGE_NAME}")
     parser.add_argument("--check", action="store_true", help="exit 1 when a limit is exceeded")
     options = parser.parse_args()
     if options.backends:
@@ -183,19 +178,6 @@ def complaints_of_the_way(rows: list[Row]) -> list[str]:
     return [f"mean of all: {ratio:.3f}x"] if ratio > MEAN_THROUGH_REMUDA else []
 
 
-def record(rows: list[Row], options: argparse.Namespace) -> None:
-    """Puts the table between the markers of the page, or behind the page's text if it has none."""
-    text = PAGE.read_text() if PAGE.exists() else "# Performance\n"
-    block = f"{BEGIN}\n{section(rows, options)}\n{END}"
-    if BEGIN in text and END in text:
-        head, rest = text.split(BEGIN, 1)
-        text = head + block + rest.split(END, 1)[1]
-    else:
-        text = f"{text.rstrip()}\n\n{block}\n"
-    PAGE.write_text(text)
-    print(f"wrote {PAGE}")
-
-
 def section(rows: list[Row], options: argparse.Namespace) -> str:
     head = [
         "## Side by side with ONNX Runtime",
@@ -217,24 +199,6 @@ def section(rows: list[Row], options: argparse.Namespace) -> str:
     ]
     means = [f"* {text}" for text in summary(rows, options.threads)]
     return "\n".join([*head, *body, "", "Geometric means of the time ratios:", "", *means])
-
-
-def processor() -> str:
-    """The processor's name, how many cores this process may use, and its vector units."""
-    name, flags = platform.processor() or "unknown processor", ""
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for text in information.read_text().split("\n"):
-            key, _, value = text.partition(":")
-            if key.strip() == "model name":
-                name = value.strip()
-            if key.strip() == "flags":
-                flags = value
-    units = [
-        unit for unit in ("avx2", "avx512f", "avx512_vnni", "amx_int8") if unit in flags.split()
-    ]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {cores} cores ({', '.join(units) or 'no AVX2'})"
 
 
 if __name__ == "__main__":

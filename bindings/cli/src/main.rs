@@ -18,6 +18,7 @@ mod machine;
 mod npy;
 mod show_value;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -33,13 +34,22 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         };
     }
-    match Cli::try_parse() {
+    match Cli::try_parse_from(std::env::args_os().map(with_two_dashes)) {
         Ok(cli) => run(cli).unwrap_or_else(|failure| {
             failure.print();
             failure.exit_code()
         }),
         Err(error) => refuse(&error),
     }
+}
+
+/// Flags of llama.cpp that have one dash and two letters.
+const TWO_LETTERS: [&str; 1] = ["-pg"];
+
+/// Such a flag as the long one that it is here.
+fn with_two_dashes(argument: OsString) -> OsString {
+    let known = TWO_LETTERS.iter().find(|&&flag| argument == flag);
+    known.map_or_else(|| argument.clone(), |flag| format!("-{flag}").into())
 }
 
 /// Help and versions are answers; wrong arguments are told in the same form as every other error.

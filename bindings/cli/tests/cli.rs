@@ -79,6 +79,8 @@ const SNAPSHOTS: &[(&str, &[&str])] = &[
     ("error-no-onnxruntime", &["bench", "digits", "--vs", "onnxruntime", "--python", "./bare.sh"]),
     ("error-python-alone", &["bench", "digits", "--python", "python3"]),
     ("error-no-repetitions", &["bench", "digits", "-r", "0"]),
+    ("error-pairs", &["bench", "digits", "-pg", "512"]),
+    ("error-llama-cpp", &["bench", "digits", "--vs", "llama.cpp"]),
 ];
 
 /// A folder with the files that the cases name.

@@ -48,6 +48,11 @@ impl Memory for Slice {
     fn bytes(&self) -> &[u8] {
         self.file.bytes().get(self.range.clone()).unwrap_or_default()
     }
+
+    fn discard(&self, range: Range<usize>) {
+        let from = |at: usize| self.range.start.saturating_add(at).min(self.range.end);
+        self.file.discard(from(range.start)..from(range.end));
+    }
 }
 
 impl ModelFile {
@@ -157,5 +162,38 @@ impl ModelFile {
         let memory = Slice { file: Arc::clone(&files[part]), range: info.range.clone() };
         let tensor = Tensor::from_memory(info.dtype, info.shape.clone(), Arc::new(memory));
         Ok(tensor.map_err(remuda_ir::OpError::from)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+    use std::sync::{Arc, Mutex};
+
+    use remuda_tensor::Memory;
+
+    use super::Slice;
+
+    /// Remembers what is given back.
+    #[derive(Default)]
+    struct Given(Mutex<Vec<Range<usize>>>);
+
+    impl Memory for Given {
+        fn bytes(&self) -> &[u8] {
+            &[0; 40]
+        }
+
+        fn discard(&self, range: Range<usize>) {
+            self.0.lock().unwrap().push(range);
+        }
+    }
+
+    #[test]
+    fn a_weight_gives_back_its_own_bytes_of_the_file() {
+        let file = Arc::new(Given::default());
+        let weight = Slice { file: Arc::<Given>::clone(&file), range: 10..30 };
+        weight.discard(0..20);
+        weight.discard(5..100);
+        assert_eq!(*file.0.lock().unwrap(), [10..30, 15..30]);
     }
 }

@@ -13,8 +13,12 @@ use crate::{bundled, cancel};
 
 mod language;
 mod peer;
+mod python;
 
 use peer::Peer;
+
+/// How many runs are measured if nobody says.
+const REPETITIONS: u32 = 10;
 
 /// Runs of one side before the other has its turn.
 const RUNS_PER_TURN: u32 = 5;
@@ -29,9 +33,9 @@ pub(super) struct BenchArgs {
     /// Numbers of threads to measure [default: the cores this process may use]
     #[arg(short, long, value_name = "N,…", value_delimiter = ',')]
     threads: Vec<usize>,
-    /// How many runs are measured, after one that is not
-    #[arg(short, long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
-    repetitions: u32,
+    /// How many runs are measured, after one that is not [default: 10, of language models 5]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    repetitions: Option<u32>,
     /// Measure another runtime on the same file, inputs and threads, taking turns
     #[arg(long, value_name = "RUNTIME")]
     vs: Option<Rival>,
@@ -51,6 +55,9 @@ pub(super) struct BenchArgs {
 enum Rival {
     /// The Python package `onnxruntime`, on the CPU
     Onnxruntime,
+    /// The Python package `llama-cpp-python`, on the CPU, for language models
+    #[value(name = "llama.cpp")]
+    LlamaCpp,
 }
 
 struct Row {
@@ -136,8 +143,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
     if !bundled::is_named(model)
         && remuda::LanguageModel::is_one(model).map_err(|error| Failure::loading(model, error))?
     {
-        let setup = (&args.backends, &args.threads[..], args.repetitions);
-        return language::run(model, &args.language, setup);
+        return language::run(args);
     }
     let counts: Vec<Option<usize>> = match &args.threads[..] {
         [] => vec![None],
@@ -194,6 +200,12 @@ fn measure(args: &BenchArgs, threads: Option<usize>) -> Result<Row, Failure> {
         Some(Rival::Onnxruntime) => {
             Some(Peer::start(&args.python, &args.model, runtime.threads(), &values)?)
         }
+        Some(Rival::LlamaCpp) => {
+            return Err(Failure::usage_hint(
+                "llama.cpp runs language models only",
+                "`--vs onnxruntime` compares on ONNX files",
+            ));
+        }
         None => None,
     };
     take_turns(args, &runtime, &model, &values, &mut peer)
@@ -213,7 +225,7 @@ fn take_turns(
         Ok(model.run_with(values, &options)?.time)
     };
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    let mut left = args.repetitions;
+    let mut left = args.repetitions.unwrap_or(REPETITIONS);
     let mut is_first = true;
     while left > 0 {
         let runs = if peer.is_some() { left.min(RUNS_PER_TURN) } else { left };
@@ -234,7 +246,7 @@ fn take_turns(
         is_first = !is_first;
         left -= runs;
     }
-    let theirs = peer.as_ref().map(|peer| (peer.version.clone(), Figures::new(theirs)));
+    let theirs = peer.as_ref().map(|peer| (peer.version().to_owned(), Figures::new(theirs)));
     Ok(Row { threads: runtime.threads(), ours: Figures::new(ours), theirs })
 }
 

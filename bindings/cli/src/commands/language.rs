@@ -66,17 +66,20 @@ impl LoadArgs {
         path: &Path,
         (backends, threads): (&BackendArgs, Option<usize>),
     ) -> Result<LanguageModel, Failure> {
+        let runtime = backends.runtime(threads)?;
+        let loaded = runtime.load_language(path, &self.options()?);
+        loaded.map_err(|error| Failure::loading(path, error))
+    }
+
+    /// What the arguments say.
+    pub(super) fn options(&self) -> Result<LanguageOptions, Failure> {
         let cache = DType::from_name(&self.cache).ok_or_else(|| {
             let message = format!("there is no element type `{}`", self.cache);
             Failure::usage_hint(message, "expected f32, f16, bf16, q8_0 or q4_0")
         })?;
         let context = Some(self.ctx_size).filter(|&size| size > 0);
-        let step_tokens = self.ubatch_size;
-        let lookup = self.lookup;
-        let options =
-            LanguageOptions { context, cache, step_tokens, lookup, ..LanguageOptions::default() };
-        let runtime = backends.runtime(threads)?;
-        runtime.load_language(path, &options).map_err(|error| Failure::loading(path, error))
+        let (step_tokens, lookup) = (self.ubatch_size, self.lookup);
+        Ok(LanguageOptions { context, cache, step_tokens, lookup, ..LanguageOptions::default() })
     }
 }
 

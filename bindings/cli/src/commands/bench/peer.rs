@@ -1,28 +1,24 @@
-//! Another runtime beside ours: a Python process that runs the same file on the same inputs.
-//!
-//! A process of its own keeps its threads and memory apart; it is told when to run, so that the two
-//! take turns and a change of the machine's mood hits both.
+//! ONNX Runtime beside ours: the same file on the same inputs.
 
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use remuda::Value;
 use serde_json::{Value as Json, json};
 
+use super::python::{Package, Python};
 use crate::failure::Failure;
 use crate::{bundled, npy};
 
-const SCRIPT: &str = include_str!("onnxruntime.py");
+static ONNX_RUNTIME: Package = Package {
+    name: "ONNX Runtime",
+    install: "onnxruntime numpy",
+    script: include_str!("onnxruntime.py"),
+};
 
 /// What is measured beside ours.
 pub(super) struct Peer {
-    /// Its version.
-    pub(super) version: String,
-    child: Child,
-    orders: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    process: Python,
     /// Holds the inputs; kept as long as the process may read them.
     _folder: Folder,
 }
@@ -38,90 +34,26 @@ impl Peer {
         let folder = Folder::new(threads)?;
         let model = folder.model(model)?;
         let inputs = folder.inputs(values)?;
-        let mut child = Command::new(python)
-            .args(["-c", SCRIPT])
-            .arg(model)
-            .args([threads.to_string(), inputs.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| no_python(python, &error.to_string()))?;
-        let (Some(orders), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(no_python(python, "its standard streams are missing"));
-        };
-        let answers = BufReader::new(answers);
-        let mut peer = Self { version: String::new(), child, orders, answers, _folder: folder };
-        let first = peer.answer()?;
-        let text = |key: &str| first.get(key).and_then(Json::as_str).map(str::to_owned);
-        if let Some(reason) = text("missing") {
-            return Err(not_installed(python, &reason));
-        }
-        if let Some(reason) = text("error") {
-            let message = format!("ONNX Runtime cannot run the model: {reason}");
-            return Err(Failure::Peer { message, hint: None });
-        }
-        peer.version = text("version").unwrap_or_default();
-        Ok(peer)
+        let arguments =
+            [model.into_os_string(), threads.to_string().into(), inputs.to_string().into()];
+        let process = Python::start(python, &ONNX_RUNTIME, arguments)?;
+        Ok(Self { process, _folder: folder })
+    }
+
+    /// Its version.
+    pub(super) fn version(&self) -> &str {
+        &self.process.version
     }
 
     /// The times of as many runs, after one that is not counted.
     pub(super) fn turn(&mut self, runs: u32) -> Result<Vec<Duration>, Failure> {
-        // An answer is missing if the order cannot be written, and says the rest.
-        let _ = writeln!(self.orders, "{runs}").and_then(|()| self.orders.flush());
-        let answer = self.answer()?;
-        let seconds = answer.get("seconds").and_then(Json::as_array);
-        let times: Option<Vec<_>> = seconds.map(|list| {
-            let valid = list.iter().filter_map(Json::as_f64);
-            valid.filter_map(|time| Duration::try_from_secs_f64(time).ok()).collect()
-        });
-        times
-            .filter(|times| u32::try_from(times.len()) == Ok(runs))
-            .ok_or_else(|| strange(&answer.to_string()))
-    }
-
-    fn answer(&mut self) -> Result<Json, Failure> {
-        let mut line = String::new();
-        match self.answers.read_line(&mut line) {
-            Ok(1..) => serde_json::from_str(&line).map_err(|_| strange(&line)),
-            _ => Err(Failure::Peer {
-                message: "the process of ONNX Runtime ended without an answer".to_owned(),
-                hint: None,
-            }),
+        let times = self.process.times(&runs.to_string())?;
+        if u32::try_from(times.len()) == Ok(runs) {
+            return Ok(times);
         }
+        Err(self.process.strange(&format!("{} of {runs} times", times.len())))
     }
 }
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn strange(answer: &str) -> Failure {
-    let message =
-        format!("expected times from the process of ONNX Runtime, got `{}`", answer.trim());
-    Failure::Peer { message, hint: None }
-}
-
-fn no_python(python: &Path, reason: &str) -> Failure {
-    Failure::Peer {
-        message: format!("cannot start `{}`: {reason}", python.display()),
-        hint: Some("`--python PATH` names the interpreter that has `onnxruntime`".to_owned()),
-    }
-}
-
-fn not_installed(python: &Path, reason: &str) -> Failure {
-    let python = python.display();
-    Failure::Peer {
-        message: format!("ONNX Runtime is not installed for `{python}`: {reason}"),
-        hint: Some(format!(
-            "`{python} -m pip install onnxruntime numpy`, or name another interpreter with `--python PATH`"
-        )),
-    }
-}
-
 /// A folder of this process that is removed with it.
 struct Folder(PathBuf);
 
