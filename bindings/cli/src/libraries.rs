@@ -27,6 +27,7 @@ impl LibraryArgs {
         };
         let mut config = config.map_err(|error| Failure::usage(error.to_string()))?;
         config.prober = prober();
+        config.isolate = Some(remuda::libraries::isolate());
         Ok(Registry::discover(&config))
     }
 }

@@ -359,6 +359,10 @@ fn provider_libraries_are_tried_and_told_of() {
     let (code, text) = told(&["doctor", "--json"]);
     assert_eq!((code, text.contains("\"code\": \"unreadable\"")), (Some(1), true), "{text}");
 
+    write("folders = []\nisolation = \"process\"\n[[provider]]\nlibrary = \"libexample.so\"\n");
+    let (code, text) = told(&["run", "digits", "--backend", "example-c,cpu"]);
+    assert_eq!((code, text.contains("\"seven\"")), (Some(0), true), "{text}");
+
     without_device(&folder);
     write("folders = []\n[[provider]]\nlibrary = \"idle.so\"\n");
     let reason = "it has no device that can be used: cpu `one core, plain C`: the card fell out";

@@ -96,6 +96,19 @@ const EDGES: &[(&str, &[&str])] = &[
             "remuda-tensor",
         ],
     ),
+    (
+        "remuda-isolate",
+        &[
+            "remuda-abi",
+            "remuda-bridge",
+            "remuda-host",
+            "remuda-ir",
+            "remuda-mapped",
+            "remuda-ops",
+            "remuda-sdk",
+            "remuda-tensor",
+        ],
+    ),
     ("remuda-simd", &["remuda-base"]),
     ("remuda-kernels", &["remuda-base", "remuda-simd"]),
     (
@@ -145,6 +158,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "remuda-grammar",
             "remuda-host",
             "remuda-ir",
+            "remuda-isolate",
             "remuda-kernels",
             "remuda-mapped",
             "remuda-models",

@@ -21,7 +21,7 @@ mod registry;
 mod trust;
 mod verdict;
 
-pub use config::{Config, ConfigError, Entry, Isolation};
+pub use config::{Config, ConfigError, Entry, Isolate, Isolation, MakeIsolated};
 pub use discover::Origin;
 pub use library::{Library, LoadError};
 pub use manifest::{Conflict, Driver, Manifest, Need};

@@ -60,7 +60,14 @@ pub mod libraries {
         Config, ConfigError, DeviceReport, Found, KernelTrial, Looked, Manifest, Origin, Prober,
         Registry, Report, Verdict,
     };
+    use remuda_host::loading::Isolate;
     use remuda_host::process::Job;
+
+    /// How a provider is run in a process of its own, for [`Config::isolate`].
+    #[must_use]
+    pub fn isolate() -> Isolate {
+        Isolate(remuda_isolate::for_library)
+    }
 
     /// Does the job of a worker process, which comes on standard input: what the program that a
     /// [`Prober`] names calls, before it does anything else. Says whether there was one.
@@ -69,6 +76,7 @@ pub mod libraries {
         let Some(job) = Job::receive() else { return false };
         match job.name() {
             remuda_conform::JOB => remuda_conform::serve(&job, &crate::conformance::built_in()),
+            remuda_isolate::JOB => remuda_isolate::serve(&job, &crate::conformance::built_in()),
             _ => remuda_host::serve(&job),
         }
     }

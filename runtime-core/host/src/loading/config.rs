@@ -9,10 +9,12 @@ mod keys;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use remuda_abi as abi;
 use remuda_base::{Map, knobs};
 use remuda_plan::{Contract, Policy};
 use serde::Deserialize;
 
+use super::manifest::Manifest;
 use super::trust;
 use crate::process::Prober;
 
@@ -35,8 +37,10 @@ pub struct Config {
     pub isolation: Isolation,
     /// How long a probe may take.
     pub probe_deadline: Duration,
-    /// How a child process for probes is started; absent where this program cannot start one.
+    /// How worker processes are started; absent where this program cannot start one.
     pub prober: Option<Prober>,
+    /// How a provider is run in a process of its own; absent where this program cannot do that.
+    pub isolate: Option<Isolate>,
     /// Bytes of memory that may be used of a device: `ggml:cuda:0`, `cpu`.
     pub budgets: Map<String, u64>,
     /// What placement must keep to.
@@ -62,6 +66,20 @@ pub struct Entry {
     pub options: Vec<(String, String)>,
 }
 
+/// Makes a table whose functions are done by a worker process with a library, and the option that it is
+/// opened with.
+pub type MakeIsolated = fn(&Prober, &Path, &Manifest) -> (&'static abi::Provider, (String, String));
+
+/// How a provider is run in a process of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Isolate(pub MakeIsolated);
+
+impl PartialEq for Isolate {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::fn_addr_eq(self.0, other.0)
+    }
+}
+
 /// How a library is tried before it is loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -69,6 +87,8 @@ pub enum Isolation {
     /// A child process loads it first, opens its devices and runs a small kernel.
     #[default]
     Probe,
+    /// It is tried so, and then runs in a process of its own: this program never loads it.
+    Process,
     /// It is loaded at once.
     None,
 }
@@ -128,6 +148,7 @@ impl Default for Config {
             isolation: Isolation::default(),
             probe_deadline: PROBE_DEADLINE,
             prober: None,
+            isolate: None,
             budgets: Map::new(),
             contract: Contract::default(),
             policy: None,

@@ -35,6 +35,8 @@ pub struct Found {
     pub options: Vec<(String, String)>,
     /// What the trial process found; absent where there was none.
     pub report: Option<Report>,
+    /// How well this build fits this machine.
+    score: u32,
 }
 
 /// A file that was looked at.
@@ -61,6 +63,7 @@ struct Tried {
     real: PathBuf,
     manifest: Manifest,
     options: Vec<(String, String)>,
+    isolated: bool,
 }
 
 impl Looked {
@@ -133,7 +136,7 @@ impl Registry {
             Some(fault) => Err(fault),
             None => self
                 .try_file(&mut looked, config, search, seen)
-                .and_then(|tried| self.admit(tried, &looked)),
+                .and_then(|tried| self.admit(tried, &looked, config)),
         };
         match result {
             Ok(found) => self.take(found),
@@ -176,22 +179,29 @@ impl Registry {
         self.check_others(&manifest, search, &mut looked.notes)?;
         let options = entry.map_or_else(Vec::new, |entry| entry.options.clone());
         let isolation = entry.and_then(|entry| entry.isolation).unwrap_or(config.isolation);
-        if isolation == Isolation::Probe {
+        if isolation != Isolation::None {
             looked.report = try_in_child(&real, &options, held, config, &mut looked.notes)?;
         }
         if let Some(report) = &looked.report {
             check_names(&manifest, &report.name, &report.version)?;
         }
-        Ok(Tried { real, manifest, options })
+        Ok(Tried { real, manifest, options, isolated: isolation == Isolation::Process })
     }
 
-    /// Loads what may be loaded.
-    fn admit(&self, tried: Tried, looked: &Looked) -> Result<Found, Verdict> {
-        let Tried { real, manifest, options } = tried;
-        let table = load(&real, &manifest)?;
-        self.check_score(&manifest.name, table.score())?;
+    /// Loads what may be loaded, into this process or into one of its own.
+    fn admit(&self, tried: Tried, looked: &Looked, config: &Config) -> Result<Found, Verdict> {
+        let Tried { real, manifest, mut options, isolated } = tried;
         let (path, report) = (looked.path.clone(), looked.report.clone());
-        Ok(Found { table, path, manifest, options, report })
+        let (table, score) = if isolated {
+            let (table, option) = isolate(&real, &manifest, config)?;
+            options.push(option);
+            (table, report.as_ref().map_or(1, |report| report.score))
+        } else {
+            let table = load(&real, &manifest)?;
+            (table, table.score())
+        };
+        self.check_score(&manifest.name, score)?;
+        Ok(Found { table, path, manifest, options, report, score })
     }
 
     fn check_others(
@@ -222,7 +232,7 @@ impl Registry {
             return Err(Verdict::Unfit);
         }
         let twin = self.providers.iter().find(|found| found.manifest.name == name);
-        match twin.filter(|twin| twin.table.score() >= score) {
+        match twin.filter(|twin| twin.score >= score) {
             Some(twin) => Err(Verdict::Outscored { by: twin.path.clone() }),
             None => Ok(()),
         }
@@ -277,6 +287,22 @@ fn try_in_child(
             Ok(None)
         }
     }
+}
+
+/// A table for a provider that runs in a process of its own.
+fn isolate(
+    real: &Path,
+    manifest: &Manifest,
+    config: &Config,
+) -> Result<(Table, (String, String)), Verdict> {
+    let refused =
+        |reason: String| Verdict::Refused { stage: "starting its process".into(), reason };
+    let (Some(prober), Some(isolate)) = (&config.prober, config.isolate) else {
+        return Err(refused("this program cannot run providers in processes of their own".into()));
+    };
+    let (table, option) = isolate.0(prober, real, manifest);
+    let table = Table::linked(table).map_err(|error| refused(error.to_string()))?;
+    Ok((table, option))
 }
 
 /// Loads it; what it then says of itself must be what its manifest says.

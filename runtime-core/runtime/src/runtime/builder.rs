@@ -257,7 +257,8 @@ impl Builder {
         };
         let mut config = found.map_err(|error| Error::Setup(error.to_string()))?;
         config.folders.extend(self.folders.iter().map(|folder| (folder.clone(), false)));
-        Ok(Config { prober: self.prober.clone(), ..config })
+        let isolate = Some(crate::libraries::isolate());
+        Ok(Config { prober: self.prober.clone(), isolate, ..config })
     }
 
     /// Every device of every provider, the CPU's first; and the providers that cannot be opened, with

@@ -151,6 +151,7 @@ fn build(file: File, path: &Path) -> Result<Config, String> {
         isolation: file.isolation,
         probe_deadline: deadline,
         prober: None,
+        isolate: None,
         budgets: budgets.collect::<Result<_, String>>()?,
         policy: file.contract.policy()?,
         contract: file.contract.contract()?,
@@ -329,8 +330,8 @@ mod tests {
             ),
             ("version = 2", "`plugins.toml`: `version` is 2, expected 1"),
             (
-                "isolation = \"process\"",
-                "`plugins.toml`, line 1: unknown variant `process`, expected `probe` or `none`",
+                "isolation = \"proces\"",
+                "`plugins.toml`, line 1: unknown variant `proces`, expected one of `probe`, `process`, `none`",
             ),
             ("[[provider]]", "`plugins.toml`: a `[[provider]]` has neither `library` nor `name`"),
             (
