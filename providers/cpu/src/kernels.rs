@@ -15,6 +15,7 @@ mod conv_bytes;
 mod conv_transpose;
 mod elementwise;
 mod embed_norm;
+mod expert_linear;
 mod extreme;
 mod gather_rows;
 mod gemm;
@@ -176,6 +177,7 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("com.microsoft", "SkipLayerNormalization", skip_norm::prepare),
     ("com.microsoft", "SkipSimplifiedLayerNormalization", skip_norm::prepare),
     ("remuda", "CachedAttention", cached_attention::prepare),
+    ("remuda", "ExpertLinear", expert_linear::prepare),
     ("remuda", "FusedConv", conv::prepare),
     ("remuda", "FusedConv", halves::prepare),
     ("remuda", "FusedLinear", matmul::prepare),

@@ -11,6 +11,7 @@ mod olmo2;
 mod phi3;
 mod qwen2;
 mod qwen3;
+mod qwen3moe;
 mod starcoder2;
 
 use remuda_base::nearest;
@@ -41,6 +42,7 @@ static ALL: &[&Architecture] = &[
     &phi3::ARCHITECTURE,
     &qwen2::ARCHITECTURE,
     &qwen3::ARCHITECTURE,
+    &qwen3moe::ARCHITECTURE,
     &starcoder2::ARCHITECTURE,
 ];
 
@@ -60,6 +62,13 @@ pub(crate) fn build(file: &ModelFile, options: &Options) -> Result<LanguageModel
     let keys = Keys::new(parts.metadata(), name);
     let mut decoder = Decoder::read(&keys, options)?;
     (architecture.adapt)(&keys, &mut decoder)?;
+    if let (Some(experts), false) = (&decoder.experts, decoder.mixes) {
+        return Err(ModelError::Unsupported {
+            key: "expert_count".to_owned(),
+            expected: "a model of this architecture without experts".to_owned(),
+            got: experts.count.to_string(),
+        });
+    }
     if file.folder().is_some() {
         // Whatever GGUF makes of it: folders keep the halves of a head apart.
         decoder.rope.pairing = Pairing::Halves;

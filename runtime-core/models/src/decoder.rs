@@ -2,6 +2,7 @@
 //! part, residuals around both.
 
 mod attention;
+mod experts;
 mod feed_forward;
 mod spec;
 
@@ -16,7 +17,7 @@ use crate::net::{Net, float};
 use crate::{LanguageModel, ModelError, ModelFile, ModelInfo, Options};
 
 pub(crate) use attention::{angles, turn};
-pub(crate) use spec::{Activation, Decoder, Norm, QkNorm};
+pub(crate) use spec::{Activation, Decoder, Experts, Norm, QkNorm};
 
 /// The inputs that every layer uses.
 struct Step {

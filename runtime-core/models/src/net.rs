@@ -83,7 +83,7 @@ impl<'a> Net<'a> {
     }
 
     /// The weight of this name as a constant; it has these dimensions.
-    fn shaped(&mut self, name: &str, expected: &[usize]) -> Result<ValueId, ModelError> {
+    pub(crate) fn shaped(&mut self, name: &str, expected: &[usize]) -> Result<ValueId, ModelError> {
         let tensor = self.weight(name)?;
         if tensor.dims() != expected {
             return Err(ModelError::Shape {
@@ -136,6 +136,17 @@ impl<'a> Net<'a> {
     ) -> ValueId {
         let inputs: Vec<_> = inputs.iter().copied().map(Some).collect();
         self.apply(OpName::onnx(op), &inputs, attrs, name)
+    }
+
+    /// An operator of ONNX's own domain with two outputs.
+    pub(crate) fn two(&mut self, op: &str, inputs: &[ValueId], name: &str) -> [ValueId; 2] {
+        let name = self.scoped(name);
+        let outputs = [(); 2].map(|()| self.graph.add_pending(&name));
+        let inputs = inputs.iter().copied().map(Some).collect();
+        let mut node = Node::new(OpName::onnx(op), inputs, outputs.map(Some).to_vec());
+        node.name = name;
+        self.graph.push(node);
+        outputs
     }
 
     /// Splits the last axis into parts of these sizes.

@@ -72,6 +72,7 @@ mod equal;
 mod erf;
 mod exp;
 mod expand;
+mod expert_linear;
 mod eye_like;
 mod fast_gelu;
 mod feature_vectorizer;
@@ -550,6 +551,7 @@ pub static TABLE: &[&OpDef] = &[
     &unfold_tensor::OP,
     &cached_attention::OP,
     &fused_conv::OP,
+    &expert_linear::OP,
     &fused_linear::OP,
     &linear::OP,
 ];

@@ -32,10 +32,25 @@ class Direct:
     layers: int = models.LAYERS
     tied: bool = False
     layer_norm: bool = False
+    arch: str = ""
 
+
+EXPERTS = 4
+MIXTURE = {
+    "ffn_gate_inp": [EXPERTS, F],
+    "ffn_gate_exps": [EXPERTS, INNER, F],
+    "ffn_up_exps": [EXPERTS, INNER, F],
+    "ffn_down_exps": [EXPERTS, F, INNER],
+}
+MIXES = {"expert_count": EXPERTS, "expert_used_count": 2}
 
 CASES = {
     "llama": Direct({**NORMS, **ATTENTION, **GATED}),
+    "mixtral": Direct({**NORMS, **ATTENTION, **MIXTURE}, MIXES, arch="llama"),
+    "qwen3moe": Direct(
+        {**NORMS, **ATTENTION, **HEAD_NORMS, **MIXTURE},
+        {**MIXES, "attention.key_length": HEAD, "expert_feed_forward_length": INNER},
+    ),
     "qwen3": Direct({**NORMS, **ATTENTION, **HEAD_NORMS, **GATED}, {"attention.key_length": HEAD}),
     "olmo2": Direct({**ATTENTION, "attn_q_norm": [F], "attn_k_norm": [KV], **POST_NORMS, **GATED}),
     "gemma3": Direct(
@@ -76,9 +91,10 @@ def _tensors(case: Direct) -> dict[str, list[int]]:
     return shapes
 
 
-def write(arch: str, path: Path, dtype: str = "F32", *, text: bool = False) -> None:
+def write(name: str, path: Path, dtype: str = "F32", *, text: bool = False) -> None:
     """Writes the model with seeded weights; matrices in `dtype`. With `text` it has a vocabulary."""
-    case = CASES[arch]
+    case = CASES[name]
+    arch = case.arch or name
     epsilon = "layer_norm_epsilon" if case.layer_norm else "layer_norm_rms_epsilon"
     keys: dict[str, Any] = {
         "block_count": case.layers,
@@ -102,10 +118,11 @@ def write(arch: str, path: Path, dtype: str = "F32", *, text: bool = False) -> N
     random = np.random.default_rng(7)
     wanted = gguf.GGMLQuantizationType[dtype]
     for name, shape in _tensors(case).items():
+        # Routers are kept in full.
         weight = random.normal(0.0, 0.08, shape).astype(np.float32)
         if name.endswith("norm.weight"):
             weight += 1
-        if weight.ndim > 1:
+        if weight.ndim > 1 and "gate_inp" not in name:
             writer.add_tensor(name, gguf.quants.quantize(weight, wanted), raw_dtype=wanted)
         else:
             writer.add_tensor(name, weight)

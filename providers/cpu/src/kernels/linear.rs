@@ -45,7 +45,7 @@ fn packs(preparation: &Preparation<'_>, format: Format) -> bool {
 }
 
 /// The format with kernels of its own that a dtype is.
-fn format_of(dtype: DType) -> Option<Format> {
+pub(super) fn format_of(dtype: DType) -> Option<Format> {
     match dtype {
         DType::F32 => Some(Format::F32),
         DType::F16 => Some(Format::F16),
@@ -56,7 +56,7 @@ fn format_of(dtype: DType) -> Option<Format> {
 }
 
 /// How elements of a dtype are decoded.
-fn codec_of(dtype: DType) -> Option<Codec> {
+pub(super) fn codec_of(dtype: DType) -> Option<Codec> {
     let float = |bytes, decode| Some(Codec { values: 1, bytes, decode });
     match dtype {
         DType::F32 => float(4, |bytes, out| decode(DType::F32, bytes, out)),
@@ -78,7 +78,7 @@ fn decode(dtype: DType, bytes: &[u8], out: &mut [f32]) {
     }
 }
 
-fn failed(error: BlockError) -> OpError {
+pub(super) fn failed(error: BlockError) -> OpError {
     OpError::Bug(error.to_string())
 }
 
@@ -88,7 +88,7 @@ fn sizes(weight: &Tensor) -> Result<[usize; 2], OpError> {
     })
 }
 
-fn bytes(weight: &Tensor) -> Result<&[u8], OpError> {
+pub(super) fn bytes(weight: &Tensor) -> Result<&[u8], OpError> {
     weight.bytes().ok_or_else(|| OpError::Bug("weights have no bytes".to_owned()))
 }
 

@@ -2,6 +2,7 @@
 
 use remuda_ir::{Attr, ValueId};
 
+use super::experts::experts;
 use super::{Activation, Decoder};
 use crate::ModelError;
 use crate::net::Net;
@@ -12,6 +13,9 @@ pub(super) fn feed_forward(
     decoder: &Decoder,
     x: ValueId,
 ) -> Result<ValueId, ModelError> {
+    if let Some(mixture) = &decoder.experts {
+        return experts(net, decoder, mixture, x);
+    }
     let (features, inner) = (decoder.features, decoder.inner);
     let hidden = if net.has("ffn_gate.weight") {
         let gate = net.linear(x, "ffn_gate", [inner, features])?;
@@ -33,7 +37,12 @@ fn both_in_one(net: &Net<'_>, decoder: &Decoder) -> Result<bool, ModelError> {
     Ok(net.weight("ffn_up.weight")?.dims().first() == Some(&(2 * decoder.inner)))
 }
 
-fn gated(net: &mut Net<'_>, decoder: &Decoder, gate: ValueId, value: ValueId) -> ValueId {
+pub(super) fn gated(
+    net: &mut Net<'_>,
+    decoder: &Decoder,
+    gate: ValueId,
+    value: ValueId,
+) -> ValueId {
     let gate = activate(net, decoder, gate);
     net.onnx("Mul", &[gate, value], &[], "gated")
 }

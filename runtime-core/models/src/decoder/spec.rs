@@ -31,6 +31,38 @@ pub(crate) enum Activation {
     GeluTanh,
 }
 
+/// A mixture of experts in the feed-forward parts.
+#[derive(Clone, Debug)]
+pub(crate) struct Experts {
+    /// How many there are.
+    pub(crate) count: usize,
+    /// How many each token gets.
+    pub(crate) used: usize,
+    /// Features inside each.
+    pub(crate) inner: usize,
+    /// Whether what they count adds up to one.
+    pub(crate) to_one: bool,
+}
+
+impl Experts {
+    fn read(keys: &Keys<'_>) -> Result<Option<Self>, ModelError> {
+        let Some(count) = keys.optional_size("expert_count")? else { return Ok(None) };
+        let used = keys.size("expert_used_count")?;
+        if used > count {
+            let expected = format!("a number up to {count}");
+            return Err(keys.bad("expert_used_count", expected, used.to_string()));
+        }
+        if let Some(shared) = keys.optional_size("expert_shared_count")? {
+            return Err(keys.bad("expert_shared_count", "0".to_owned(), shared.to_string()));
+        }
+        let inner = match keys.optional_size("expert_feed_forward_length")? {
+            Some(inner) => inner,
+            None => keys.size("feed_forward_length")?,
+        };
+        Ok(Some(Self { count, used, inner, to_one: true }))
+    }
+}
+
 /// A decoder. What the keys say is read by [`Decoder::read`]; the files of architectures change the
 /// rest.
 #[derive(Clone, Debug)]
@@ -59,6 +91,10 @@ pub(crate) struct Decoder {
     /// Whether a table of positions is added to the embeddings.
     pub(crate) learned_positions: bool,
     pub(crate) activation: Activation,
+    /// The mixture that feed-forward parts are, if they are one.
+    pub(crate) experts: Option<Experts>,
+    /// Whether the architecture is known with experts, too.
+    pub(crate) mixes: bool,
     pub(crate) embedding_scale: f64,
     pub(crate) residual_scale: f64,
     /// What scores are multiplied with; one over the root of a key's size by default.
@@ -91,13 +127,6 @@ impl Decoder {
             let expected = format!("a divisor of {heads}");
             return Err(keys.bad("attention.head_count_kv", expected, kv_heads.to_string()));
         }
-        if let Some(experts) = keys.optional_size("expert_count")? {
-            return Err(ModelError::Unsupported {
-                key: "expert_count".to_owned(),
-                expected: "a model without experts".to_owned(),
-                got: experts.to_string(),
-            });
-        }
         let key_dim = keys.optional_size("attention.key_length")?;
         let value_dim = keys.optional_size("attention.value_length")?;
         if key_dim.is_none() && !features.is_multiple_of(heads) {
@@ -128,6 +157,8 @@ impl Decoder {
             local_rope: None,
             learned_positions: false,
             activation: Activation::Silu,
+            experts: Experts::read(keys)?,
+            mixes: false,
             embedding_scale: 1.0,
             residual_scale: 1.0,
             attention_scale: 1.0 / (key_dim as f64).sqrt(),

@@ -1,0 +1,191 @@
+//! `ExpertLinear` of f32 rows: rows are sorted by expert, and each expert's rows are multiplied as
+//! those of `Linear` are.
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use remuda_ir::{OpError, Val};
+use remuda_kernels::Context;
+use remuda_kernels::block::{Activations, Codec, Format, Weights, multiply, pack};
+use remuda_tensor::storage::AlignedBytes;
+use remuda_tensor::{DType, Tensor};
+
+use super::linear::{bytes, codec_of, failed, format_of};
+use crate::kernel::{Kernel, Preparation, Run, tensor, writable};
+
+struct ExpertLinear {
+    layout: Layout,
+}
+
+/// How the weights are kept.
+enum Layout {
+    /// In a form of the kernels' own, one expert after the other, from before the first run on.
+    Packed(Format, OnceLock<AlignedBytes>),
+    /// As they are given.
+    Plain(Codec, DType),
+}
+
+/// Packed experts start at multiples of this.
+const ALIGNMENT: usize = 64;
+
+pub(super) fn prepare(preparation: &Preparation<'_>) -> Option<Box<dyn Kernel>> {
+    let dtype = preparation.dtype(1)?;
+    let layout = match format_of(dtype).filter(|format| packs(preparation, *format)) {
+        Some(format) => Layout::Packed(format, OnceLock::new()),
+        None => Layout::Plain(codec_of(dtype)?, dtype),
+    };
+    let fits = preparation.dtype(0)? == DType::F32 && preparation.dtype(2)? == DType::I64;
+    fits.then(|| Box::new(ExpertLinear { layout }) as Box<dyn Kernel>)
+}
+
+/// Whether the weights are known in time, and rows of theirs can be packed.
+fn packs(preparation: &Preparation<'_>, format: Format) -> bool {
+    let weight = preparation.input_type(1).and_then(|ty| ty.as_tensor());
+    let dims = weight.and_then(|weight| weight.fixed_dims());
+    let fits = matches!(dims.as_deref(), Some(&[_, rows, depth]) if depth > 0
+        && slab(format, [rows, depth]).is_some());
+    fits && preparation.is_fixed(1)
+}
+
+/// Bytes of a packed expert, with what is between it and the next.
+fn slab(format: Format, [rows, depth]: [usize; 2]) -> Option<usize> {
+    format.packed_bytes(rows, depth)?.checked_next_multiple_of(ALIGNMENT)
+}
+
+fn sizes(weight: &Tensor) -> Result<[usize; 3], OpError> {
+    weight.dims().try_into().map_err(|_| {
+        OpError::Invalid(format!("weights expected 3 dimensions, got {:?}", weight.dims()))
+    })
+}
+
+fn too_large(what: [usize; 3]) -> OpError {
+    OpError::Resource(format!("no memory to pack weights of {what:?} elements"))
+}
+
+/// The part of all weights' bytes that is one expert's.
+fn part(all: &[u8], step: usize, expert: usize, len: usize) -> Result<&[u8], OpError> {
+    let start = expert * step;
+    let range = Range { start, end: start + len };
+    all.get(range).ok_or_else(|| OpError::Bug("weights are shorter than they say".to_owned()))
+}
+
+impl ExpertLinear {
+    /// Calls `body` with the weights of an expert.
+    fn with_expert<R>(
+        &self,
+        weight: &Tensor,
+        expert: usize,
+        body: impl FnOnce(&Weights<'_>) -> Result<R, OpError>,
+    ) -> Result<R, OpError> {
+        let all = sizes(weight)?;
+        let [_, rows, depth] = all;
+        match &self.layout {
+            Layout::Plain(codec, dtype) => {
+                let step = dtype.bytes_for(rows * depth).ok_or_else(|| too_large(all))?;
+                let own = part(bytes(weight)?, step, expert, step)?;
+                body(&Weights::plain(*codec, [rows, depth], own).map_err(failed)?)
+            }
+            Layout::Packed(format, packed) => {
+                let packed = packed.get();
+                let packed =
+                    packed.ok_or_else(|| OpError::Bug("weights are not packed".to_owned()))?;
+                let step = slab(*format, [rows, depth]).ok_or_else(|| too_large(all))?;
+                let len = format.packed_bytes(rows, depth).ok_or_else(|| too_large(all))?;
+                let own = part(packed.bytes(), step, expert, len)?;
+                body(&Weights::packed(*format, [rows, depth], own).map_err(failed)?)
+            }
+        }
+    }
+}
+
+/// The places of each expert's results, in order.
+fn by_expert(experts: &[i64], count: usize) -> Result<Vec<Vec<usize>>, OpError> {
+    let mut places = vec![Vec::new(); count];
+    for (place, &expert) in experts.iter().enumerate() {
+        let own = usize::try_from(expert).ok().and_then(|expert| places.get_mut(expert));
+        let own = own.ok_or_else(|| {
+            OpError::Invalid(format!("an expert is not one of {count}, expected 0 to {count} - 1"))
+        })?;
+        own.push(place);
+    }
+    Ok(places)
+}
+
+impl Kernel for ExpertLinear {
+    fn packs(&self) -> &[usize] {
+        if matches!(self.layout, Layout::Packed(..)) { &[1] } else { &[] }
+    }
+
+    fn pack(&self, cx: Context<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
+        let Layout::Packed(format, packed) = &self.layout else { return Ok(()) };
+        let weight = inputs.get(1).and_then(Option::as_ref);
+        let weight = weight.ok_or_else(|| OpError::Invalid("weights are missing".to_owned()))?;
+        let all = sizes(weight)?;
+        let [count, rows, depth] = all;
+        let step = slab(*format, [rows, depth]).ok_or_else(|| too_large(all))?;
+        let len = format.packed_bytes(rows, depth).ok_or_else(|| too_large(all))?;
+        let memory = step.checked_mul(count).and_then(AlignedBytes::try_zeroed);
+        let mut memory = memory.ok_or_else(|| too_large(all))?;
+        let source = bytes(weight)?;
+        let raw = source.len() / count.max(1);
+        for (expert, to) in memory.bytes_mut().chunks_exact_mut(step.max(1)).enumerate() {
+            let from = part(source, raw, expert, raw)?;
+            pack(cx, *format, [rows, depth], from, &mut to[..len]).map_err(failed)?;
+        }
+        let _ = packed.set(memory);
+        Ok(())
+    }
+
+    fn run(&self, run: &mut Run<'_>, inputs: &mut [Option<Val>]) -> Result<Vec<Val>, OpError> {
+        let (x, weight) = (tensor(inputs, 0)?.contiguous(), tensor(inputs, 1)?.clone());
+        let experts = tensor(inputs, 2)?.contiguous();
+        // Packed weights are there by their dimensions alone.
+        let plain = matches!(self.layout, Layout::Plain(..));
+        let weight = if plain { weight.contiguous() } else { weight };
+        let [count, outputs, depth] = sizes(&weight)?;
+        let (&[rows, slots, width], &[tokens, used]) = (x.dims(), experts.dims()) else {
+            return Err(misfit(&x, &experts, &weight));
+        };
+        if rows != tokens || width != depth || (slots != 1 && slots != used) {
+            return Err(misfit(&x, &experts, &weight));
+        }
+        let places = by_expert(experts.as_slice::<i64>()?, count)?;
+        let mut out = run.arena.tensor(DType::F32, &[tokens, used, outputs])?;
+        let values = writable::<f32>(&mut out)?;
+        let source = x.as_slice::<f32>()?;
+        if depth == 0 {
+            values.fill(0.0);
+        }
+        let cx = run.context();
+        let mut activations = Activations::default();
+        for (expert, places) in places.iter().enumerate().filter(|(_, own)| !own.is_empty()) {
+            if depth == 0 || outputs == 0 {
+                break;
+            }
+            let row = |&place: &usize| if slots == 1 { place / used } else { place };
+            let gathered: Vec<f32> = places
+                .iter()
+                .flat_map(|place| &source[row(place) * depth..][..depth])
+                .copied()
+                .collect();
+            let mut results = vec![0.0; places.len() * outputs];
+            self.with_expert(&weight, expert, |weights| {
+                activations.fill(cx, weights.grain(), depth, &gathered);
+                multiply(cx, weights, &activations, &mut results, outputs).map_err(failed)
+            })?;
+            for (&place, result) in places.iter().zip(results.chunks_exact(outputs)) {
+                values[place * outputs..][..outputs].copy_from_slice(result);
+            }
+        }
+        Ok(vec![out.into()])
+    }
+}
+
+fn misfit(x: &Tensor, experts: &Tensor, weight: &Tensor) -> OpError {
+    OpError::Invalid(format!(
+        "rows of {:?} and experts of {:?} do not fit weights of {:?}",
+        x.dims(),
+        experts.dims(),
+        weight.dims()
+    ))
+}
