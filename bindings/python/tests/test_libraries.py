@@ -65,7 +65,9 @@ def test_the_conformance_kit_runs_in_the_interpreter(tmp_path) -> None:
     assert good.stdout.startswith("example-c 1.0.0  cpu:0\n")
     assert good.stdout.endswith("it keeps to the contract\n")
 
-    bad = kit(library(tmp_path, "left[at] + right[at]", "left[at] - right[at]"), "--only", "ops/Add/*")
+    bad = kit(
+        library(tmp_path, "left[at] + right[at]", "left[at] - right[at]"), "--only", "ops/Add/*"
+    )
     assert bad.returncode == 1
     assert "failed: library/accepted\n" in bad.stdout
 

@@ -128,6 +128,7 @@ impl Backend for OrtBackend {
             unusable: device.unusable.clone(),
             total_bytes: if device.kind == "cpu" { total_bytes } else { 0 },
             host_memory: true,
+            ..Device::default()
         };
         loaded.devices.iter().map(describe).collect()
     }

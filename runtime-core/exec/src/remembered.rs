@@ -32,7 +32,7 @@ impl Remembered {
             .text("remuda", env!("CARGO_PKG_VERSION"))
             .number("opset", u64::from(opset))
             .text("graph", &remuda_ir::text::print_outline(graph));
-        let common = targets.iter().fold(common, |key, target| identify(key, target));
+        let common = targets.iter().fold(common, identify);
         Self { cache, common }
     }
 

@@ -1,6 +1,5 @@
 //! A provider in a worker process keeps to the contract as the provider itself does.
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 use std::time::Duration;
 

@@ -1,6 +1,10 @@
 //! Providers in worker processes: the same answers, and whoever is killed is a lost device.
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot set itself up has failed"
+)]
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

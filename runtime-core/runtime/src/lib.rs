@@ -56,11 +56,11 @@ pub mod operators {
 
 /// Provider libraries: where they are looked for, what is said of each, those that may be called.
 pub mod libraries {
+    use remuda_host::loading::Isolate;
     pub use remuda_host::loading::{
         Config, ConfigError, DeviceReport, Found, KernelTrial, Looked, Manifest, Origin, Prober,
         Registry, Report, Verdict,
     };
-    use remuda_host::loading::Isolate;
     use remuda_host::process::Job;
 
     /// How a provider is run in a process of its own, for [`Config::isolate`].
@@ -93,11 +93,6 @@ pub mod conformance {
     pub fn built_in() -> [BuiltIn; 1] {
         [("cpu", remuda_cpu::table())]
     }
-}
-
-/// What is kept to be found again: plans, what backends refused, speeds of devices.
-pub mod cache {
-    pub use remuda_cache::{Cache, CacheError, Cleared, Entry, Key, Kind};
 }
 
 /// What is kept to be found again: plans, what backends refused, speeds of devices.

@@ -248,7 +248,8 @@ fn what_follows_from_sizes_is_computed_once_for_each_of_them() {
         let x = Tensor::from_vec([rows, 4], vec![-1.0f32; rows * 4]).unwrap();
         let made = program.run(vec![x.into()], &options).unwrap();
         assert_eq!(made[0].tensor().unwrap().dims(), [2 * rows, 2]);
-        assert_eq!(made[1].tensor().unwrap().to_i64_vec().unwrap(), [2 * rows as i64]);
+        let counted = i64::try_from(2 * rows).unwrap();
+        assert_eq!(made[1].tensor().unwrap().to_i64_vec().unwrap(), [counted]);
         seen.into_inner().unwrap()
     };
     let all = ["Abs", "Shape", "Mul", "Concat", "Reshape"];

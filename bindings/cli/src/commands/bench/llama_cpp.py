@@ -43,7 +43,9 @@ class Peer:
         self.model = api.llama_model_load_from_file(os.fsencode(model), params)
         if not self.model:
             raise RuntimeError("it does not load the model")
-        self.vocabulary = api.llama_vocab_n_tokens(api.llama_model_get_vocab(self.model))
+        self.vocabulary = api.llama_vocab_n_tokens(
+            api.llama_model_get_vocab(self.model)
+        )
         self.threads = int(threads)
         self.context = None
         self.room = (0, 0)
