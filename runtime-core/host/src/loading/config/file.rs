@@ -330,8 +330,8 @@ mod tests {
             ),
             ("version = 2", "`plugins.toml`: `version` is 2, expected 1"),
             (
-                "isolation = \"proces\"",
-                "`plugins.toml`, line 1: unknown variant `proces`, expected one of `probe`, `process`, `none`",
+                "isolation = \"thread\"",
+                "`plugins.toml`, line 1: unknown variant `thread`, expected one of `probe`, `process`, `none`",
             ),
             ("[[provider]]", "`plugins.toml`: a `[[provider]]` has neither `library` nor `name`"),
             (
