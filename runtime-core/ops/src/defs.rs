@@ -550,8 +550,8 @@ pub static TABLE: &[&OpDef] = &[
     &skip_simplified_layer_normalization::OP,
     &unfold_tensor::OP,
     &cached_attention::OP,
-    &fused_conv::OP,
     &expert_linear::OP,
+    &fused_conv::OP,
     &fused_linear::OP,
     &linear::OP,
 ];
