@@ -2,7 +2,7 @@
 //!
 //! A product is fast while its sums stay in vector registers; one change too many and the compiler
 //! moves them to the stack and back at every step, which no test of results notices. Read from the
-//! machine code of the wheel's library: an innermost loop that multiplies and adds is hot, a store of
+//! machine code of the command line (the wheel's has no symbols): an innermost loop that multiplies and adds is hot, a store of
 //! a vector to the stack within it is a spill.
 
 use std::io::{BufRead, BufReader};
@@ -40,17 +40,18 @@ struct Count {
     spills: usize,
 }
 
-/// Checks the release library under `target`.
+/// Checks the release of the command line, built under `target`.
 pub(crate) fn run(target: &Path) -> Result<()> {
     if !cfg!(target_arch = "x86_64") {
         println!("skipped: the limits are those of x86-64");
         return Ok(());
     }
-    let library = target.join("release/lib_core.so");
-    if !library.exists() {
-        bail!("`{}` is missing: the step `python` builds it", library.display());
+    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    build.args(["build", "--release", "--quiet", "--package", "remuda-cli"]);
+    if !build.status().context("cannot run `cargo`")?.success() {
+        bail!("the command line does not build");
     }
-    let counts = disassemble(&library)?;
+    let counts = disassemble(&target.join("release/remuda"))?;
     let mut faults = Vec::new();
     for (limit, count) in LIMITS.iter().zip(counts) {
         let text = format!("{}: {} hot loops, {} spills", limit.symbol, count.loops, count.spills);
@@ -67,10 +68,10 @@ pub(crate) fn run(target: &Path) -> Result<()> {
 }
 
 /// Sums over the functions that each limit counts.
-fn disassemble(library: &Path) -> Result<Vec<Count>> {
+fn disassemble(program: &Path) -> Result<Vec<Count>> {
     let mut child = Command::new("objdump")
         .args(["--disassemble", "--demangle", "--no-show-raw-insn"])
-        .arg(library)
+        .arg(program)
         .stdout(Stdio::piped())
         .spawn()
         .context("cannot run `objdump` (package binutils)")?;
@@ -90,7 +91,7 @@ fn disassemble(library: &Path) -> Result<Vec<Count>> {
     }
     add(&mut counts, place, &function);
     if !child.wait()?.success() {
-        bail!("objdump fails on `{}`", library.display());
+        bail!("objdump fails on `{}`", program.display());
     }
     Ok(counts)
 }
