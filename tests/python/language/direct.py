@@ -32,7 +32,6 @@ class Direct:
     layers: int = models.LAYERS
     tied: bool = False
     layer_norm: bool = False
-    arch: str = ""
 
 
 EXPERTS = 4
@@ -46,7 +45,6 @@ MIXES = {"expert_count": EXPERTS, "expert_used_count": 2}
 
 CASES = {
     "llama": Direct({**NORMS, **ATTENTION, **GATED}),
-    "mixtral": Direct({**NORMS, **ATTENTION, **MIXTURE}, MIXES, arch="llama"),
     "qwen3moe": Direct(
         {**NORMS, **ATTENTION, **HEAD_NORMS, **MIXTURE},
         {**MIXES, "attention.key_length": HEAD, "expert_feed_forward_length": INNER},
@@ -94,7 +92,7 @@ def _tensors(case: Direct) -> dict[str, list[int]]:
 def write(name: str, path: Path, dtype: str = "F32", *, text: bool = False) -> None:
     """Writes the model with seeded weights; matrices in `dtype`. With `text` it has a vocabulary."""
     case = CASES[name]
-    arch = case.arch or name
+    arch = name
     epsilon = "layer_norm_epsilon" if case.layer_norm else "layer_norm_rms_epsilon"
     keys: dict[str, Any] = {
         "block_count": case.layers,
