@@ -174,6 +174,8 @@ def test_threads_share_a_session(add) -> None:
 
 def test_a_run_lets_other_threads_go_on() -> None:
     """The endless run is ended only by what another thread does meanwhile."""
+    # A shell that started this in the background may have had it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     session = remuda.InferenceSession(models.endless())
     timer = threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
