@@ -1,7 +1,7 @@
 //! Tokens equal to llama.cpp's own expected files, line by line.
 //!
 //! The vocabularies and the expected tokens ship in the source distribution of the `PyPI` package
-//! `llama-cpp-python`, which `tests/python/text/llama_cpp.py` fetches into `target/llama-cpp`. Without a
+//! `llama-cpp-python`, which `tests/python/text/vocabularies.py` fetches into `target/llama-cpp`. Without a
 //! copy this test says so and checks nothing.
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
@@ -32,7 +32,7 @@ fn pairs(models: &Path) -> Vec<PathBuf> {
 fn every_line_equals_the_expected_tokens() {
     let Some(models) = models() else {
         println!(
-            "skipped: no copy of llama.cpp's models (tests/python/text/llama_cpp.py fetches one)"
+            "skipped: no copy of llama.cpp's models (tests/python/text/vocabularies.py fetches one)"
         );
         return;
     };

@@ -9,9 +9,9 @@ from typing import Any
 
 import jinja2
 import jinja2.ext
-import llama_cpp
 import pytest
 import remuda
+import vocabularies
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 NOW = datetime.datetime(2026, 7, 4, 9, 5, 3, tzinfo=datetime.UTC)
@@ -184,7 +184,7 @@ def oracle() -> ImmutableSandboxedEnvironment:
     return environment
 
 
-TEMPLATES = sorted((llama_cpp.fetch() / "templates").glob("*.jinja"))
+TEMPLATES = sorted((vocabularies.fetch() / "templates").glob("*.jinja"))
 
 
 def test_the_collection_is_there() -> None:

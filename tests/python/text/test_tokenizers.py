@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import gguf
-import llama_cpp
 import pytest
 import remuda
+import vocabularies
 from tokenizers import (
     Regex,
     Tokenizer,
@@ -45,7 +45,7 @@ class File:
     """What a GGUF file says of its tokenizer."""
 
     def __init__(self, name: str) -> None:
-        self.path = llama_cpp.fetch() / f"ggml-vocab-{name}.gguf"
+        self.path = vocabularies.fetch() / f"ggml-vocab-{name}.gguf"
         self.reader = gguf.GGUFReader(self.path)
         self.tokens: list[str] = self.get("tokens")
         self.kinds: list[int] = self.get("token_type")
@@ -202,7 +202,7 @@ def test_random_texts_encode_as_in_tokenizers(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["llama-bpe", "qwen2", "gpt-2", "command-r", "llama-spm"])
 def test_decoding_gives_the_text_back(name: str) -> None:
-    tokenizer = remuda.Tokenizer(llama_cpp.fetch() / f"ggml-vocab-{name}.gguf")
+    tokenizer = remuda.Tokenizer(vocabularies.fetch() / f"ggml-vocab-{name}.gguf")
     for text in TEXTS[:2000]:
         tokens = tokenizer.encode(text, add_special_tokens=False, parse_special_tokens=False)
         pieces = b"".join(tokenizer.piece(token) for token in tokens)

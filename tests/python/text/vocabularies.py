@@ -1,7 +1,7 @@
 """Fetches what llama.cpp tests its own tokenizers and templates with.
 
 The source distribution of the PyPI package `llama-cpp-python` carries vocabularies with expected
-tokens, and chat templates. `python tests/python/text/llama_cpp.py` downloads it once and unpacks only the
+tokens, and chat templates. `python tests/python/text/vocabularies.py` downloads it once and unpacks only the
 folder `models` into `target/llama-cpp`; nothing of it is committed, and none of its code is kept.
 """
 
