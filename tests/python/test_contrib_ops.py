@@ -207,15 +207,6 @@ def experts(rng: np.random.Generator) -> dict[str, Case]:
             reals(rng, count, width),
         ]
 
-    def packed(rows: int, bits: int, blocks: int) -> list[np.ndarray | None]:
-        bias = reals(rng, count, rows)
-        scales = np.abs(reals(rng, count, rows, blocks)) / 50
-        return [
-            integers(rng, U8, count, rows, width * bits // 8),
-            scales if blocks > 1 else scales[..., 0],
-            bias,
-        ]
-
     swiglu = {
         "activation_type": "swiglu",
         "swiglu_fusion": 1,
@@ -233,12 +224,6 @@ def experts(rng: np.random.Generator) -> dict[str, Case]:
     cases["swiglu"] = Case(
         "MoE", [*given, *layers(2 * inner)], {**swiglu, "swiglu_limit": 0.7}, fed=2
     )
-    for bits, blocks in ((4, 1), (4, 2), (8, 1), (8, 2)):
-        attributes = {"expert_weight_bits": bits, "k": 2, "activation_type": "silu"}
-        if blocks > 1:
-            attributes["block_size"] = width // blocks
-        weights = [*packed(inner, bits, blocks), *packed(width, bits, blocks)]
-        cases[f"{bits}-bits-{blocks}"] = Case("QMoE", [*given, *weights], attributes, fed=2)
     return cases
 
 
