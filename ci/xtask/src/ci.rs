@@ -79,12 +79,6 @@ const STEPS: &[Step] = &[
         environment: &[],
     },
     Step {
-        name: "onnxruntime",
-        tier: Tier::Default,
-        command: &["bash", "ci/onnxruntime.sh"],
-        environment: &[],
-    },
-    Step {
         name: "spills",
         tier: Tier::Default,
         command: &["cargo", "xtask", "spills"],
