@@ -24,13 +24,13 @@ def fetch() -> Path:
         return MODELS
     package = f"llama-cpp-python=={VERSION}"
     with tempfile.TemporaryDirectory() as folder:
-        # The metadata is built in a fresh environment, without the program itself.
+        # Only this package as its sources: of `:all:`, pip would build CMake to read the metadata.
         command = [
             "download",
             "--quiet",
             "--no-deps",
             "--no-binary",
-            ":all:",
+            "llama-cpp-python",
             "-d",
             folder,
             package,
