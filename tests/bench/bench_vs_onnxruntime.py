@@ -32,7 +32,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 from catalog import Entry, load_catalog
 from materialize import materialize
 from page import PAGE_NAME, processor, record
-from sessions import write_plugins
 from side import Side
 
 # What the project asks of itself, as multiples of ONNX Runtime's figure.
@@ -103,6 +102,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--check", action="store_true", help="exit 1 when a limit is exceeded")
     options = parser.parse_args()
     if options.backends:
+        from sessions import write_plugins
+
         folder = Path(tempfile.gettempdir()) / "remuda-bench"
         plugins = write_plugins(options.library, folder)
         options.engine = f"remuda {options.backends} {plugins}"

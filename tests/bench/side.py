@@ -43,7 +43,7 @@ class Side:
         return self.expect("times")
 
     def peak_mb(self) -> float:
-        """The most memory held since the runtime was imported, without what was there before."""
+        """The most memory held, without what was there before the runtime was imported."""
         self.pipe.send(("memory", None))
         return self.expect("memory")
 
@@ -64,6 +64,9 @@ def serve(pipe: Connection, engine: str, entry: Entry, path: Path, threads: int)
     from inputs import feeds
 
     arrays = feeds(entry.inputs, entry.bench, seed=3)
+    held = sys.modules.keys() & {"onnxruntime", "remuda"}
+    if held:
+        raise RuntimeError(f"imported before memory is counted: {', '.join(held)}")
     before = peak_rss_mb()
     session = open_session(engine, path, threads)
     wanted = {value.name for value in session.get_inputs()}
