@@ -36,7 +36,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a model once and print its outputs
+    /// Run a model: answer a prompt, chat, or print the outputs of a graph
     Run(Box<run::RunArgs>),
     /// Show what is in a model's file
     Show(show::ShowArgs),

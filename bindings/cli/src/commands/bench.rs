@@ -26,7 +26,7 @@ const RUNS_PER_TURN: u32 = 5;
 /// Arguments of `remuda bench`.
 #[derive(Debug, clap::Args)]
 pub(super) struct BenchArgs {
-    /// The model: an ONNX or GGUF file, or `digits` for the one inside this program
+    /// The model: an ONNX or GGUF file, a HuggingFace folder, or `demo` or `digits`, which are inside this program
     model: PathBuf,
     #[command(flatten)]
     inputs: InputArgs,

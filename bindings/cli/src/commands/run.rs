@@ -14,7 +14,7 @@ use crate::{bundled, cancel, npy};
 /// Arguments of `remuda run`.
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
-    /// The model: an ONNX or GGUF file, or `digits` for the one inside this program
+    /// The model: an ONNX or GGUF file, a HuggingFace folder, or `demo` or `digits`, which are inside this program
     model: PathBuf,
     #[command(flatten)]
     language: super::language::LanguageArgs,

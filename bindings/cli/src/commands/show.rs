@@ -13,7 +13,7 @@ use crate::failure::Failure;
 /// Arguments of `remuda show`.
 #[derive(Debug, clap::Args)]
 pub(super) struct ShowArgs {
-    /// The model: an ONNX or GGUF file, or `digits` for the one inside this program
+    /// The model: an ONNX or GGUF file, or `demo` or `digits`, which are inside this program
     model: PathBuf,
     /// Print the graph as text
     #[arg(long)]
