@@ -56,7 +56,13 @@ unsafe impl Scalar for bool {
 pub const ALIGN: usize = 64;
 
 /// Owned memory, zeroed when made, aligned to [`ALIGN`].
+///
+/// The allocator is asked for [`ALIGN`] bytes more at its own alignment: only so does large memory come as the
+/// system's untouched zero pages, which whoever writes to them first brings in, on every thread at once. Asked for
+/// a larger alignment, the allocator writes the zeros itself.
 pub struct AlignedBytes {
+    allocated: NonNull<u8>,
+    /// The first aligned byte.
     start: NonNull<u8>,
     len: usize,
 }
@@ -70,13 +76,16 @@ impl AlignedBytes {
     /// `len` zero bytes. `None` if no memory could be had.
     #[must_use]
     pub fn try_zeroed(len: usize) -> Option<Self> {
-        if len == 0 {
-            return Some(Self { start: NonNull::<u64>::dangling().cast(), len });
-        }
-        let layout = Layout::from_size_align(len, ALIGN).ok()?;
+        let layout = Self::layout(len)?;
         // SAFETY: the layout has a size above zero.
-        let start = NonNull::new(unsafe { alloc_zeroed(layout) })?;
-        Some(Self { start, len })
+        let allocated = NonNull::new(unsafe { alloc_zeroed(layout) })?;
+        // SAFETY: at most `ALIGN - 1` bytes on, where `len` bytes are left of the `ALIGN` more.
+        let start = unsafe { allocated.add(allocated.align_offset(ALIGN)) };
+        Some(Self { allocated, start, len })
+    }
+
+    fn layout(len: usize) -> Option<Layout> {
+        Layout::array::<u128>(len.checked_add(ALIGN)?.div_ceil(size_of::<u128>())).ok()
     }
 
     /// `len` zero bytes.
@@ -85,9 +94,8 @@ impl AlignedBytes {
     /// Aborts like any allocation when memory is exhausted.
     #[must_use]
     pub fn zeroed(len: usize) -> Self {
-        Self::try_zeroed(len).unwrap_or_else(|| {
-            handle_alloc_error(Layout::from_size_align(len, ALIGN).unwrap_or(Layout::new::<u8>()))
-        })
+        Self::try_zeroed(len)
+            .unwrap_or_else(|| handle_alloc_error(Self::layout(len).unwrap_or(Layout::new::<u8>())))
     }
 
     /// How many bytes there are.
@@ -113,11 +121,9 @@ impl AlignedBytes {
 
 impl Drop for AlignedBytes {
     fn drop(&mut self) {
-        if self.len > 0
-            && let Ok(layout) = Layout::from_size_align(self.len, ALIGN)
-        {
+        if let Some(layout) = Self::layout(self.len) {
             // SAFETY: allocated by `try_zeroed` with this very layout.
-            unsafe { dealloc(self.start.as_ptr(), layout) };
+            unsafe { dealloc(self.allocated.as_ptr(), layout) };
         }
     }
 }
@@ -210,6 +216,7 @@ mod tests {
         let memory = AlignedBytes::zeroed(100);
         assert_eq!(memory.bytes().as_ptr().align_offset(super::ALIGN), 0);
         assert!(memory.bytes().iter().all(|&byte| byte == 0));
+        assert_eq!(AlignedBytes::zeroed(0).bytes().as_ptr().align_offset(super::ALIGN), 0);
         assert!(AlignedBytes::try_zeroed(usize::MAX).is_none());
     }
 }
