@@ -66,16 +66,21 @@ pub struct Metadata {
     pub properties: Vec<(String, String)>,
 }
 
+const NO_MODEL: &str = "check that the file is an ONNX model and that its download is complete";
+
 /// Imports a model.
 ///
 /// # Errors
 /// When the bytes are no valid model, or it needs what is not implemented or exceeds a limit.
 pub fn import(bytes: Arc<dyn Memory>, options: &ImportOptions) -> Result<Model> {
     let budget = Budget::new(bytes.bytes(), options.max_fields, options.max_structure_bytes);
-    let proto = ModelProto::decode(Message::of_file(bytes.bytes(), "ModelProto", &budget))?;
+    let proto = ModelProto::decode(Message::of_file(bytes.bytes(), "ModelProto", &budget))
+        .map_err(|error| match error {
+            ImportError::Invalid(_) => error.hint(NO_MODEL),
+            other => other,
+        })?;
     let Some(main) = &proto.graph else {
-        return Err(ImportError::invalid("the file holds no graph")
-            .hint("check that the file is an ONNX model and that its download is complete"));
+        return Err(ImportError::invalid("the file holds no graph").hint(NO_MODEL));
     };
     let opsets = opset_map(&proto.opsets, proto.ir_version)?;
     let mut builder = Builder::new(&bytes, options, &proto, &budget, opsets)?;
