@@ -60,6 +60,7 @@ impl From<OpError> for Failure {
             OpError::Invalid(text) => Self::Invalid(text),
             OpError::Unsupported(text) => Self::Unsupported { node: None, text },
             OpError::Resource(text) => Self::OutOfMemory { needed: 0, free: 0, text },
+            OpError::DeviceLost(text) => Self::DeviceLost(text),
             OpError::Cancelled => Self::Cancelled,
             OpError::Bug(text) => Self::Internal(text),
         }
@@ -73,9 +74,8 @@ impl From<Failure> for OpError {
             Failure::Unsupported { text, .. } => Self::Unsupported(text),
             Failure::OutOfMemory { needed: 0, text, .. } => Self::Resource(text),
             Failure::Cancelled => Self::Cancelled,
-            Failure::OutOfMemory { .. } | Failure::DeviceLost(_) => {
-                Self::Resource(failure.to_string())
-            }
+            Failure::OutOfMemory { .. } => Self::Resource(failure.to_string()),
+            Failure::DeviceLost(text) => Self::DeviceLost(text),
             Failure::Internal(text) => Self::Bug(text),
         }
     }

@@ -46,7 +46,7 @@ impl Drop for FakeState {
 impl FakeState {
     /// The cache, if the device lives through one more use of it.
     fn used(&self) -> Result<&StateRef, OpError> {
-        self.device.next_cache_use().map_err(|failure| OpError::Resource(failure.to_string()))?;
+        self.device.next_cache_use()?;
         Ok(&self.cache)
     }
 }

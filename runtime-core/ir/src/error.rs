@@ -16,6 +16,9 @@ pub enum OpError {
     /// Memory or another resource does not suffice.
     #[error("{0}")]
     Resource(String),
+    /// The device that holds a state is gone, and the state with it.
+    #[error("the device is lost: {0}")]
+    DeviceLost(String),
     /// The run was cancelled.
     #[error("the run was cancelled")]
     Cancelled,
@@ -42,6 +45,7 @@ impl OpError {
             Self::Invalid(text) => Self::Invalid(format!("{place}: {text}")),
             Self::Unsupported(text) => Self::Unsupported(format!("{place}: {text}")),
             Self::Resource(text) => Self::Resource(format!("{place}: {text}")),
+            Self::DeviceLost(text) => Self::DeviceLost(format!("{place}: {text}")),
             Self::Bug(text) => Self::Bug(format!("{place}: {text}")),
             Self::Cancelled => Self::Cancelled,
         }

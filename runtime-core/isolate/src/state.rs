@@ -4,7 +4,6 @@ use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
 
-use remuda_bridge::Failure;
 use remuda_ir::{OpError, State, StateType, Val};
 use remuda_tensor::Tensor;
 
@@ -26,14 +25,6 @@ impl Drop for RemoteState {
     }
 }
 
-fn failed(failure: Failure) -> OpError {
-    match failure {
-        Failure::Invalid(text) => OpError::Invalid(text),
-        Failure::Unsupported { text, .. } => OpError::Unsupported(text),
-        other => OpError::Resource(other.to_string()),
-    }
-}
-
 impl State for RemoteState {
     fn ty(&self) -> &StateType {
         &self.ty
@@ -41,20 +32,22 @@ impl State for RemoteState {
 
     fn length(&self, sequence: u32) -> Result<usize, OpError> {
         let call = Call::Length { state: self.state, sequence };
-        match self.link.call(call, None).map_err(failed)? {
+        match self.link.call(call, None)? {
             Reply::Number(length) => Ok(usize::try_from(length).unwrap_or(usize::MAX)),
-            reply => Err(failed(astray(&reply))),
+            reply => Err(astray(&reply).into()),
         }
     }
 
     fn truncate(&self, sequence: u32, length: usize) -> Result<(), OpError> {
         let length = length as u64;
-        self.link.done(Call::Truncate { state: self.state, sequence, length }).map_err(failed)
+        self.link
+            .done(Call::Truncate { state: self.state, sequence, length })
+            .map_err(OpError::from)
     }
 
     fn copy(&self, from: u32, to: u32, length: usize) -> Result<(), OpError> {
         let length = length as u64;
-        self.link.done(Call::Copy { state: self.state, from, to, length }).map_err(failed)
+        self.link.done(Call::Copy { state: self.state, from, to, length }).map_err(OpError::from)
     }
 
     fn export(
@@ -65,22 +58,24 @@ impl State for RemoteState {
     ) -> Result<(), OpError> {
         let (start, end) = (positions.start as u64, positions.end as u64);
         let call = Call::Export { state: self.state, sequence, start, end };
-        match self.link.call(call, None).map_err(failed)? {
+        match self.link.call(call, None)? {
             Reply::Values(values) => {
-                for val in values.take().map_err(failed)? {
+                for val in values.take()? {
                     let numbers = val.tensor()?.to_vec::<f32>()?;
                     numbers.chunks(self.ty.position_len().max(1)).for_each(&mut *read);
                 }
                 Ok(())
             }
-            reply => Err(failed(astray(&reply))),
+            reply => Err(astray(&reply).into()),
         }
     }
 
     fn append(&self, sequence: u32, positions: &[f32]) -> Result<(), OpError> {
         let numbers = Val::from(Tensor::vector(positions.to_vec()));
-        let (positions, _lent) = pack(&[numbers]).map_err(failed)?;
-        self.link.done(Call::Append { state: self.state, sequence, positions }).map_err(failed)
+        let (positions, _lent) = pack(&[numbers])?;
+        self.link
+            .done(Call::Append { state: self.state, sequence, positions })
+            .map_err(OpError::from)
     }
 
     fn bytes(&self) -> u64 {

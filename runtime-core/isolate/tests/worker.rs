@@ -128,6 +128,13 @@ fn states_live_in_the_worker() {
     assert_eq!((state.length(0).unwrap(), state.length(1).unwrap()), (3, 4));
     assert_eq!(state.export(1, 1..4).unwrap(), positions[3..12]);
     assert!(state.truncate(0, 9).is_err());
+    signal("-KILL");
+    let lost = |ended: Failure| assert!(matches!(ended, Failure::DeviceLost(_)), "{ended}");
+    lost(state.length(0).unwrap_err());
+    lost(state.truncate(0, 1).unwrap_err());
+    lost(state.copy(0, 1, 1).unwrap_err());
+    lost(state.import(0, &positions).unwrap_err());
+    lost(state.export(1, 1..4).unwrap_err());
 }
 
 fn a_run_that_is_called_off_ends() {

@@ -108,7 +108,9 @@ impl From<OpError> for ImportError {
             OpError::Unsupported(message) => Self::Unsupported(problem(message)),
             OpError::Resource(message) => Self::Resource(problem(message)),
             OpError::Bug(message) => Self::Bug(problem(message)),
-            cancelled @ OpError::Cancelled => Self::Bug(problem(cancelled.to_string())),
+            other @ (OpError::Cancelled | OpError::DeviceLost(_)) => {
+                Self::Bug(problem(other.to_string()))
+            }
         }
     }
 }

@@ -118,7 +118,7 @@ pub(crate) fn kind_of(error: &OpError) -> ErrorKind {
     match error {
         OpError::Invalid(_) => ErrorKind::Invalid,
         OpError::Unsupported(_) => ErrorKind::Unsupported,
-        OpError::Resource(_) => ErrorKind::Resource,
+        OpError::Resource(_) | OpError::DeviceLost(_) => ErrorKind::Resource,
         OpError::Cancelled => ErrorKind::Cancelled,
         OpError::Bug(_) => ErrorKind::Bug,
     }
