@@ -13,8 +13,7 @@ use remuda_ops::cases::{Case, compare, parse};
 use remuda_ops::{NEWEST_OPSET, Ops, Random, interpret, random_tensor};
 use remuda_tensor::DType;
 
-use crate::Outcome;
-use crate::subject::{BuiltIn, Subject};
+use crate::{BuiltIn, Outcome, Subject};
 
 /// Threads that the provider may keep busy.
 const THREADS: usize = 2;
@@ -45,7 +44,7 @@ impl Bench {
         linked: &[BuiltIn],
         options: Vec<(String, String)>,
     ) -> Result<Self, String> {
-        let (library, table) = subject.load(linked)?;
+        let (library, table) = subject.load(linked).map_err(|error| error.to_string())?;
         let (shared, cases) = (RefCell::new(None), RefCell::new(None));
         Ok(Self { library, table, options, shared, cases })
     }

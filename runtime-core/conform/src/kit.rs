@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use remuda_host::loading::{Config, Entry, Registry, Verdict};
 use remuda_host::process::{Heard, Prober, Worker, how_it_ended};
 
+use crate::Subject;
 use crate::report::{CaseReport, Outcome, Report};
 use crate::skips::{Skips, matches};
-use crate::subject::Subject;
 use crate::worker::{Line, Order};
 use crate::{JOB, cases};
 

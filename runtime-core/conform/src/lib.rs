@@ -14,13 +14,12 @@ mod cases;
 mod kit;
 mod report;
 mod skips;
-mod subject;
 mod worker;
 
 pub use kit::{Kit, KitError};
+pub use remuda_host::loading::{BuiltIn, Source as Subject};
 pub use report::{CaseReport, Group, Outcome, Report};
 pub use skips::{SkipError, Skips};
-pub use subject::{BuiltIn, Subject};
 pub use worker::serve;
 
 /// The name of this kit's job of worker processes.

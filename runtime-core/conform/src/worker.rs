@@ -3,10 +3,9 @@
 use remuda_host::process::{Job, Teller};
 use serde::{Deserialize, Serialize};
 
-use crate::Outcome;
 use crate::bench::Bench;
 use crate::cases;
-use crate::subject::{BuiltIn, Subject};
+use crate::{BuiltIn, Outcome, Subject};
 
 /// What a worker is to do.
 #[derive(Debug, Serialize, Deserialize)]

@@ -18,6 +18,7 @@ mod manifest;
 mod needs;
 mod probe;
 mod registry;
+mod source;
 mod trust;
 mod verdict;
 
@@ -28,6 +29,7 @@ pub use manifest::{Conflict, Driver, Manifest, Need};
 pub use probe::{DeviceReport, KernelTrial, Report};
 pub(crate) use probe::{JOB as PROBE, try_one};
 pub use registry::{Found, Looked, Registry};
+pub use source::{BuiltIn, Source, SourceError};
 pub use verdict::Verdict;
 
 pub use crate::process::Prober;

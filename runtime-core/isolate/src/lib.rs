@@ -15,9 +15,10 @@ mod share;
 mod state;
 mod worker;
 
-pub use message::{Isolated, Source};
+pub use message::Isolated;
 pub use remote::{OPTION, for_library, table};
-pub use worker::{BuiltIn, serve};
+pub use remuda_host::loading::{BuiltIn, Source};
+pub use worker::serve;
 
 /// The name of this job of worker processes.
 pub const JOB: &str = "provider";

@@ -4,22 +4,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use remuda_bridge::Failure;
+use remuda_host::loading::Source;
 use remuda_host::process::Prober;
 use remuda_ir::StateType;
 use remuda_tensor::DType;
 use serde::{Deserialize, Serialize};
 
 use crate::share::Parcel;
-
-/// Where the provider is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Source {
-    /// A library.
-    Library(PathBuf),
-    /// Linked into the program of the worker, by name.
-    BuiltIn(String),
-}
 
 /// A provider that is to run in a process of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

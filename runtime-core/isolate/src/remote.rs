@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use remuda_abi as abi;
 use remuda_bridge::Failure;
-use remuda_host::loading::Manifest;
+use remuda_host::loading::{Manifest, Source};
 use remuda_host::process::Prober;
 use remuda_ir::{Graph, Node, OpName, StateRef, Val};
 use remuda_ops::NEWEST_OPSET;
@@ -17,8 +17,7 @@ use remuda_sdk::{
 
 use crate::link::{Link, astray};
 use crate::message::{
-    Call, Isolated, Opening, Reply, SentAnswer, SentDevice, SentPrice, SentProposal, Source,
-    StateCall,
+    Call, Isolated, Opening, Reply, SentAnswer, SentDevice, SentPrice, SentProposal, StateCall,
 };
 use crate::share::{pack, send_graph};
 use crate::state::RemoteState;

@@ -8,22 +8,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use remuda_abi as abi;
 use remuda_bridge::{Failure, GraphExport};
-use remuda_host::loading::Library;
+use remuda_host::loading::BuiltIn;
 use remuda_host::process::{Job, Teller};
 use remuda_host::{
-    Answer, DeviceTensor, Operand, Price, Program, Proposal, Provider, RunOptions, State, Table,
+    Answer, DeviceTensor, Operand, Price, Program, Proposal, Provider, RunOptions, State,
 };
 use remuda_ir::Val;
 use remuda_tensor::{DType, Tensor};
 
 use crate::message::{
-    Answered, Call, Line, Opening, Reply, SentAnswer, SentDevice, SentPrice, SentProposal, Source,
+    Answered, Call, Line, Opening, Reply, SentAnswer, SentDevice, SentPrice, SentProposal,
     StateCall,
 };
 use crate::share::pack;
-
-/// The name and table of a provider that is linked into this program.
-pub type BuiltIn = (&'static str, &'static abi::Provider);
 
 /// Does the job of a worker: opens a provider and does what the host asks for until the host is gone.
 /// Says whether this was such a job.
@@ -110,18 +107,8 @@ struct Bench {
 
 impl Bench {
     fn open(opening: &Opening, linked: &[BuiltIn]) -> Result<Self, Failure> {
-        let refused = |error: &dyn std::fmt::Display| Failure::Internal(error.to_string());
-        let table = match &opening.source {
-            Source::Library(path) => {
-                let library = Library::open(path).map_err(|error| refused(&error))?;
-                library.table().map_err(|error| refused(&error))?
-            }
-            Source::BuiltIn(name) => {
-                let found = linked.iter().find(|(known, _)| known == name);
-                let (_, table) = found.ok_or_else(|| refused(&"there is no such provider"))?;
-                Table::linked(table).map_err(|error| refused(&error))?
-            }
-        };
+        let loaded = opening.source.load(linked);
+        let (_, table) = loaded.map_err(|error| Failure::Internal(error.to_string()))?;
         let options: Vec<(&str, &str)> =
             opening.options.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         let provider = Provider::open(table, opening.threads, &options)?;
