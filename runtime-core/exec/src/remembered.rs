@@ -1,7 +1,7 @@
 //! What earlier sessions found out about the same question: the plan, and what targets refused.
 //!
 //! Keys hold the graph, the question (answers, costs, budgets, wishes), and for every target the build of
-//! its provider, the device and its driver: when one of them changes, nothing is remembered.
+//! its provider and the options that it was opened with, the device and its driver: when one of them changes, nothing is remembered.
 
 use remuda_cache::{Cache, Key, KeyMaker, Kind};
 use remuda_host::Provider;
@@ -73,6 +73,8 @@ impl Remembered {
 #[must_use]
 pub fn identify(key: KeyMaker, target: &Target) -> KeyMaker {
     let (provider, device): (&Provider, _) = (&target.provider, &target.device);
+    let options = provider.options().iter();
+    let key = options.fold(key, |key, (name, value)| key.text("option", name).text("is", value));
     key.text("target", &target.name)
         .text("provider", &provider.name())
         .text("version", &provider.version())

@@ -17,6 +17,8 @@ pub struct Provider(pub(crate) Arc<Instance>);
 pub(crate) struct Instance {
     pub(crate) table: Table,
     pub(crate) handle: *mut InstanceHandle,
+    /// What it was opened with.
+    options: Vec<(String, String)>,
     /// What the provider was given; it may look at it as long as it is open.
     _host: Box<abi::Host>,
 }
@@ -120,13 +122,21 @@ impl Provider {
         if handle.is_null() {
             return Err(Failure::Internal("it opened and gave no instance".into()));
         }
-        Ok(Self(Arc::new(Instance { table, handle, _host: host })))
+        let own = |text: &&str| (*text).to_owned();
+        let options = options.iter().map(|(key, value)| (own(key), own(value))).collect();
+        Ok(Self(Arc::new(Instance { table, handle, options, _host: host })))
     }
 
     /// The provider's name.
     #[must_use]
     pub fn name(&self) -> String {
         self.0.table.name()
+    }
+
+    /// The options that it was opened with.
+    #[must_use]
+    pub fn options(&self) -> &[(String, String)] {
+        &self.0.options
     }
 
     /// The provider's version.

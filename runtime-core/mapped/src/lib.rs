@@ -5,7 +5,7 @@
 //! access, as with every program that maps files.
 #![expect(unsafe_code, reason = "mapping a file; the block says why it is sound")]
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -18,6 +18,31 @@ use remuda_tensor::Memory;
 pub struct MappedFile {
     /// `None` for an empty file, which cannot be mapped.
     map: Option<Mmap>,
+    /// Which file it is, in which state; empty where the system does not say.
+    state: String,
+}
+
+/// What the system says of a file that changes whenever its content does: who it is, how long it is, when
+/// it was written and when anything about it was changed, which nobody can set.
+#[cfg(unix)]
+fn state(metadata: &Metadata) -> String {
+    use std::os::unix::fs::MetadataExt;
+
+    format!(
+        "file {}:{} of {} bytes, written {}.{:09}, changed {}.{:09}",
+        metadata.dev(),
+        metadata.ino(),
+        metadata.len(),
+        metadata.mtime(),
+        metadata.mtime_nsec(),
+        metadata.ctime(),
+        metadata.ctime_nsec()
+    )
+}
+
+#[cfg(not(unix))]
+fn state(_: &Metadata) -> String {
+    String::new()
 }
 
 impl MappedFile {
@@ -39,19 +64,24 @@ impl MappedFile {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
         }
         if metadata.len() == 0 {
-            return Ok(Self { map: None });
+            return Ok(Self { map: None, state: String::new() });
         }
+        let state = state(&metadata);
         // SAFETY: the mapping is private to this value and never written through. The bytes can
         // change under us only if another process writes to the file meanwhile; elements are plain
         // numbers, and every reader checks what it derives from them.
         let map = unsafe { Mmap::map(file)? };
-        Ok(Self { map: Some(map) })
+        Ok(Self { map: Some(map), state })
     }
 }
 
 impl Memory for MappedFile {
     fn bytes(&self) -> &[u8] {
         self.map.as_deref().unwrap_or_default()
+    }
+
+    fn origin(&self, range: Range<usize>) -> Option<String> {
+        (!self.state.is_empty()).then(|| format!("{}, {}..{}", self.state, range.start, range.end))
     }
 
     #[cfg(unix)]
@@ -100,6 +130,22 @@ mod tests {
             file.discard(range);
         }
         assert_eq!(file.bytes(), written);
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn the_origin_tells_files_their_states_and_places_apart() {
+        let path = std::env::temp_dir().join(format!("remuda-origin-{}", std::process::id()));
+        let origin = |range| MappedFile::open(&path).unwrap().origin(range);
+        std::fs::write(&path, b"remuda").unwrap();
+        let first = origin(1..4);
+        assert!(first.is_some());
+        assert_eq!(origin(1..4), first);
+        assert_ne!(origin(1..5), first);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, b"another").unwrap();
+        assert_ne!(origin(1..4), first);
         std::fs::remove_file(&path).unwrap();
     }
 

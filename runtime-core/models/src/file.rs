@@ -44,14 +44,25 @@ pub(crate) struct Slice {
     pub(crate) range: Range<usize>,
 }
 
+impl Slice {
+    /// Where a range of the part lies in the whole.
+    fn inner(&self, range: Range<usize>) -> Range<usize> {
+        let from = |at: usize| self.range.start.saturating_add(at).min(self.range.end);
+        from(range.start)..from(range.end)
+    }
+}
+
 impl Memory for Slice {
     fn bytes(&self) -> &[u8] {
         self.file.bytes().get(self.range.clone()).unwrap_or_default()
     }
 
     fn discard(&self, range: Range<usize>) {
-        let from = |at: usize| self.range.start.saturating_add(at).min(self.range.end);
-        self.file.discard(from(range.start)..from(range.end));
+        self.file.discard(self.inner(range));
+    }
+
+    fn origin(&self, range: Range<usize>) -> Option<String> {
+        self.file.origin(self.inner(range))
     }
 }
 

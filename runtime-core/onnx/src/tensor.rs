@@ -33,14 +33,25 @@ struct Part {
     range: Range<usize>,
 }
 
+impl Part {
+    /// Where a range of the part lies in the whole.
+    fn inner(&self, range: Range<usize>) -> Range<usize> {
+        let from = |at: usize| self.range.start.saturating_add(at).min(self.range.end);
+        from(range.start)..from(range.end)
+    }
+}
+
 impl Memory for Part {
     fn bytes(&self) -> &[u8] {
         self.whole.bytes().get(self.range.clone()).unwrap_or_default()
     }
 
     fn discard(&self, range: Range<usize>) {
-        let from = |at: usize| self.range.start.saturating_add(at).min(self.range.end);
-        self.whole.discard(from(range.start)..from(range.end));
+        self.whole.discard(self.inner(range));
+    }
+
+    fn origin(&self, range: Range<usize>) -> Option<String> {
+        self.whole.origin(self.inner(range))
     }
 }
 

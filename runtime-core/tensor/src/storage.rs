@@ -19,6 +19,13 @@ pub trait Memory: Send + Sync {
     fn discard(&self, range: Range<usize>) {
         let _ = range;
     }
+
+    /// Where this range of the bytes comes from, where that tells them from all others and can be told
+    /// without reading them: which file in which state, and the place in it.
+    fn origin(&self, range: Range<usize>) -> Option<String> {
+        let _ = range;
+        None
+    }
 }
 
 /// A type whose values are plain bytes: no padding, no pointers.

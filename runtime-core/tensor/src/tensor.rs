@@ -1,6 +1,7 @@
 //! The tensor: a read-only, strided view of shared memory.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::index::{Offsets, contiguous_strides};
@@ -252,12 +253,23 @@ impl Tensor {
 
     /// The elements will not be read soon: see [`Memory::discard`].
     pub fn discard(&self) {
-        if let (Storage::Shared(memory), Some(start)) =
-            (&self.storage, self.dtype.bytes_for(self.offset))
-            && self.is_contiguous()
-        {
-            memory.discard(start..start.saturating_add(self.byte_len()));
+        if let Some((memory, range)) = self.range() {
+            memory.discard(range);
         }
+    }
+
+    /// Where the elements come from, if that is known without reading them: see [`Memory::origin`].
+    #[must_use]
+    pub fn origin(&self) -> Option<String> {
+        let (memory, range) = self.range()?;
+        memory.origin(range)
+    }
+
+    /// The shared memory of a contiguous tensor, and the bytes of it that are the elements.
+    fn range(&self) -> Option<(&dyn Memory, Range<usize>)> {
+        let Storage::Shared(memory) = &self.storage else { return None };
+        let start = self.dtype.bytes_for(self.offset).filter(|_| self.is_contiguous())?;
+        Some((&**memory, start..start.saturating_add(self.byte_len())))
     }
 
     /// The bytes of a contiguous tensor; `None` for other views and for texts.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use remuda_cache::{Cache, Kind};
+use remuda_exec::plan::Plan;
 use remuda_exec::{Options, RunRequest, Selection, Session, Speeds, Target};
 use remuda_host::Provider;
 use remuda_ir::Val;
@@ -43,22 +44,23 @@ fn session(fake: &Provider, wishes: &[&str], options: &Options) -> Session {
 #[test]
 fn plans_and_refusals_are_remembered_and_others_are_not() {
     let (cache, options) = with_cache("remembered");
-    let liar = fake(&[("ops", "all,-Exp"), ("claims", "all")]);
-    let first = session(&liar, &["fake"], &options).plan();
-    assert_eq!(kinds(&cache), [Kind::Plan, Kind::Refusals]);
-    // A device that would compile everything now is not asked again: it is the same build.
-    let honest = fake(&[("claims", "all")]);
-    let again = session(&honest, &["fake"], &options).plan();
+    let once = fake(&[("fail", "refuse@1")]);
+    let runs_on = |plan: &Plan| plan.classes[0].parts[0].provider.index();
+    let first = session(&once, &["fake"], &options).plan();
+    assert_eq!((kinds(&cache), runs_on(&first)), (vec![Kind::Plan, Kind::Refusals], 1));
+    // The device would compile it now and is not asked again.
+    let again = session(&once, &["fake"], &options).plan();
     assert_eq!(again, first);
     let text = again.explain(again.node_named("b").unwrap());
-    assert!(text.contains("compile-failed") && text.contains("does not take `Exp`"), "{text}");
-    // Another graph is another question.
+    assert!(text.contains("compile-failed") && text.contains("as configured"), "{text}");
+    // Another graph, or a provider with other options, is another question.
     let other = graph(&CHAIN.replace("Abs", "Relu"));
-    let other = Session::new(other, &select(&honest, &["fake"]), &options).unwrap().plan();
-    assert_eq!(other.classes[0].parts.len(), 1);
+    let other = Session::new(other, &select(&once, &["fake"]), &options).unwrap().plan();
+    assert_eq!(runs_on(&other), 0);
+    let other = fake(&[("fail", "refuse@9")]);
+    assert_eq!(runs_on(&session(&other, &["fake"], &options).plan()), 0);
     cache.clear(None).unwrap();
-    let forgot = session(&honest, &["fake"], &options).plan();
-    assert_eq!(forgot.classes[0].parts.len(), 1);
+    assert_eq!(runs_on(&session(&once, &["fake"], &options).plan()), 0);
 }
 
 #[test]
