@@ -30,6 +30,7 @@ pub const OPTIONS: &[(&str, &str)] = &[
     ("memory", "bytes of memory of each device"),
     ("memory_kind", "`own`, or `host` to work in host memory"),
     ("ops", "the operators it takes, `MatMul,Add`, or `all,-Softmax`"),
+    ("pace", "how many times as long as the CPU's kernels its runs take, `4`; 1 by default"),
 ];
 
 /// Bytes of a device's memory, unless an option says otherwise.
@@ -72,6 +73,8 @@ pub struct DeviceConfig {
     pub ops: Option<Set<String>>,
     /// Operators that it does not take although `ops` says so.
     pub except: Set<String>,
+    /// How many times as long as the CPU's kernels runs take.
+    pub pace: f64,
 }
 
 impl Default for DeviceConfig {
@@ -92,6 +95,7 @@ impl Default for DeviceConfig {
             own_memory: true,
             ops: None,
             except: Set::new(),
+            pace: 1.0,
         }
     }
 }
@@ -224,6 +228,7 @@ impl DeviceConfig {
             "memory" => self.memory = value.parse().map_err(|_| wrong("a number of bytes"))?,
             "memory_kind" => self.own_memory = !choice(value, "own", "host").map_err(wrong)?,
             "ops" => self.set_ops(value),
+            "pace" => self.pace = pace(value).map_err(wrong)?,
             _ => {
                 let near = nearest(option, OPTIONS.iter().map(|(name, _)| *name));
                 let hint = near.map_or(String::new(), |near| format!(", did you mean `{near}`?"));
@@ -276,6 +281,11 @@ fn positive(value: &str) -> Result<f64, &'static str> {
         .ok()
         .filter(|number: &f64| *number > 0.0 && number.is_finite())
         .ok_or("a positive number")
+}
+
+fn pace(value: &str) -> Result<f64, &'static str> {
+    let expected = "a number from 1 to 1000";
+    positive(value).ok().filter(|pace| (1.0..=1000.0).contains(pace)).ok_or(expected)
 }
 
 fn microseconds(value: &str) -> Result<Duration, &'static str> {

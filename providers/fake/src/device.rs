@@ -107,6 +107,11 @@ impl FakeDevice {
         pass(self.config.latency + Duration::from_secs_f64(moving.min(60.0)));
     }
 
+    /// Lets as much more time pass as a run takes that the CPU's kernels did in this.
+    pub(crate) fn run_takes(&self, kernels: Duration) {
+        pass(kernels.mul_f64(self.config.pace - 1.0));
+    }
+
     /// Lets as much time pass as a launch takes.
     pub(crate) fn launch_takes(&self) {
         pass(self.config.launch);

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use remuda_cpu::{Profile, Program, RunOptions};
 use remuda_sdk::ir::Val;
@@ -75,7 +75,9 @@ impl FakeProgram {
             profile: request.profile.map(Profile::new),
             states: request.states,
         };
+        let started = Instant::now();
         let mut outputs = self.program.run(inputs, &options)?;
+        self.device.run_takes(started.elapsed());
         match fault {
             Some(FaultKind::Count) => drop(outputs.pop()),
             Some(FaultKind::Type) => {

@@ -24,6 +24,7 @@ pub struct Handle {
     info: Arc<ModelInfo>,
     budget: Budget,
     plan: Arc<Plan>,
+    warnings: Arc<[String]>,
 }
 
 impl Engine {
@@ -38,6 +39,7 @@ impl Engine {
             info: Arc::new(runner.info().clone()),
             budget: *runner.budget(),
             plan: Arc::new(runner.plan()),
+            warnings: runner.plan_warnings(),
         };
         let thread = std::thread::Builder::new()
             .name("remuda-engine".to_owned())
@@ -80,6 +82,12 @@ impl Handle {
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// What the placement contract wants the user to know of the plan.
+    #[must_use]
+    pub fn plan_warnings(&self) -> Arc<[String]> {
+        Arc::clone(&self.warnings)
     }
 
     /// Hands in a request; its consumer is told everything else.

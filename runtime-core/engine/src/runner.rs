@@ -1,9 +1,12 @@
 //! A compiled language model with its caches: runs steps, and keeps sequences in all caches alike.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use remuda_exec::plan::Plan;
-use remuda_exec::{ExecError, Options, RunRequest, Selection, Session, StateOptions, States};
+use remuda_exec::{
+    ExecError, Options, RunRequest, Selection, Session, ShapeClass, StateOptions, States,
+};
 use remuda_host::Failure;
 use remuda_ir::{OpError, Val};
 use remuda_models::{LanguageModel, ModelInfo};
@@ -48,10 +51,7 @@ impl Runner {
             capacities: info.states.iter().map(|ty| budget.capacity(ty)).collect(),
             mirror: budget.mirror,
         };
-        // Most steps take one token.
-        for dimension in ["tokens", "outputs"] {
-            options.sizes.entry(dimension.to_owned()).or_insert(1);
-        }
+        options.classes = classes(&budget, &options);
         let session = Session::new(graph, selection, &options)?;
         let states = session.states()?;
         Ok(Self { session, states, info, budget })
@@ -73,6 +73,12 @@ impl Runner {
     #[must_use]
     pub fn plan(&self) -> Plan {
         self.session.plan()
+    }
+
+    /// What the contract wants the user to know of the plan.
+    #[must_use]
+    pub fn plan_warnings(&self) -> Arc<[String]> {
+        self.session.plan_warnings()
     }
 
     /// Runs a step: the logits of the wanted tokens, one row each.
@@ -103,6 +109,37 @@ impl Runner {
     pub(crate) fn copy(&mut self, from: u32, to: u32, length: usize) -> Result<usize, ExecError> {
         self.states.copy(from, to, length as u64).map(narrow)
     }
+}
+
+/// Steps of more tokens are planned as pieces of prompts, unless there are more sequences.
+const MOST_DECODED: usize = 8;
+/// How many steps of few tokens there are for each of many: an answer for a prompt.
+const DECODES_PER_PREFILL: u32 = 128;
+
+/// The steps that are planned for apart: of few tokens, one per sequence and what is run along, and of
+/// many. What the user says of sizes comes first.
+fn classes(budget: &Budget, options: &Options) -> Vec<ShapeClass> {
+    let sequences = budget.sequences as usize;
+    let of = |tokens: usize, outputs: usize| {
+        let mut sizes = options.sizes.clone();
+        for (name, size) in [("tokens", tokens), ("outputs", outputs)] {
+            sizes.entry(name.to_owned()).or_insert(size);
+        }
+        sizes
+    };
+    let few = MOST_DECODED.max(sequences);
+    let many = budget.step_tokens.min(budget.context);
+    let decode = ShapeClass {
+        name: "decode".to_owned(),
+        runs: DECODES_PER_PREFILL,
+        sizes: of(sequences, sequences),
+        up_to: Some(("tokens".to_owned(), few)),
+    };
+    if many <= few {
+        return vec![decode];
+    }
+    let (name, sizes) = ("prefill".to_owned(), of(many, 1));
+    vec![decode, ShapeClass { name, runs: 1, sizes, up_to: None }]
 }
 
 /// A length that was a `usize` before.

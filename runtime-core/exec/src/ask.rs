@@ -6,7 +6,8 @@ use remuda_base::Map;
 use remuda_host::{Answer as Told, GraphExport, Price};
 use remuda_ir::{Def, Graph, Node as IrNode, ValueId};
 use remuda_plan::{
-    Answer, Code, Cost, Link, Node, NodeId, Problem, Provider, ProviderId, Source, Tensor, WeightId,
+    Answer, Code, Cost, Link, Node, NodeId, Problem, Provider, ProviderId, ShapeClass as Class,
+    Source, Tensor, WeightId,
 };
 
 use crate::bounds::{self, Bound};
@@ -34,6 +35,8 @@ pub(crate) struct Question {
 #[derive(Clone, Debug)]
 pub(crate) struct Condition {
     pub(crate) node: NodeId,
+    /// The shape class that plans for sizes within them.
+    pub(crate) class: usize,
     pub(crate) target: ProviderId,
     pub(crate) bounds: Vec<Bound>,
 }
@@ -47,63 +50,103 @@ pub(crate) fn question(
     shapes: &StateShapes,
 ) -> Result<Question, ExecError> {
     let targets = &selection.targets;
-    let sizes = Sizes(options.sizes.clone());
     let cpu = ProviderId::from(targets.len() - 1);
     let mut problem = Problem { home: cpu, ..Problem::default() };
     problem.fallback = (!options.forbids_cpu(selection)).then_some(cpu);
     for (at, target) in targets.iter().enumerate() {
         problem.add_provider(provider(at, target, at == cpu.index(), options));
     }
+    let classes = options.classes.iter();
+    let classes = classes.map(|class| Class { name: class.name.clone(), runs: class.runs });
+    problem.classes = classes.collect();
     links(&mut problem, targets, options);
-    let answers = answers(graph, targets, options)?;
+    let asked = Asked {
+        graph,
+        told: answers(graph, targets, options)?,
+        sizes: options.sizes_of_classes(),
+        rates: rates(targets, options),
+        states: StateAnswers::new(graph, shapes, targets, &mut problem)?,
+    };
     let mut weights = Weights::default();
     let mut conditions = Vec::new();
-    let rates: Vec<Option<Rates>> = targets
-        .iter()
-        .enumerate()
-        .map(|(at, target)| {
-            let measured = options.speeds.get(&*target.name).map(Rates::from);
-            measured.or_else(|| (at == cpu.index()).then(|| Rates::of_cpu(options.threads)))
-        })
-        .collect();
-    let states = StateAnswers::new(graph, shapes, targets, &mut problem)?;
     for (at, ((_, node), name)) in graph.nodes().zip(node_names(graph)).enumerate() {
-        let mut row = Vec::with_capacity(targets.len());
-        for (target, told) in answers.iter().enumerate() {
-            let model = || Some(cost::of_node(graph, node, &sizes, rates[target].as_ref()?));
-            let told = told.get(at).unwrap_or(&SILENT);
-            let told = match states.refusal(node, target) {
-                Some(refusal) => Ok((refusal, Vec::new())),
-                None => answer(told, graph, &sizes, model),
+        let rows = (0..asked.sizes.len()).map(|class| asked.row(class, at, node, &mut conditions));
+        let answers = rows.collect();
+        let mut weights = weights.of(graph, node, &mut problem);
+        weights.extend(asked.states.weights(node));
+        let (op, group) = (node.op.to_string(), asked.states.group(node));
+        let tied = group.is_some();
+        problem.add_node(Node { name, op, answers, weights, group, tied, ..Node::default() });
+    }
+    tensors(graph, &asked.sizes, &mut problem);
+    Ok(Question { problem, conditions })
+}
+
+/// What is known of every node before a problem is made of it.
+struct Asked<'a> {
+    graph: &'a Graph,
+    /// Per target and node.
+    told: Vec<Vec<Told>>,
+    /// Per shape class.
+    sizes: Vec<Sizes>,
+    /// Per target; nothing where no cost can be worked out.
+    rates: Vec<Option<Rates>>,
+    states: StateAnswers,
+}
+
+impl Asked<'_> {
+    /// The answers of all targets about a node in one class.
+    fn row(
+        &self,
+        class: usize,
+        at: usize,
+        node: &IrNode,
+        conditions: &mut Vec<Condition>,
+    ) -> Vec<Answer> {
+        let answer = |target| {
+            let (answer, bounds) = match self.answer(class, at, node, target) {
+                Ok(taken) => taken,
+                Err(refusal) => return refusal,
             };
-            let (answer, bounds) = told.unwrap_or_else(|refusal| (refusal, Vec::new()));
-            if !bounds.is_empty() && states.group(node).is_some() {
-                // Caches would move whenever a run leaves the bounds.
-                row.push(Answer::no(Code::ShapeDynamic, "it keeps the cache only within bounds"));
-                continue;
-            }
             if !bounds.is_empty() {
                 let (node, target) = (NodeId::from(at), ProviderId::from(target));
-                conditions.push(Condition { node, target, bounds });
+                conditions.push(Condition { node, class, target, bounds });
             }
-            row.push(answer);
-        }
-        let mut weights = weights.of(graph, node, &mut problem);
-        weights.extend(states.weights(node));
-        let (op, group) = (node.op.to_string(), states.group(node));
-        let tied = group.is_some();
-        problem.add_node(Node {
-            name,
-            op,
-            answers: vec![row],
-            weights,
-            group,
-            tied,
-            ..Node::default()
-        });
+            answer
+        };
+        (0..self.told.len()).map(answer).collect()
     }
-    tensors(graph, &sizes, &mut problem);
-    Ok(Question { problem, conditions })
+
+    /// A yes with the bounds that it depends on, or a refusal.
+    fn answer(
+        &self,
+        class: usize,
+        at: usize,
+        node: &IrNode,
+        target: usize,
+    ) -> Result<(Answer, Vec<Bound>), Answer> {
+        if let Some(refusal) = self.states.refusal(node, target) {
+            return Err(refusal);
+        }
+        let (graph, sizes) = (self.graph, &self.sizes[class]);
+        let model = || Some(cost::of_node(graph, node, sizes, self.rates[target].as_ref()?));
+        let told = self.told[target].get(at).unwrap_or(&SILENT);
+        let (answer, bounds) = answer(told, graph, sizes, model)?;
+        if !bounds.is_empty() && self.states.group(node).is_some() {
+            // Caches would move whenever a run leaves the bounds.
+            return Err(Answer::no(Code::ShapeDynamic, "it keeps the cache only within bounds"));
+        }
+        Ok((answer, bounds))
+    }
+}
+
+/// What the costs of nodes are worked out with, for every target of which that is known.
+fn rates(targets: &[Target], options: &Options) -> Vec<Option<Rates>> {
+    let of_target = |(at, target): (usize, &Target)| {
+        let measured = options.speeds.get(&*target.name).map(Rates::from);
+        measured.or_else(|| (at + 1 == targets.len()).then(|| Rates::of_cpu(options.threads)))
+    };
+    targets.iter().enumerate().map(of_target).collect()
 }
 
 static SILENT: Told = Told::No { code: String::new(), text: String::new() };
@@ -269,7 +312,7 @@ fn constant_bytes(graph: &Graph) -> u64 {
 }
 
 /// Every value that a node makes or uses and that is no constant.
-fn tensors(graph: &Graph, sizes: &Sizes, problem: &mut Problem) {
+fn tensors(graph: &Graph, sizes: &[Sizes], problem: &mut Problem) {
     let place: Map<remuda_ir::NodeId, usize> =
         graph.order().iter().enumerate().map(|(at, &id)| (id, at)).collect();
     let users = graph.users();
@@ -290,7 +333,7 @@ fn tensors(graph: &Graph, sizes: &Sizes, problem: &mut Problem) {
             producer,
             consumers,
             output,
-            bytes: vec![sizes.bytes(value.ty.as_ref())],
+            bytes: sizes.iter().map(|sizes| sizes.bytes(value.ty.as_ref())).collect(),
         });
     }
 }

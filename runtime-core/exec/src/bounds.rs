@@ -79,6 +79,12 @@ fn parse_one(text: &str, graph: &Graph) -> Result<Bound, String> {
     Ok(Bound { symbol: symbol.to_owned(), relation, number, shown })
 }
 
+/// The bound that a dimension is at most so large; nothing if no input shows it.
+pub(crate) fn at_most(symbol: &str, number: usize, graph: &Graph) -> Option<Bound> {
+    let shown = shown(symbol, graph)?;
+    Some(Bound { symbol: symbol.to_owned(), relation: Relation::AtMost, number, shown })
+}
+
 /// The first input and axis whose dimension has this name.
 fn shown(symbol: &str, graph: &Graph) -> Option<(usize, usize)> {
     let wanted = Dim::symbol(symbol);

@@ -2,6 +2,7 @@
 //! refuses is taken from it, with its reason, and planned again.
 
 mod flow;
+mod pieces;
 
 use std::sync::{Arc, Weak};
 
@@ -14,13 +15,14 @@ use crate::ask::Condition;
 use crate::bounds::Bound;
 use crate::engines;
 use crate::error::ExecError;
-use crate::program::{Built, Part, Steps};
+use crate::program::{Built, BuiltClass, Part, Steps};
 use crate::region::{Region, extract};
 use crate::remembered::{Refused, Remembered};
 use crate::states::states_of;
 use crate::target::{Place, Target};
 use crate::trial::Times;
 use flow::{FlowMaker, homes};
+use pieces::{Piece, pieces};
 
 /// Makes plans runnable. Keeps programs, so that what a new plan leaves as it was is not compiled
 /// again.
@@ -113,12 +115,11 @@ impl Builder {
         built
     }
 
-    /// The bounds that a plan relies on.
-    fn bounds_of(&self, plan: &Plan) -> Vec<Bound> {
-        let Some(class) = plan.classes.first() else { return Vec::new() };
+    /// The bounds that the plan of a class relies on.
+    fn bounds_of(&self, plan: &Plan, class: usize) -> Vec<Bound> {
         let mut bounds: Vec<Bound> = Vec::new();
-        for condition in &self.conditions {
-            let placed = class.placements.get(condition.node.index());
+        for condition in self.conditions.iter().filter(|condition| condition.class == class) {
+            let placed = plan.classes[class].placements.get(condition.node.index());
             let relies = placed.is_some_and(|placed| placed.provider == condition.target);
             for bound in condition.bounds.iter().filter(|_| relies) {
                 if !bounds.contains(bound) {
@@ -172,12 +173,10 @@ impl Builder {
         loop {
             let plan = self.plan(previous)?;
             match self.compile(&plan) {
-                Ok(steps) => {
+                Ok(classes) => {
                     let homes = self.homes_of_states(&plan);
-                    let bounds = self.bounds_of(&plan);
                     self.keep(&plan);
-                    let (warnings, times) = (Arc::new([]), Times::default());
-                    return Ok(Built { plan, steps, homes, bounds, warnings, times });
+                    return Ok(Built { plan, classes, homes, warnings: Arc::new([]) });
                 }
                 Err(Stop::Failed(error)) => return Err(error),
                 Err(Stop::Refused(refusal)) => self.take_away(&refusal)?,
@@ -251,12 +250,19 @@ impl Builder {
         Ok(())
     }
 
-    fn compile(&mut self, plan: &Plan) -> Result<Steps, Stop> {
-        let no_parts = Vec::new();
-        let parts = plan.classes.first().map_or(&no_parts, |class| &class.parts);
-        let whole = match &parts[..] {
+    fn compile(&mut self, plan: &Plan) -> Result<Vec<BuiltClass>, Stop> {
+        let mut classes = Vec::with_capacity(plan.classes.len());
+        for (class, pieces) in pieces(&self.graph, plan).into_iter().enumerate() {
+            let (bounds, times) = (self.bounds_of(plan, class), Times::default());
+            classes.push(BuiltClass { steps: self.steps(&pieces)?, bounds, times });
+        }
+        Ok(classes)
+    }
+
+    fn steps(&mut self, pieces: &[Piece]) -> Result<Steps, Stop> {
+        let whole = match pieces {
             [] => Some(self.targets.len() - 1),
-            [part] => Some(part.provider.index()),
+            [piece] => Some(piece.target),
             _ => None,
         };
         if let Some(target) = whole
@@ -272,16 +278,14 @@ impl Builder {
             return Ok(Steps::Whole(self.part(target, &nodes, region)?));
         }
         let mut flow = FlowMaker::new(&self.graph);
-        let of_part: Vec<Vec<NodeId>> =
-            parts.iter().map(|part| self.nodes_of(&part.nodes)).collect();
-        let homes = homes(&self.graph, &of_part);
-        for (at, (part, nodes)) in parts.iter().zip(&of_part).enumerate() {
+        let homes = homes(&self.graph, pieces);
+        for (at, piece) in pieces.iter().enumerate() {
             let wanted = |id: ValueId| homes.leaves(id, at);
-            let region = extract(&self.graph, nodes, wanted);
+            let region = extract(&self.graph, &piece.nodes, wanted);
             let (inputs, outputs) = (region.inputs.clone(), region.outputs.clone());
             let states = region.states.iter().filter_map(|id| self.state_index(*id)).collect();
-            let part = self.part(part.provider.index(), nodes, region)?;
-            flow.push(part, &inputs, &outputs, states);
+            let part = self.part(piece.target, &piece.nodes, region)?;
+            flow.push(part, piece.part, &inputs, &outputs, states);
         }
         Ok(Steps::Parts(flow.finish(&self.graph)))
     }
@@ -290,7 +294,7 @@ impl Builder {
         self.states.iter().position(|&state| state == id)
     }
 
-    /// The target of each state: that of the nodes that use it.
+    /// The target of each state: that of the nodes that use it, which is the same in all classes.
     fn homes_of_states(&self, plan: &Plan) -> Vec<usize> {
         let mut homes = vec![self.targets.len() - 1; self.states.len()];
         let placements = plan.classes.first().into_iter().flat_map(|class| &class.placements);
@@ -300,10 +304,6 @@ impl Builder {
             }
         }
         homes
-    }
-
-    fn nodes_of(&self, nodes: &[remuda_plan::NodeId]) -> Vec<NodeId> {
-        nodes.iter().map(|node| self.graph.order()[node.index()]).collect()
     }
 
     /// The program of a region on a target, made now or known from before.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use remuda_plan::{Contract, Plan, Reason, Strictness};
+use remuda_plan::{ClassPlan, Contract, Plan, Reason, Strictness};
 
 use crate::error::ExecError;
 use crate::program::Built;
@@ -34,25 +34,26 @@ impl Judge {
 /// What of a plan breaks the demands, one sentence each; those of `fallback` apart.
 fn violations(contract: &Contract, plan: &Plan, targets: &[Target]) -> Vec<String> {
     let mut found = Vec::new();
-    let Some(class) = plan.classes.first() else { return found };
     for wish in &contract.require {
-        let runs = class.parts.iter().any(|part| {
+        let mut parts = plan.classes.iter().flat_map(|class| &class.parts);
+        let runs = parts.any(|part| {
             targets.get(part.provider.index()).is_some_and(|target| target.answers_to(wish))
         });
-        if !runs && !class.placements.is_empty() {
+        if !runs && !plan.nodes.is_empty() {
             found.push(format!(
                 "`{wish}` is required and runs nothing{}",
                 why_not(plan, wish, targets)
             ));
         }
     }
-    if let Some(most) = contract.max_parts
-        && class.parts.len() > most
-    {
-        found.push(format!(
-            "the graph falls into {} parts, at most {most} are allowed",
-            class.parts.len()
-        ));
+    for class in &plan.classes {
+        let parts = class.parts.len();
+        if let Some(most) = contract.max_parts.filter(|&most| parts > most) {
+            let whose = of_class(class);
+            found.push(format!(
+                "the graph falls into {parts} parts{whose}, at most {most} are allowed"
+            ));
+        }
     }
     if let Some(most) = contract.max_cpu_share {
         let share = share_of(plan, targets.len() - 1);
@@ -66,22 +67,29 @@ fn violations(contract: &Contract, plan: &Plan, targets: &[Target]) -> Vec<Strin
     found
 }
 
-/// What the CPU runs although nobody asked for it, in one sentence.
-fn fallbacks(plan: &Plan, targets: &[Target]) -> Option<String> {
+/// Which shape class is meant, if there are several.
+fn of_class(class: &ClassPlan) -> String {
+    if class.name.is_empty() { String::new() } else { format!(" in {}", class.name) }
+}
+
+/// What the CPU runs although nobody asked for it, one sentence per shape class.
+fn fallbacks<'p>(plan: &'p Plan, targets: &[Target]) -> impl Iterator<Item = String> + 'p {
     let cpu = targets.len() - 1;
-    let class = plan.classes.first()?;
-    let mut on_cpu =
-        class.placements.iter().enumerate().filter(|(_, at)| at.provider.index() == cpu);
-    let (first, placement) = on_cpu.next()?;
-    let count = 1 + on_cpu.count();
-    let node = plan.nodes.get(first)?;
-    let reasons: Vec<String> =
-        placement.reasons.iter().map(|reason| sentence(plan, reason)).collect();
-    Some(format!(
-        "{count} of {} nodes fall back to the CPU, the first is `{node}`: {}",
-        plan.nodes.len(),
-        reasons.join("; ")
-    ))
+    plan.classes.iter().filter_map(move |class| {
+        let mut on_cpu =
+            class.placements.iter().enumerate().filter(|(_, at)| at.provider.index() == cpu);
+        let (first, placement) = on_cpu.next()?;
+        let count = 1 + on_cpu.count();
+        let node = plan.nodes.get(first)?;
+        let reasons: Vec<String> =
+            placement.reasons.iter().map(|reason| sentence(plan, reason)).collect();
+        Some(format!(
+            "{count} of {} nodes fall back to the CPU{}, the first is `{node}`: {}",
+            plan.nodes.len(),
+            of_class(class),
+            reasons.join("; ")
+        ))
+    })
 }
 
 fn sentence(plan: &Plan, reason: &Reason) -> String {

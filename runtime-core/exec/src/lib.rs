@@ -42,7 +42,7 @@ mod trial;
 mod watch;
 
 pub use error::ExecError;
-pub use options::Options;
+pub use options::{Options, ShapeClass};
 pub use receipt::{Failover, Moved, PartReceipt, Receipt};
 pub use remembered::identify;
 pub use remuda_plan as plan;

@@ -6,10 +6,26 @@ use remuda_base::{Map, nearest};
 use remuda_cache::Cache;
 use remuda_plan::{Contract, NodeId, Policy, ProviderId, Strictness};
 
+use crate::cost::Sizes;
 use crate::error::ExecError;
 use crate::select::Selection;
 use crate::speeds::Speeds;
 use crate::states::StateOptions;
+
+/// Sizes that are planned for apart from others, over one residency of the weights: steps of few tokens
+/// and steps of many, say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShapeClass {
+    /// Its name in plans.
+    pub name: String,
+    /// How often it runs relative to the others.
+    pub runs: u32,
+    /// How large named dimensions are taken to be; before what [`Options::sizes`] says.
+    pub sizes: Map<String, usize>,
+    /// It is followed by runs in which this dimension is at most so large; without one, by all that no
+    /// class before it wants.
+    pub up_to: Option<(String, usize)>,
+}
 
 /// What a session is told when it is made.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +42,8 @@ pub struct Options {
     pub deadline: Option<Duration>,
     /// How large named dimensions are taken to be while planning.
     pub sizes: Map<String, usize>,
+    /// The shape classes; none means that one plan is for all sizes.
+    pub classes: Vec<ShapeClass>,
     /// How fast targets are, by name, where somebody has measured it.
     pub speeds: Map<String, Speeds>,
     /// Bytes that may be used of a target's memory, by its name.
@@ -51,12 +69,26 @@ impl Options {
             contract: Contract::default(),
             deadline: None,
             sizes: Map::new(),
+            classes: Vec::new(),
             speeds: Map::new(),
             budgets: Map::new(),
             pins: Vec::new(),
             forbids: Vec::new(),
             cache: None,
             states: StateOptions::default(),
+        }
+    }
+
+    /// How large named dimensions are taken to be, for every class.
+    pub(crate) fn sizes_of_classes(&self) -> Vec<Sizes> {
+        let of_class = |class: &ShapeClass| {
+            let mut sizes = self.sizes.clone();
+            sizes.extend(class.sizes.iter().map(|(name, size)| (name.clone(), *size)));
+            Sizes(sizes)
+        };
+        match &self.classes[..] {
+            [] => vec![Sizes(self.sizes.clone())],
+            classes => classes.iter().map(of_class).collect(),
         }
     }
 

@@ -14,13 +14,20 @@ use crate::trial::Times;
 #[derive(Debug)]
 pub(crate) struct Built {
     pub(crate) plan: Plan,
-    pub(crate) steps: Steps,
+    /// In the order of the plan's.
+    pub(crate) classes: Vec<BuiltClass>,
     /// The target of each state of the graph.
     pub(crate) homes: Vec<usize>,
-    /// What inputs must keep to.
-    pub(crate) bounds: Vec<Bound>,
     /// What the contract wants the user to know.
     pub(crate) warnings: Arc<[String]>,
+}
+
+/// The plan of one shape class made runnable.
+#[derive(Debug)]
+pub(crate) struct BuiltClass {
+    pub(crate) steps: Steps,
+    /// What inputs must keep to.
+    pub(crate) bounds: Vec<Bound>,
     /// How long its parts took so far.
     pub(crate) times: Times,
 }
@@ -34,10 +41,11 @@ pub(crate) enum Steps {
 }
 
 impl Steps {
-    pub(crate) fn count(&self) -> usize {
+    /// Every program, with who runs it.
+    pub(crate) fn parts(&self) -> Vec<&Arc<Part>> {
         match self {
-            Self::Whole(_) => 1,
-            Self::Parts(flow) => flow.steps.len(),
+            Self::Whole(part) => vec![part],
+            Self::Parts(flow) => flow.steps.iter().map(|step| &step.part).collect(),
         }
     }
 }
@@ -57,6 +65,8 @@ pub(crate) struct Flow {
 #[derive(Debug)]
 pub(crate) struct Step {
     pub(crate) part: Arc<Part>,
+    /// The part of the plan that it is, or is a piece of.
+    pub(crate) of: usize,
     pub(crate) inputs: Vec<usize>,
     pub(crate) outputs: Vec<usize>,
     /// The graph's states that it uses, in the order of the region's.

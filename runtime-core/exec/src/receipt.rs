@@ -46,6 +46,17 @@ pub struct PartReceipt {
     pub moved: Moved,
 }
 
+impl PartReceipt {
+    /// Counts another piece of the part in.
+    pub(crate) fn add(&mut self, nodes: usize, time: Duration, moved: Moved) {
+        self.nodes += nodes;
+        self.time += time;
+        self.moved.uploaded += moved.uploaded;
+        self.moved.downloaded += moved.downloaded;
+        self.moved.between += moved.between;
+    }
+}
+
 /// A target that failed in a run and was set aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failover {
@@ -66,6 +77,8 @@ pub struct Failover {
 pub struct Receipt {
     /// The plan that the result was made with.
     pub plan: PlanId,
+    /// The shape class of the plan that it followed; empty where there is only one.
+    pub class: String,
     /// Its parts, in the order in which they ran.
     pub parts: Vec<PartReceipt>,
     /// What failed before.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use remuda_host::{Failure, Operand, RunOptions, State, StepTime};
 use remuda_ir::{Val, ValueType};
 
-use crate::program::{Built, Flow, Part, Steps};
+use crate::program::{BuiltClass, Flow, Part, Steps};
 use crate::receipt::{Moved, PartReceipt};
 use crate::session::RunRequest;
 use crate::slots::Slots;
@@ -45,7 +45,7 @@ pub(crate) struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    pub(crate) fn run(&self, built: &Built, inputs: &[Val]) -> Result<Ran, Broken> {
+    pub(crate) fn run(&self, built: &BuiltClass, inputs: &[Val]) -> Result<Ran, Broken> {
         match &built.steps {
             Steps::Whole(part) => self.run_whole(part, inputs),
             Steps::Parts(flow) => self.run_parts(flow, inputs),
@@ -84,11 +84,11 @@ impl Runner<'_> {
 
     fn run_parts(&self, flow: &Flow, inputs: &[Val]) -> Result<Ran, Broken> {
         let mut slots = Slots::new(flow, inputs, self.targets);
-        let mut parts = Vec::with_capacity(flow.steps.len());
-        let mut calls = Vec::with_capacity(flow.steps.len());
-        for (at, step) in flow.steps.iter().enumerate() {
+        let mut parts: Vec<PartReceipt> = Vec::with_capacity(flow.steps.len());
+        let mut calls: Vec<Duration> = Vec::with_capacity(flow.steps.len());
+        for step in &flow.steps {
             let (started, before) = (Instant::now(), slots.moved);
-            let part = &step.part;
+            let (at, part) = (step.of, &step.part);
             let mut operands = Vec::with_capacity(step.inputs.len());
             for &slot in &step.inputs {
                 operands.push(self.fetch(&mut slots, slot, at, part)?);
@@ -96,18 +96,28 @@ impl Runner<'_> {
             let called = Instant::now();
             let states = step.states.iter().map(|&state| Arc::clone(&self.states[state]));
             let made = self.call(at, part, operands, &states.collect::<Vec<_>>())?;
-            calls.push(called.elapsed());
+            let call = called.elapsed();
             for (&slot, operand) in step.outputs.iter().zip(made) {
                 slots.put(slot, part.target, operand);
             }
             step.frees.iter().for_each(|&slot| slots.free(slot));
             let moved = slots.moved.since(before);
-            let target = Arc::clone(&part.name);
-            parts.push(PartReceipt { target, nodes: part.nodes, time: started.elapsed(), moved });
+            let time = started.elapsed();
+            match (parts.get_mut(at), calls.get_mut(at)) {
+                (Some(known), Some(taken)) => {
+                    known.add(part.nodes, time, moved);
+                    *taken += call;
+                }
+                _ => {
+                    let target = Arc::clone(&part.name);
+                    parts.push(PartReceipt { target, nodes: part.nodes, time, moved });
+                    calls.push(call);
+                }
+            }
         }
         let outputs = flow.outputs.iter().map(|&slot| {
             let holder = slots.holder(slot).map_or(self.targets.len() - 1, |(target, _)| target);
-            let part = flow.steps.len();
+            let part = parts.len();
             let broken = |failure| Broken { target: holder, part, failure, timed_out: false };
             slots.host(slot).map_err(broken)
         });

@@ -10,11 +10,12 @@ use remuda_ir::{Graph, Val};
 use remuda_plan::{Plan, Planner, Policy, ProviderId, Strictness};
 
 use crate::ask::{Question, question};
+use crate::bounds::{self, Bound};
 use crate::build::Builder;
 use crate::contract::Judge;
 use crate::error::ExecError;
-use crate::options::{Options, wishes};
-use crate::program::{Built, Steps};
+use crate::options::{Options, ShapeClass, wishes};
+use crate::program::{Built, Part};
 use crate::receipt::{Failover, Receipt};
 use crate::remembered::Remembered;
 use crate::run::{Broken, Runner};
@@ -46,6 +47,8 @@ pub struct Session {
     states: Arc<StateShapes>,
     /// How many inputs the graph has.
     inputs: usize,
+    /// Per shape class which runs are of it; none takes all that are left.
+    classes: Vec<Option<Bound>>,
     judge: Judge,
     /// Whether costs decide, not the order of targets.
     by_cost: bool,
@@ -68,6 +71,7 @@ impl Session {
         let by_cost = wishes.policy == Policy::Cost;
         let planner = Planner::new(problem, wishes)?;
         let inputs = graph.inputs.len();
+        let classes = classes(&graph, options)?;
         let targets: Arc<[Target]> = selection.targets.clone().into();
         let opset = options.opset;
         // Over one target there is nothing to decide.
@@ -83,6 +87,7 @@ impl Session {
             targets: Arc::clone(&judge.targets),
             states: Arc::new(states),
             inputs,
+            classes,
             judge,
             by_cost,
             deadline: options.deadline,
@@ -115,14 +120,12 @@ impl Session {
     pub fn resident_bytes(&self) -> Map<String, u64> {
         let built = self.current();
         let mut bytes = Map::new();
-        let mut add = |name: &str, program: &remuda_host::Program| {
-            *bytes.entry(name.to_owned()).or_insert(0) +=
-                program.memory().map_or(0, |(held, _)| held);
-        };
-        match &built.steps {
-            Steps::Whole(part) => add(&part.name, &part.program),
-            Steps::Parts(flow) => {
-                flow.steps.iter().for_each(|step| add(&step.part.name, &step.part.program));
+        let mut counted: Vec<&Arc<Part>> = Vec::new();
+        for part in built.classes.iter().flat_map(|class| class.steps.parts()) {
+            if !counted.iter().any(|known| Arc::ptr_eq(known, part)) {
+                counted.push(part);
+                *bytes.entry(part.name.to_string()).or_insert(0) +=
+                    part.program.memory().map_or(0, |(held, _)| held);
             }
         }
         bytes
@@ -157,10 +160,22 @@ impl Session {
             || unbounded.as_ref().is_some_and(|other| Arc::ptr_eq(built, other))
     }
 
+    /// The shape class of a run with these inputs.
+    pub(crate) fn class_of(&self, inputs: &[Val]) -> usize {
+        let takes =
+            |bound: &Option<Bound>| bound.as_ref().is_none_or(|b| b.left_by(inputs).is_none());
+        self.classes.iter().position(takes).unwrap_or(self.classes.len() - 1)
+    }
+
     /// What a run with these inputs follows, and how they leave the usual bounds if they do.
-    fn built_for(&self, inputs: &[Val]) -> Result<(Arc<Built>, Option<String>), ExecError> {
+    fn built_for(
+        &self,
+        class: usize,
+        inputs: &[Val],
+    ) -> Result<(Arc<Built>, Option<String>), ExecError> {
         let usual = self.current();
-        let Some(left) = usual.bounds.iter().find_map(|bound| bound.left_by(inputs)) else {
+        let Some(left) = usual.classes[class].bounds.iter().find_map(|bound| bound.left_by(inputs))
+        else {
             return Ok((usual, None));
         };
         let known = self.unbounded.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -248,8 +263,9 @@ impl Session {
         self.check(states.as_deref(), inputs)?;
         let started = Instant::now();
         let mut failovers = Vec::new();
+        let class = self.class_of(inputs);
         loop {
-            let (built, outside) = self.built_for(inputs)?;
+            let (built, outside) = self.built_for(class, inputs)?;
             if let Some(states) = states.as_deref_mut() {
                 failovers.append(&mut states.pending);
                 if let Err(unsettled) = states.settle(&built.homes) {
@@ -266,12 +282,15 @@ impl Session {
             let shared = states.as_deref().map(States::shared).unwrap_or_default();
             let deadline = self.deadline;
             let runner = Runner { targets: &self.targets, request, deadline, states: &shared };
-            match runner.run(&built, inputs) {
+            match runner.run(&built.classes[class], inputs) {
                 Ok(ran) => {
                     states.into_iter().for_each(States::grown);
-                    built.times.add(ran.calls.iter().map(|call| call.as_secs_f64() * 1e9));
+                    built.classes[class]
+                        .times
+                        .add(ran.calls.iter().map(|call| call.as_secs_f64() * 1e9));
                     let receipt = Receipt {
                         plan: built.plan.id,
+                        class: built.plan.classes[class].name.clone(),
                         parts: ran.parts,
                         failovers,
                         outside,
@@ -302,7 +321,7 @@ impl Session {
         match unsettled {
             Unsettled::Lost => Err(ExecError::StatesLost { sequences: states.sequences() }),
             Unsettled::Broken { target, failure } => {
-                let part = built.steps.count();
+                let part = built.plan.classes.first().map_or(0, |class| class.parts.len());
                 self.fail_over(built, Broken { target, part, failure, timed_out: false })
             }
         }
@@ -337,4 +356,20 @@ impl Session {
         let plan = self.current().plan.id;
         Ok(Failover { target: Arc::clone(name), part, code, reason: failure.to_string(), plan })
     }
+}
+
+/// Which runs are of which shape class.
+fn classes(graph: &Graph, options: &Options) -> Result<Vec<Option<Bound>>, ExecError> {
+    if options.classes.is_empty() {
+        return Ok(vec![None]);
+    }
+    let of_class = |class: &ShapeClass| {
+        let Some((symbol, number)) = &class.up_to else { return Ok(None) };
+        let unknown = || {
+            let text = format!("no input shows the dimension `{symbol}` of class `{}`", class.name);
+            ExecError::Wish(text)
+        };
+        bounds::at_most(symbol, *number, graph).ok_or_else(unknown).map(Some)
+    };
+    options.classes.iter().map(of_class).collect()
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use remuda_ir::Val;
-use remuda_plan::{NodeId, Plan, PlanId, ProviderId};
+use remuda_plan::{ClassPlan, Plan, PlanId, ProviderId, Timed};
 
 use crate::error::ExecError;
 use crate::program::Built;
@@ -20,7 +20,7 @@ pub struct Trial {
     pub targets: Vec<Arc<str>>,
     /// The plan.
     pub plan: PlanId,
-    /// What it should cost.
+    /// What a run of the shape class that was tried should cost.
     pub predicted: Duration,
     /// The median of its runs.
     pub measured: Duration,
@@ -63,7 +63,8 @@ impl Session {
             return Ok(Vec::new());
         }
         let request = RunRequest { cancel: request.cancel, profile: None };
-        let mut tester = Tester { session: self, states, inputs, request };
+        let class = self.class_of(inputs);
+        let mut tester = Tester { session: self, class, states, inputs, request };
         let started = Instant::now();
         for round in 0..=ROUNDS {
             for candidate in &mut candidates {
@@ -83,7 +84,7 @@ impl Session {
         let trials = candidates.iter().enumerate().map(|(at, candidate)| Trial {
             targets: self.names(candidate),
             plan: candidate.built.plan.id,
-            predicted: Duration::from_nanos(candidate.built.plan.cost_ns),
+            predicted: Duration::from_nanos(candidate.built.plan.classes[class].cost.total_ns()),
             measured: median(&candidate.times),
             kept: at == best,
         });
@@ -130,7 +131,10 @@ impl Session {
     /// As for a new session.
     pub fn replan(&self) -> Result<bool, ExecError> {
         let built = self.current();
-        let costs = measured_costs(&built.plan, &built.times.all());
+        let classes = built.plan.classes.iter().zip(&built.classes).enumerate();
+        let costs: Vec<_> = classes
+            .flat_map(|(at, (plan, class))| measured_costs(at, plan, &class.times.all()))
+            .collect();
         if costs.is_empty() {
             return Ok(false);
         }
@@ -145,6 +149,7 @@ impl Session {
 
 struct Tester<'a> {
     session: &'a Session,
+    class: usize,
     states: Option<&'a mut States>,
     inputs: &'a [Val],
     request: RunRequest<'a>,
@@ -164,7 +169,7 @@ impl Tester<'_> {
             states: &shared,
         };
         let started = Instant::now();
-        let ran = runner.run(built, self.inputs);
+        let ran = runner.run(&built.classes[self.class], self.inputs);
         let time = started.elapsed();
         if let Some(states) = self.states.as_deref_mut() {
             states.roll_back();
@@ -199,18 +204,22 @@ fn fastest(candidates: &[Candidate]) -> usize {
     if time(best).as_secs_f64() < time(0).as_secs_f64() * CLEARLY { best } else { 0 }
 }
 
-/// What the nodes of parts cost whose time is known: their predicted costs, scaled to it.
+/// What the nodes of parts of a class cost whose time is known: their predicted costs, scaled to it.
 #[expect(clippy::cast_precision_loss, reason = "measurements")]
-fn measured_costs(plan: &Plan, times: &[Option<f64>]) -> Vec<(NodeId, ProviderId, f64)> {
+fn measured_costs(at: usize, class: &ClassPlan, times: &[Option<f64>]) -> Vec<Timed> {
     let mut costs = Vec::new();
-    let Some(class) = plan.classes.first() else { return costs };
     for (part, time) in class.parts.iter().zip(times) {
         let Some(time) = time else { continue };
         let beside = (time - part.launch_ns as f64).max(time * 0.05);
         let scale = beside / (part.compute_ns as f64).max(1.0);
         for &node in &part.nodes {
             let placement = class.placements.get(node.index());
-            costs.extend(placement.map(|at| (node, at.provider, at.cost_ns.max(1) as f64 * scale)));
+            costs.extend(placement.map(|placed| Timed {
+                class: at,
+                node,
+                provider: placed.provider,
+                ns: placed.cost_ns.max(1) as f64 * scale,
+            }));
         }
     }
     costs

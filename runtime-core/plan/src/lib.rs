@@ -112,10 +112,10 @@ pub use notice::{Doubt, Notice};
 pub use options::{Options, Policy};
 pub use pack::{Interval, Packing, pack, peak_alive};
 pub use plan::{
-    Breakdown, Buffer, ClassPlan, Origin, Part, Placement, Plan, PlanId, ProviderUse, ReadError,
-    Transfer,
+    Breakdown, Buffer, ClassPlan, Instead, Origin, Part, Placement, Plan, PlanId, ProviderUse,
+    ReadError, Transfer,
 };
-pub use planner::Planner;
+pub use planner::{Planner, Timed};
 pub use problem::{
     Answer, Cost, Link, Node, Problem, Provider, ShapeClass, Source, Tensor, Weight,
 };

@@ -84,6 +84,18 @@ impl Origin {
     }
 }
 
+/// What a simple rule would have come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Instead {
+    /// The rule: everything on the fallback, one provider, the order of the providers, or each node
+    /// where it alone is cheapest.
+    pub rule: Origin,
+    /// Its predicted cost: the sum over the classes, weighted by their runs.
+    pub cost_ns: u64,
+    /// The parts of all classes together.
+    pub parts: u32,
+}
+
 /// A predicted cost by kind, for one run of a shape class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Breakdown {
@@ -243,6 +255,9 @@ pub struct Plan {
     pub tensors: Vec<String>,
     /// The shape classes.
     pub classes: Vec<ClassPlan>,
+    /// What simple rules would have come to, as far as they fit the budgets; nothing where the order
+    /// of the providers decided.
+    pub instead: Vec<Instead>,
     /// Numbers that were not believed.
     pub notices: Vec<Notice>,
 }

@@ -14,7 +14,7 @@ use crate::model::Model;
 use crate::notice::{Notice, Notices};
 use crate::options::Options;
 use crate::permit::{Permits, check_fallback};
-use crate::plan::{Plan, PlanId};
+use crate::plan::{Instead, Plan, PlanId};
 use crate::prepare::prepare;
 use crate::problem::{Answer, Cost, Problem};
 use crate::reason::Code;
@@ -23,6 +23,19 @@ use crate::state::State;
 use crate::validate::validate;
 use crate::verify::verify;
 use crate::waves::Effort;
+
+/// How long a node took on a provider.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timed {
+    /// In which shape class, by its place.
+    pub class: usize,
+    /// The node.
+    pub node: NodeId,
+    /// Who ran it.
+    pub provider: ProviderId,
+    /// Nanoseconds.
+    pub ns: f64,
+}
 
 /// Makes plans for one problem.
 #[derive(Clone, Debug)]
@@ -88,9 +101,9 @@ impl Planner {
             needed: over.needed,
             budget: over.budget,
         })?;
-        let mut plan = self.write(chosen, question);
+        let mut plan = self.write(chosen, question, candidates.instead());
         if let Some(kept) = candidates.kept() {
-            let old = self.write(kept, question);
+            let old = self.write(kept, question, candidates.instead());
             if !self.clearly_better(plan.cost_ns, old.cost_ns) {
                 plan = old;
             }
@@ -169,18 +182,23 @@ impl Planner {
         Ok(())
     }
 
-    /// Takes measured times in nanoseconds for what nodes were said to cost.
+    /// Takes measured times for what nodes were said to cost.
     ///
     /// # Errors
     /// As [`Planner::new`].
-    pub fn measured(&mut self, costs: &[(NodeId, ProviderId, f64)]) -> Result<(), PlanError> {
-        for &(node, provider, ns) in costs {
-            let rows = self.problem.nodes.get_mut(node.index()).map(|node| &mut node.answers);
-            for answer in rows.into_iter().flatten().filter_map(|row| row.get_mut(provider.index()))
+    pub fn measured(&mut self, costs: &[Timed]) -> Result<(), PlanError> {
+        let classes = self.problem.classes.len().max(1);
+        for &Timed { class, node, provider, ns } in costs {
+            let Some(node) = self.problem.nodes.get_mut(node.index()) else { continue };
+            if class < classes
+                && node.answers.len() < classes
+                && let Some(only) = node.answers.first()
             {
-                if let Answer::Yes { cost } = answer {
-                    *cost = Cost::measured(ns);
-                }
+                node.answers = vec![only.clone(); classes];
+            }
+            let row = node.answers.get_mut(class);
+            if let Some(Answer::Yes { cost }) = row.and_then(|row| row.get_mut(provider.index())) {
+                *cost = Cost::measured(ns);
             }
         }
         self.model = prepare(&self.problem, &self.permits, &mut Notices::default())?;
@@ -245,7 +263,7 @@ impl Planner {
         owner.collect()
     }
 
-    fn write(&self, chosen: Candidate, question: PlanId) -> Plan {
+    fn write(&self, chosen: Candidate, question: PlanId, instead: &[Instead]) -> Plan {
         let model = &self.model;
         let mut state = State::new(model, chosen.owner);
         let mut explainer = Explainer {
@@ -280,6 +298,7 @@ impl Planner {
             nodes: self.problem.nodes.iter().map(|node| node.name.clone()).collect(),
             tensors: self.problem.tensors.iter().map(|tensor| tensor.name.clone()).collect(),
             classes,
+            instead: instead.to_vec(),
             notices: self.notices.clone(),
         };
         let predicted = u64::try_from(chosen.judged.score.cost).unwrap_or(0);

@@ -163,7 +163,8 @@ impl LanguageModel {
         };
         let memory = need(context)?;
         let model = if context == model.info.context { model } else { build(Some(context))? };
-        let runner = Runner::new(model, budget(context), (&runtime.selection, &runtime.session))
+        let session = runtime.session_options();
+        let runner = Runner::new(model, budget(context), (&runtime.selection, &session))
             .map_err(run_error)?;
         let engine = Engine::start(runner).map_err(run_error)?;
         Ok(Self(Arc::new(Loaded {
@@ -193,6 +194,12 @@ impl LanguageModel {
     #[must_use]
     pub fn placement(&self) -> &Plan {
         self.0.engine.handle().plan()
+    }
+
+    /// What the placement contract wants the user to know.
+    #[must_use]
+    pub fn placement_warnings(&self) -> Arc<[String]> {
+        self.0.engine.handle().plan_warnings()
     }
 
     /// The memory it takes.

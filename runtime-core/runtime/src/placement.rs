@@ -5,7 +5,7 @@
 //! [`Receipt`] says what a run really did.
 
 pub use remuda_exec::plan::{
-    Breakdown, ClassPlan, Code, Diff, Part, Placement, Plan, PlanId, Policy, ProviderUse,
-    ReadError, Reason, Source, Transfer, show_ns,
+    Breakdown, ClassPlan, Code, Diff, Instead, NodeId, Origin, Part, Placement, Plan, PlanId,
+    Policy, ProviderId, ProviderUse, ReadError, Reason, Source, Transfer, show_ns,
 };
 pub use remuda_exec::{Contract, Failover, Moved, PartReceipt, Receipt, Strictness, Trial};

@@ -7,6 +7,7 @@ mod small_model;
 
 use std::sync::Arc;
 
+use remuda::placement::{Origin, Plan, Policy};
 use remuda::{
     Ask, Builder, DType, LanguageModel, LanguageOptions, Memory, Runtime, Sampling, Table,
 };
@@ -82,4 +83,22 @@ fn a_device_may_be_lost_at_any_token() {
         let model = load(fake(&[("fail", &fail), ("cuts", "3")]), at % 2 == 0);
         assert_eq!(answers(&model), want, "{fail}");
     }
+}
+
+#[test]
+fn both_sorts_of_steps_are_planned_and_cost_beats_the_order_of_backends() {
+    let ops = "all,-RMSNormalization,-SkipSimplifiedLayerNormalization";
+    let options = [("devices", "gpu,npu"), ("gpu.launch_us", "2000"), ("gpu.ops", ops)];
+    let want = answers(&load(Runtime::builder(), false));
+    let model = load(fake(&options).policy(Policy::Cost), false);
+    assert_eq!(answers(&model), want);
+    let plan = model.placement();
+    let classes: Vec<&str> = plan.classes.iter().map(|class| class.name.as_str()).collect();
+    assert_eq!(classes, ["decode", "prefill"]);
+    let greedy = plan.instead.iter().find(|instead| instead.rule == Origin::Priority).unwrap();
+    assert!(2 * plan.cost_ns < greedy.cost_ns, "{} {}", plan.cost_ns, greedy.cost_ns);
+    let by_order = load(fake(&options).policy(Policy::Priority), false);
+    assert_eq!(answers(&by_order), want);
+    let parts = |plan: &Plan| plan.classes.iter().map(|class| class.parts.len()).sum::<usize>();
+    assert!(parts(plan) < parts(by_order.placement()));
 }

@@ -1,10 +1,11 @@
-//! Parts in a row: which values pass between them, and when each is needed for the last time.
+//! Pieces in a row: which values pass between them, and when each is needed for the last time.
 
 use std::sync::Arc;
 
 use remuda_base::Map;
-use remuda_ir::{Def, Graph, NodeId, Val, ValueId};
+use remuda_ir::{Def, Graph, Val, ValueId};
 
+use super::pieces::Piece;
 use crate::program::{Flow, Part, Step};
 
 /// In which part each value is made, and in which parts it is used.
@@ -14,10 +15,10 @@ pub(super) struct Homes {
     outputs: Vec<ValueId>,
 }
 
-pub(super) fn homes(graph: &Graph, parts: &[Vec<NodeId>]) -> Homes {
+pub(super) fn homes(graph: &Graph, pieces: &[Piece]) -> Homes {
     let mut homes = Homes { made: Map::new(), used: Map::new(), outputs: graph.outputs.clone() };
-    for (at, nodes) in parts.iter().enumerate() {
-        for node in nodes.iter().filter_map(|&id| graph.node(id)) {
+    for (at, piece) in pieces.iter().enumerate() {
+        for node in piece.nodes.iter().filter_map(|&id| graph.node(id)) {
             homes.made.extend(node.outputs.iter().flatten().map(|&output| (output, at)));
             for used in node.uses() {
                 homes.used.entry(used).or_default().push(at);
@@ -54,13 +55,14 @@ impl FlowMaker {
     pub(super) fn push(
         &mut self,
         part: Arc<Part>,
+        of: usize,
         inputs: &[ValueId],
         outputs: &[ValueId],
         states: Vec<usize>,
     ) {
         let inputs = inputs.iter().map(|&id| self.slot(id)).collect();
         let outputs = outputs.iter().map(|&id| self.slot(id)).collect();
-        self.steps.push(Step { part, inputs, outputs, states, frees: Vec::new() });
+        self.steps.push(Step { part, of, inputs, outputs, states, frees: Vec::new() });
     }
 
     pub(super) fn finish(mut self, graph: &Graph) -> Flow {

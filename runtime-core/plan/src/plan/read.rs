@@ -5,7 +5,8 @@
 
 use super::write::VERSION;
 use super::{
-    Breakdown, Buffer, ClassPlan, Origin, Part, Placement, Plan, PlanId, ProviderUse, Transfer,
+    Breakdown, Buffer, ClassPlan, Instead, Origin, Part, Placement, Plan, PlanId, ProviderUse,
+    Transfer,
 };
 use crate::ids::{NodeId, ProviderId, TensorId};
 use crate::json::{Json, JsonError, parse};
@@ -83,6 +84,7 @@ impl Plan {
             origin: root.word("origin", Origin::parse)?,
             cost_ns: root.number("cost_ns")?,
             classes: root.list("classes", |json| class(json, &limits))?,
+            instead: root.list("instead", instead)?,
             notices: root.list("notices", |json| notice(json, &limits))?,
             providers,
             nodes,
@@ -196,6 +198,15 @@ fn provider(json: &Json) -> Read<ProviderUse> {
         weights_bytes: fields.number("weights_bytes")?,
         workspace_bytes: fields.number("workspace_bytes")?,
         arena_bytes: fields.number("arena_bytes")?,
+    })
+}
+
+fn instead(json: &Json) -> Read<Instead> {
+    let fields = Fields::new(json, "instead")?;
+    Ok(Instead {
+        rule: fields.word("rule", Origin::parse)?,
+        cost_ns: fields.number("cost_ns")?,
+        parts: fields.number("parts")?,
     })
 }
 

@@ -1,6 +1,6 @@
 //! A plan as JSON text, always the same bytes for the same plan.
 
-use super::{Buffer, ClassPlan, Part, Placement, Plan, PlanId, ProviderUse, Transfer};
+use super::{Buffer, ClassPlan, Instead, Part, Placement, Plan, PlanId, ProviderUse, Transfer};
 use crate::hash::Hash;
 use crate::ids::{NodeId, ProviderId, TensorId};
 use crate::json::Json;
@@ -8,7 +8,7 @@ use crate::notice::Notice;
 use crate::reason::Reason;
 
 /// The version of the text, raised when a reader of the old one would misread the new one.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 macro_rules! from_ids {
     ($($id:ty),*) => {
@@ -50,6 +50,7 @@ impl Plan {
             ("cost_ns", self.cost_ns.into()),
             ("providers", Json::list(self.providers.iter().map(provider))),
             ("classes", Json::list(self.classes.iter().map(class))),
+            ("instead", Json::list(self.instead.iter().map(instead))),
             ("notices", Json::list(self.notices.iter().map(notice))),
             ("nodes", Json::list(self.nodes.iter().map(Json::text))),
             ("tensors", Json::list(self.tensors.iter().map(Json::text))),
@@ -64,6 +65,14 @@ fn provider(provider: &ProviderUse) -> Json {
         ("weights_bytes", provider.weights_bytes.into()),
         ("workspace_bytes", provider.workspace_bytes.into()),
         ("arena_bytes", provider.arena_bytes.into()),
+    ])
+}
+
+fn instead(instead: &Instead) -> Json {
+    Json::object([
+        ("rule", Json::text(instead.rule.as_str())),
+        ("cost_ns", instead.cost_ns.into()),
+        ("parts", instead.parts.into()),
     ])
 }
 

@@ -5,7 +5,7 @@ use crate::exhaustive;
 use crate::judge::{Judged, Over, Score, judge};
 use crate::model::Model;
 use crate::options::{Options, Policy};
-use crate::plan::Origin;
+use crate::plan::{Instead, Origin};
 use crate::repair::repair;
 use crate::search::{Allowance, FEW_UNITS, effort, improve};
 use crate::seeds;
@@ -36,6 +36,7 @@ pub(super) struct Candidates<'m> {
     options: &'m Options,
     found: Vec<Candidate>,
     nearest: Option<Over>,
+    instead: Vec<Instead>,
     allowance: Allowance,
 }
 
@@ -45,7 +46,7 @@ impl<'m> Candidates<'m> {
             moves: options.moves_per_node.saturating_mul(model.units.len() as u64),
             work: options.work_limit,
         };
-        Self { model, options, found: Vec::new(), nearest: None, allowance }
+        Self { model, options, found: Vec::new(), nearest: None, instead: Vec::new(), allowance }
     }
 
     /// The best candidate; if none fits the budgets, the budget that was missed by least.
@@ -96,12 +97,17 @@ impl<'m> Candidates<'m> {
         if self.model.budgets.iter().any(Option::is_some) {
             seeds.push((Origin::PerNode, seeds::by_price(self.model)));
         }
+        let alone = seeds.iter().find(|(origin, _)| *origin == Origin::Fallback);
+        let alone = alone.map(|(_, owner)| owner.clone());
         let mut judged: Vec<_> = seeds
             .into_iter()
             .map(|(origin, owner)| {
                 self.allowance.spend(self.model.judge_work());
-                let score = judge(&State::new(self.model, owner.clone()), effort(self.model)).score;
-                (score, origin, owner)
+                let judged = judge(&State::new(self.model, owner.clone()), effort(self.model));
+                if origin != Origin::Single || alone.as_ref() != Some(&owner) {
+                    self.compare(origin, &judged);
+                }
+                (judged.score, origin, owner)
             })
             .collect();
         judged.sort();
@@ -109,6 +115,26 @@ impl<'m> Candidates<'m> {
         for (score, origin, owner) in judged {
             self.seed(origin, owner, Some(score));
         }
+    }
+
+    /// Keeps what a simple rule comes to; of several of a kind the best.
+    fn compare(&mut self, rule: Origin, judged: &Judged) {
+        if judged.over.is_some() || rule == Origin::Cut {
+            return;
+        }
+        let cost_ns = u64::try_from(judged.score.cost).unwrap_or(0);
+        let parts: usize = judged.waves.iter().map(|waves| waves.sequence.len()).sum();
+        let parts = u32::try_from(parts).unwrap_or(u32::MAX);
+        match self.instead.iter_mut().find(|known| known.rule == rule) {
+            Some(known) if known.cost_ns <= cost_ns => {}
+            Some(known) => (known.cost_ns, known.parts) = (cost_ns, parts),
+            None => self.instead.push(Instead { rule, cost_ns, parts }),
+        }
+    }
+
+    /// What simple rules come to.
+    pub(super) fn instead(&self) -> &[Instead] {
+        &self.instead
     }
 
     /// Adds an assignment, made to fit; not if that would take work for nothing: `score` is what it

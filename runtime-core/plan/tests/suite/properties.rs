@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use proptest::sample::select;
 use remuda_plan::{
-    Answer, Code, Cost, NodeId, Options, Plan, PlanError, Planner, Policy, Problem, ProviderId,
+    Answer, Code, Cost, NodeId, Options, Origin, Plan, PlanError, Planner, Policy, Problem,
+    ProviderId,
 };
 
 use crate::generate::{Recipe, SHAPES, problem};
@@ -144,6 +145,11 @@ proptest! {
         let priority = Options { policy: Policy::Priority, ..options.clone() };
         let others = Planner::new(problem.clone(), priority).unwrap().plan(None).unwrap();
         prop_assert!(plan.cost_ns <= others.cost_ns);
+        prop_assert!(others.instead.is_empty());
+        let greedy = plan.instead.iter().find(|instead| instead.rule == Origin::Priority);
+        prop_assert!(greedy.is_none_or(|greedy| others.cost_ns <= greedy.cost_ns));
+        prop_assert!(greedy.is_some() || recipe.budgets || recipe.pins);
+        prop_assert!(plan.instead.iter().all(|instead| plan.cost_ns <= instead.cost_ns));
         let mut alone = Options::default();
         let cpu = problem.fallback.unwrap();
         let rest = (0..cpu.index()).map(|at| (None, ProviderId::from(at)));

@@ -57,7 +57,7 @@ impl Embedder {
         if runtime.optimize {
             remuda_passes::optimize(&mut graph, &remuda_passes::Options::default())?;
         }
-        let session = Session::new(graph, &runtime.selection, &runtime.session)?;
+        let session = Session::new(graph, &runtime.selection, &runtime.session_options())?;
         let tokenizer = source::tokenizer(file)?;
         Ok(Self(Arc::new(Loaded { session, info, tokenizer })))
     }
