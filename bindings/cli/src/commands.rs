@@ -123,6 +123,15 @@ fn policy(text: &str) -> Result<Policy, String> {
 
 impl BackendArgs {
     fn runtime(&self, threads: Option<usize>) -> Result<Runtime, Failure> {
+        self.runtime_by(threads, self.policy)
+    }
+
+    /// The same where something else decides.
+    fn runtime_by(
+        &self,
+        threads: Option<usize>,
+        policy: Option<Policy>,
+    ) -> Result<Runtime, Failure> {
         let mut builder = Runtime::builder().prober(crate::libraries::prober());
         if !self.backends.is_empty() {
             builder = builder.backends(&self.backends);
@@ -136,7 +145,7 @@ impl BackendArgs {
         if let Some(fallback) = self.fallback {
             builder = builder.contract(Contract { fallback, ..Contract::default() });
         }
-        if let Some(policy) = self.policy {
+        if let Some(policy) = policy {
             builder = builder.policy(policy);
         }
         Ok(builder.build()?)

@@ -192,6 +192,20 @@ fn outputs_are_json_where_it_is_asked_for() {
 }
 
 #[test]
+fn plans_of_language_models_tell_both_sorts_of_steps() {
+    let folder = folder("plan-language");
+    let plan = json(&folder, &["plan", "demo", "--json", "--measure", "1"]);
+    let of = |class: usize, key: &str| plan["classes"][class][key].clone();
+    assert_eq!((of(0, "name"), of(1, "name")), ("decode".into(), "prefill".into()));
+    assert!(of(0, "predicted_ns").as_u64() < of(1, "predicted_ns").as_u64());
+    assert!(of(0, "measured_ms").as_f64() > Some(0.0) && of(1, "measured_ms").as_f64() > Some(0.0));
+    assert_eq!(plan["parts"].as_array().unwrap().len(), 2);
+    let text = remuda(&folder, &["plan", "demo"]);
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("decode (counts 128 times)") && text.contains("prefill"), "{text}");
+}
+
+#[test]
 fn the_bundled_model_reads_a_seven() {
     let folder = folder("seven");
     let arguments: [&[&str]; 3] = [

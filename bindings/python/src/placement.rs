@@ -75,8 +75,16 @@ pub(crate) fn plan<'py>(py: Python<'py>, plan: &Plan) -> PyResult<Bound<'py, PyD
             nodes.set_item(node, dict)?;
         }
     }
+    let instead = PyDict::new(py);
+    for rule in &plan.instead {
+        let dict = PyDict::new(py);
+        dict.set_item("predicted_ns", rule.cost_ns)?;
+        dict.set_item("parts", rule.parts)?;
+        instead.set_item(rule.rule.as_str(), dict)?;
+    }
     let dict = PyDict::new(py);
     dict.set_item("plan", plan.id.to_string())?;
+    dict.set_item("instead", instead)?;
     dict.set_item("policy", plan.policy.as_str())?;
     dict.set_item("predicted_ns", plan.cost_ns)?;
     dict.set_item("parts", parts)?;

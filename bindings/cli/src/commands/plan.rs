@@ -1,13 +1,16 @@
 //! `remuda plan`: who runs what of a model, what that costs, and why.
 
+mod measure;
+mod show;
+
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
 
-use remuda::placement::{ClassPlan, Diff, Part, PartReceipt, Plan, Trial, show_ns};
-use remuda::{Model, RunOptions};
-use serde_json::json;
+use remuda::placement::{Diff, Plan, Policy, Trial};
+use remuda::{LanguageModel, Model};
 
-use super::{BackendArgs, bytes_text, print_table};
+use super::BackendArgs;
+use super::language::LoadArgs;
 use crate::bundled;
 use crate::failure::Failure;
 use crate::inputs::InputArgs;
@@ -18,14 +21,15 @@ use crate::inputs::InputArgs;
 pub(super) struct PlanArgs {
     #[command(subcommand)]
     command: Option<PlanCommand>,
-    /// The model: an ONNX file, or `digits` for the one inside this program
+    /// The model: an ONNX or GGUF file, or `digits` or `demo` for those inside this program
     #[arg(required = true)]
     model: Option<PathBuf>,
     #[command(flatten)]
     backends: BackendArgs,
     #[command(flatten)]
     inputs: InputArgs,
-    /// Run the model so often and tell how long each part took; inputs that are not given are random
+    /// Run the model so often and tell how long it took, beside the plan that the order of backends alone
+    /// would give; inputs that are not given are random
     #[arg(long, value_name = "RUNS", num_args = 0..=1, default_missing_value = "5")]
     measure: Option<usize>,
     /// Tell for one node why each backend did or did not get it
@@ -40,6 +44,8 @@ pub(super) struct PlanArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    language: LoadArgs,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -53,30 +59,79 @@ enum PlanCommand {
     },
 }
 
+/// A model of either sort.
+enum Loaded {
+    Graph(Model),
+    Language(LanguageModel),
+}
+
+impl Loaded {
+    /// Loads the model that the arguments name; `policy` comes before theirs.
+    fn new(args: &PlanArgs, path: &Path, policy: Option<Policy>) -> Result<Self, Failure> {
+        let runtime = args.backends.runtime_by(args.threads, policy.or(args.backends.policy))?;
+        let failed = |error| Failure::loading(path, error);
+        if !bundled::is_named(path) && LanguageModel::is_one(path).map_err(failed)? {
+            let loaded = runtime.load_language(path, &args.language.options()?);
+            return loaded.map(Self::Language).map_err(failed);
+        }
+        bundled::load(&runtime, path).map(Self::Graph)
+    }
+
+    fn plan(&self) -> Plan {
+        match self {
+            Self::Graph(model) => model.placement(),
+            Self::Language(model) => model.placement().clone(),
+        }
+    }
+
+    fn warnings(&self) -> Arc<[String]> {
+        match self {
+            Self::Graph(model) => model.placement_warnings(),
+            Self::Language(model) => model.placement_warnings(),
+        }
+    }
+
+    fn trials(&self) -> &[Trial] {
+        match self {
+            Self::Graph(model) => model.trials(),
+            Self::Language(_) => &[],
+        }
+    }
+}
+
 /// Shows a plan, or compares two. False if they differ.
 pub(super) fn run(args: &PlanArgs) -> Result<bool, Failure> {
     if let Some(PlanCommand::Diff { old, new }) = &args.command {
         return diff(old, new);
     }
     let Some(path) = &args.model else { return Err(Failure::usage("expected a model")) };
-    let runtime = args.backends.runtime(args.threads)?;
-    let model = bundled::load(&runtime, path)?;
-    let times = args.measure.map(|runs| measure(args, &model, runs)).transpose()?;
-    let plan = model.placement();
+    let model = Loaded::new(args, path, None)?;
+    let decided = model.plan();
+    // Where cost decides between several, the order of them is what it is measured against.
+    let rival =
+        (args.measure.is_some() && decided.policy == Policy::Cost && decided.providers.len() > 1)
+            .then(|| Loaded::new(args, path, Some(Policy::Priority)))
+            .transpose()?;
+    let times = measure::side_by_side(args, &model, rival.as_ref())?;
+    // The first run may have found a faster plan.
+    let plan = model.plan();
+    let beside = rival.as_ref().map(Loaded::plan);
+    let beside = beside.as_ref().map(|plan| (plan, &times.rival[..]));
     if let Some(file) = &args.save {
         save(file, &plan)?;
     }
     if let Some(name) = &args.node {
         print!("{}", explain(&plan, name)?);
     } else if args.json {
-        println!("{:#}", to_json(&plan, times.as_deref(), &model));
+        println!("{:#}", show::to_json((&plan, &times.own), beside, &model.warnings()));
     } else {
-        print(&plan, times.as_deref());
+        show::print(&plan, &times.own);
+        show::print_trials(model.trials());
+        if let Some(beside) = beside {
+            show::print_rival((&plan, &times.own), beside);
+        }
     }
-    if times.is_some() && !args.json {
-        print_trials(model.trials());
-    }
-    for warning in model.placement_warnings().iter() {
+    for warning in model.warnings().iter() {
         eprintln!("warning: {warning}");
     }
     Ok(true)
@@ -100,23 +155,6 @@ fn save(path: &Path, plan: &Plan) -> Result<(), Failure> {
     std::fs::write(path, plan.to_json()).map_err(file)
 }
 
-/// The milliseconds of each part: the median of some runs, after one that is not counted.
-fn measure(args: &PlanArgs, model: &Model, runs: usize) -> Result<Vec<f64>, Failure> {
-    let values = args.inputs.or_random(model)?;
-    let mut taken: Vec<Vec<PartReceipt>> = Vec::new();
-    for _ in 0..=runs.max(1) {
-        taken.push(model.run_with(values.clone(), &RunOptions::default())?.receipt.parts);
-    }
-    let parts = taken.last().map_or(0, Vec::len);
-    let median = |part: usize| {
-        let times = taken.iter().skip(1).filter_map(|run| run.get(part));
-        let mut times: Vec<f64> = times.map(|part| part.time.as_secs_f64() * 1e3).collect();
-        times.sort_by(f64::total_cmp);
-        times.get(times.len() / 2).copied().unwrap_or(0.0)
-    };
-    Ok((0..parts).map(median).collect())
-}
-
 fn explain(plan: &Plan, name: &str) -> Result<String, Failure> {
     let node = plan.node_named(name).ok_or_else(|| {
         let near: Vec<&str> = plan
@@ -133,113 +171,4 @@ fn explain(plan: &Plan, name: &str) -> Result<String, Failure> {
         Failure::usage_hint(format!("the plan has no node `{name}`"), hint)
     })?;
     Ok(plan.explain(node))
-}
-
-fn name(plan: &Plan, part: &Part) -> String {
-    plan.providers.get(part.provider.index()).map_or_else(String::new, |p| p.name.clone())
-}
-
-/// Bytes that are copied because of a part.
-fn copied(class: &ClassPlan, part: usize) -> u64 {
-    let needed =
-        class.transfers.iter().filter(|copy| copy.needed.map(|at| at as usize) == Some(part));
-    needed.map(|copy| copy.bytes).sum()
-}
-
-fn print(plan: &Plan, times: Option<&[f64]>) {
-    for class in &plan.classes {
-        let mut head = vec!["part", "backend", "nodes", "copied in", "predicted"];
-        head.extend(times.map(|_| "measured"));
-        let mut rows = vec![head.into_iter().map(str::to_owned).collect()];
-        for (at, part) in class.parts.iter().enumerate() {
-            let predicted = show_ns(part.compute_ns + part.launch_ns);
-            let mut row = vec![
-                at.to_string(),
-                name(plan, part),
-                part.nodes.len().to_string(),
-                bytes_text(copied(class, at)),
-                format!("{predicted} ({})", part.source.as_str()),
-            ];
-            row.extend(times.map(|times| format!("{:.3} ms", times.get(at).unwrap_or(&0.0))));
-            rows.push(row);
-        }
-        print_table(&rows);
-        let cost = class.cost;
-        println!(
-            "\npredicted  {} (nodes {}, copies {}, launches {})",
-            show_ns(cost.total_ns()),
-            show_ns(cost.compute_ns),
-            show_ns(cost.transfer_ns),
-            show_ns(cost.launch_ns)
-        );
-    }
-    if let Some(times) = times {
-        println!("measured   {:.3} ms", times.iter().sum::<f64>());
-    }
-    println!(
-        "plan       {} (by {}, from {})\n",
-        plan.id,
-        plan.policy.as_str(),
-        plan.origin.as_str()
-    );
-    let head = ["backend", "weights", "peak", "budget"].map(str::to_owned).to_vec();
-    let of_backend = plan.providers.iter().map(|used| {
-        let budget = used.budget_bytes.map_or_else(|| "none".to_owned(), bytes_text);
-        vec![
-            used.name.clone(),
-            bytes_text(used.weights_bytes),
-            bytes_text(used.peak_bytes()),
-            budget,
-        ]
-    });
-    print_table(&std::iter::once(head).chain(of_backend).collect::<Vec<_>>());
-}
-
-/// What the first run found out by trying other plans.
-fn print_trials(trials: &[Trial]) {
-    if trials.is_empty() {
-        return;
-    }
-    let ms = |time: Duration| format!("{:.3} ms", time.as_secs_f64() * 1e3);
-    let mut rows = vec![["tried on", "predicted", "measured", ""].map(str::to_owned).to_vec()];
-    rows.extend(trials.iter().map(|trial| {
-        let kept = if trial.kept { "kept" } else { "" };
-        vec![trial.targets.join(", "), ms(trial.predicted), ms(trial.measured), kept.to_owned()]
-    }));
-    println!();
-    print_table(&rows);
-}
-
-fn to_json(plan: &Plan, times: Option<&[f64]>, model: &Model) -> serde_json::Value {
-    let parts = plan.classes.iter().flat_map(|class| {
-        class.parts.iter().enumerate().map(move |(at, part)| {
-            let nodes: Vec<&str> =
-                part.nodes.iter().map(|node| plan.nodes[node.index()].as_str()).collect();
-            json!({
-                "class": class.name,
-                "backend": name(plan, part),
-                "nodes": nodes,
-                "copied_in_bytes": copied(class, at),
-                "predicted_ns": part.compute_ns + part.launch_ns,
-                "source": part.source.as_str(),
-                "measured_ms": times.and_then(|times| times.get(at)),
-            })
-        })
-    });
-    let backends = plan.providers.iter().map(|used| {
-        json!({
-            "name": used.name,
-            "weights_bytes": used.weights_bytes,
-            "peak_bytes": used.peak_bytes(),
-            "budget_bytes": used.budget_bytes,
-        })
-    });
-    json!({
-        "plan": plan.id.to_string(),
-        "policy": plan.policy.as_str(),
-        "predicted_ns": plan.cost_ns,
-        "parts": parts.collect::<Vec<_>>(),
-        "backends": backends.collect::<Vec<_>>(),
-        "warnings": &*model.placement_warnings(),
-    })
 }
