@@ -28,7 +28,7 @@ impl Runtime {
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (backends, threads=None, plugins=None, options=None, contract=None, folders=None))]
+    #[pyo3(signature = (backends, threads=None, plugins=None, options=None, contract=None, folders=None, repack=true))]
     #[expect(clippy::too_many_arguments, reason = "each is one of Python's arguments")]
     fn new(
         py: Python<'_>,
@@ -38,8 +38,9 @@ impl Runtime {
         options: Option<BTreeMap<String, BTreeMap<String, String>>>,
         contract: Option<&Bound<'_, PyDict>>,
         folders: Option<Vec<PathBuf>>,
+        repack: bool,
     ) -> PyResult<Self> {
-        let mut builder = Inner::builder().prober(worker::prober(py));
+        let mut builder = Inner::builder().prober(worker::prober(py)).repack(repack);
         if let Some(backends) = backends {
             builder = builder.backends(backends);
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use remuda_ir::{Graph, Node, OpName, StateRef, Val};
 use remuda_kernels::ThreadPool;
 use remuda_sdk::{
-    Backend, CompileRequest, Compiled, Cost, Device, Failure, HostServices, MemoryInfo, RunRequest,
-    StateRequest, Support,
+    Backend, CompileRequest, Compiled, Cost, Device, Failure, HostServices, MemoryInfo,
+    ProgramInfo, RunRequest, StateRequest, Support,
 };
 use remuda_simd::Isa;
 
@@ -33,7 +33,7 @@ impl Backend for CpuBackend {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
     fn open(host: HostServices, options: &[(String, String)]) -> Result<Self, Failure> {
-        let mut fast = true;
+        let (mut fast, mut packs) = (true, true);
         for (key, value) in options {
             match (key.as_str(), value.as_str()) {
                 ("kernels", "fast") => fast = true,
@@ -43,16 +43,22 @@ impl Backend for CpuBackend {
                         format!("option `kernels` is `{other}`, expected `fast` or `reference`");
                     return Err(Failure::Invalid(text));
                 }
+                ("packing", "on") => packs = true,
+                ("packing", "off") => packs = false,
+                ("packing", other) => {
+                    let text = format!("option `packing` is `{other}`, expected `on` or `off`");
+                    return Err(Failure::Invalid(text));
+                }
                 (other, _) => {
                     return Err(Failure::Invalid(format!(
-                        "unknown option `{other}`, expected `kernels`"
+                        "unknown option `{other}`, expected `kernels` or `packing`"
                     )));
                 }
             }
         }
         let isa = Isa::detect().map_err(|error| setup(&error))?;
         let pool = ThreadPool::new(host.threads()).map_err(|error| setup(&error))?;
-        Ok(Self { settings: Settings { pool: Arc::new(pool), isa, fast } })
+        Ok(Self { settings: Settings { pool: Arc::new(pool), isa, fast, packs } })
     }
 
     fn devices(&self) -> Vec<Device> {
@@ -104,6 +110,10 @@ impl Backend for CpuBackend {
 struct CpuProgram(Program);
 
 impl Compiled for CpuProgram {
+    fn info(&self) -> ProgramInfo {
+        ProgramInfo { resident_bytes: self.0.packed_bytes() as u64, workspace_bytes: 0 }
+    }
+
     fn execute(&self, inputs: Vec<Val>, request: &RunRequest<'_>) -> Result<Vec<Val>, Failure> {
         let options = RunOptions {
             cancel: Some(request.cancel),

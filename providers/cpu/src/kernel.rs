@@ -27,6 +27,11 @@ pub trait Kernel: Send + Sync {
         Ok(())
     }
 
+    /// Bytes of the copies that [`Kernel::pack`] makes, where they are known before.
+    fn packed_bytes(&self) -> usize {
+        0
+    }
+
     /// Whether elements of this input may lie at any address.
     fn reads_unaligned(&self, at: usize) -> bool {
         let _ = at;
@@ -59,6 +64,8 @@ pub struct Preparation<'a> {
     pub(crate) strided: &'a [bool],
     /// Whether the kernel is given f32 in the place of floats of 16 bits.
     pub(crate) widened: bool,
+    /// Whether kernels may copy weights into forms of their own.
+    pub(crate) packs: bool,
 }
 
 impl<'a> Preparation<'a> {

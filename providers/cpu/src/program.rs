@@ -30,6 +30,8 @@ pub struct Settings {
     pub isa: Isa,
     /// Whether fast kernels are used at all; without them every node runs on its reference.
     pub fast: bool,
+    /// Whether kernels copy weights into forms of their own.
+    pub packs: bool,
 }
 
 /// What one run is told.
@@ -123,6 +125,19 @@ impl Program {
             let (more_fast, more) = program.coverage();
             (fast + more_fast, all + more)
         })
+    }
+
+    /// Bytes of the copies that kernels make of weights before the first run, bodies' included.
+    #[must_use]
+    pub fn packed_bytes(&self) -> usize {
+        let own = |step: &Step| match &step.kernel {
+            StepKernel::Fast(kernel) => kernel.packed_bytes(),
+            StepKernel::Reference(_) => 0,
+        };
+        let of_bodies = |step: &Step| -> usize {
+            step.bodies.values().map(|(program, _)| program.packed_bytes()).sum()
+        };
+        self.steps.iter().map(|step| own(step) + of_bodies(step)).sum()
     }
 
     /// Runs the program. Inputs are in the order of the graph's.

@@ -51,7 +51,7 @@ fn every_case_agrees_with_the_reference() {
     for threads in [1, 2] {
         let pool = Arc::new(ThreadPool::new(threads).expect("threads"));
         for isa in Isa::available() {
-            let settings = Settings { pool: Arc::clone(&pool), isa, fast: true };
+            let settings = Settings { pool: Arc::clone(&pool), isa, fast: true, packs: true };
             for def in TABLE {
                 for case in parse(def).expect("cases parse") {
                     if let Err(error) = check(def, &case, &settings) {
@@ -94,12 +94,14 @@ fn with_constant_weights(mut case: Case) -> Case {
 fn packed_weights_agree_with_the_reference() {
     let mut failures = Vec::new();
     let pool = Arc::new(ThreadPool::new(2).expect("threads"));
-    for isa in Isa::available() {
-        let settings = Settings { pool: Arc::clone(&pool), isa, fast: true };
+    for (isa, packs) in Isa::available().into_iter().flat_map(|isa| [(isa, true), (isa, false)]) {
+        let settings = Settings { pool: Arc::clone(&pool), isa, fast: true, packs };
         for def in TABLE {
             for case in parse(def).expect("cases parse").into_iter().map(with_constant_weights) {
                 if let Err(error) = check(def, &case, &settings) {
-                    failures.push(format!("{} line {} on {isa}: {error}", def.name, case.line));
+                    let how = if packs { "packed" } else { "as given" };
+                    failures
+                        .push(format!("{} line {} on {isa}, {how}: {error}", def.name, case.line));
                 }
             }
         }

@@ -19,7 +19,7 @@ fn typed(source: &str) -> Graph {
 }
 
 fn settings(isa: Isa) -> Settings {
-    Settings { pool: Arc::new(ThreadPool::new(2).expect("threads")), isa, fast: true }
+    Settings { pool: Arc::new(ThreadPool::new(2).expect("threads")), isa, fast: true, packs: true }
 }
 
 fn floats(random: &mut Random, dims: &[usize]) -> Tensor {

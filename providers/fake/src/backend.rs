@@ -43,7 +43,10 @@ impl Backend for FakeBackend {
         let pool = Arc::new(ThreadPool::new(host.threads()).map_err(|error| setup(&error))?);
         let devices =
             config.0.into_iter().map(|config| FakeAllocator(FakeDevice::new(config).into()));
-        Ok(Self { settings: Settings { pool, isa, fast: true }, devices: devices.collect() })
+        Ok(Self {
+            settings: Settings { pool, isa, fast: true, packs: true },
+            devices: devices.collect(),
+        })
     }
 
     fn devices(&self) -> Vec<Device> {

@@ -23,8 +23,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let graph = tiny(count)?;
     let input = [Val::from(Tensor::vector(vec![0.5f32; 16]))];
 
-    let settings =
-        Settings { pool: Arc::new(ThreadPool::new(1)?), isa: Isa::detect()?, fast: true };
+    let settings = Settings {
+        pool: Arc::new(ThreadPool::new(1)?),
+        isa: Isa::detect()?,
+        fast: true,
+        packs: true,
+    };
     let direct = Program::new(&graph, &settings)?;
     let provider = Provider::open(Table::linked(remuda_cpu::table())?, 1, &[])?;
     let through = provider.compile(0, graph.clone(), NEWEST_OPSET)?;

@@ -30,6 +30,8 @@ pub struct Runtime {
     pub(crate) selection: Selection,
     pub(crate) session: remuda_exec::Options,
     pub(crate) optimize: bool,
+    /// Whether kernels keep copies of weights in forms of their own.
+    pub(crate) packs: bool,
     /// Whether plans are compared in real runs.
     pub(crate) canary: bool,
     measured: Arc<Measured>,

@@ -19,8 +19,9 @@ struct ExpertLinear {
 
 /// How the weights are kept.
 enum Layout {
-    /// In a form of the kernels' own, one expert after the other, from before the first run on.
-    Packed(Format, OnceLock<AlignedBytes>),
+    /// In a form of the kernels' own, one expert after the other, of so many bytes in all, from before
+    /// the first run on.
+    Packed(Format, usize, OnceLock<AlignedBytes>),
     /// As they are given.
     Plain(Codec, DType),
 }
@@ -30,21 +31,22 @@ const ALIGNMENT: usize = 64;
 
 pub(super) fn prepare(preparation: &Preparation<'_>) -> Option<Box<dyn Kernel>> {
     let dtype = preparation.dtype(1)?;
-    let layout = match format_of(dtype).filter(|format| packs(preparation, *format)) {
-        Some(format) => Layout::Packed(format, OnceLock::new()),
+    let packed =
+        format_of(dtype).and_then(|format| Some((format, packed_bytes(preparation, format)?)));
+    let layout = match packed {
+        Some((format, bytes)) => Layout::Packed(format, bytes, OnceLock::new()),
         None => Layout::Plain(codec_of(dtype)?, dtype),
     };
     let fits = preparation.dtype(0)? == DType::F32 && preparation.dtype(2)? == DType::I64;
     fits.then(|| Box::new(ExpertLinear { layout }) as Box<dyn Kernel>)
 }
 
-/// Whether the weights are known in time, and rows of theirs can be packed.
-fn packs(preparation: &Preparation<'_>, format: Format) -> bool {
-    let weight = preparation.input_type(1).and_then(|ty| ty.as_tensor());
-    let dims = weight.and_then(|weight| weight.fixed_dims());
-    let fits = matches!(dims.as_deref(), Some(&[_, rows, depth]) if depth > 0
-        && slab(format, [rows, depth]).is_some());
-    fits && preparation.is_fixed(1)
+/// Bytes of the packed weights, if they are wanted and known in time, and their rows can be packed.
+fn packed_bytes(preparation: &Preparation<'_>, format: Format) -> Option<usize> {
+    let dims = preparation.input_type(1)?.as_tensor()?.fixed_dims()?;
+    let &[count, rows, depth] = &dims[..] else { return None };
+    let bytes = slab(format, [rows, depth])?.checked_mul(count).filter(|_| depth > 0)?;
+    (preparation.packs && preparation.is_fixed(1)).then_some(bytes)
 }
 
 /// Bytes of a packed expert, with what is between it and the next.
@@ -85,7 +87,7 @@ impl ExpertLinear {
                 let own = part(bytes(weight)?, step, expert, step)?;
                 body(&Weights::plain(*codec, [rows, depth], own).map_err(failed)?)
             }
-            Layout::Packed(format, packed) => {
+            Layout::Packed(format, _, packed) => {
                 let packed = packed.get();
                 let packed =
                     packed.ok_or_else(|| OpError::Bug("weights are not packed".to_owned()))?;
@@ -116,16 +118,19 @@ impl Kernel for ExpertLinear {
         if matches!(self.layout, Layout::Packed(..)) { &[1] } else { &[] }
     }
 
+    fn packed_bytes(&self) -> usize {
+        if let Layout::Packed(_, bytes, _) = self.layout { bytes } else { 0 }
+    }
+
     fn pack(&self, cx: Context<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
-        let Layout::Packed(format, packed) = &self.layout else { return Ok(()) };
+        let Layout::Packed(format, needed, packed) = &self.layout else { return Ok(()) };
         let weight = inputs.get(1).and_then(Option::as_ref);
         let weight = weight.ok_or_else(|| OpError::Invalid("weights are missing".to_owned()))?;
         let all = sizes(weight)?;
         let [count, rows, depth] = all;
         let step = slab(*format, [rows, depth]).ok_or_else(|| too_large(all))?;
         let len = format.packed_bytes(rows, depth).ok_or_else(|| too_large(all))?;
-        let memory = step.checked_mul(count).and_then(AlignedBytes::try_zeroed);
-        let mut memory = memory.ok_or_else(|| too_large(all))?;
+        let mut memory = AlignedBytes::try_zeroed(*needed).ok_or_else(|| too_large(all))?;
         let source = bytes(weight)?;
         let raw = source.len() / count.max(1);
         for (expert, to) in memory.bytes_mut().chunks_exact_mut(step.max(1)).enumerate() {

@@ -19,29 +19,30 @@ struct Linear {
 
 /// How the weights are kept.
 enum Layout {
-    /// In a form of the kernels' own, from before the first run on.
-    Packed(Format, OnceLock<AlignedBytes>),
+    /// In a form of the kernels' own, of so many bytes, from before the first run on.
+    Packed(Format, usize, OnceLock<AlignedBytes>),
     /// As they are given.
     Plain(Codec),
 }
 
 pub(super) fn prepare(preparation: &Preparation<'_>) -> Option<Box<dyn Kernel>> {
     let dtype = preparation.dtype(1)?;
-    let layout = match format_of(dtype).filter(|format| packs(preparation, *format)) {
-        Some(format) => Layout::Packed(format, OnceLock::new()),
+    let packed =
+        format_of(dtype).and_then(|format| Some((format, packed_bytes(preparation, format)?)));
+    let layout = match packed {
+        Some((format, bytes)) => Layout::Packed(format, bytes, OnceLock::new()),
         None => Layout::Plain(codec_of(dtype)?),
     };
     let fits = preparation.dtype(0)? == DType::F32;
     fits.then(|| Box::new(Linear { layout }) as Box<dyn Kernel>)
 }
 
-/// Whether the weights are known in time, and rows of theirs can be packed.
-fn packs(preparation: &Preparation<'_>, format: Format) -> bool {
-    let weight = preparation.input_type(1).and_then(|ty| ty.as_tensor());
-    let dims = weight.and_then(|weight| weight.fixed_dims());
-    let fits = matches!(dims.as_deref(), Some(&[rows, depth]) if depth > 0
-        && format.packed_bytes(rows, depth).is_some());
-    fits && preparation.is_fixed(1)
+/// Bytes of the packed weights, if they are wanted and known in time, and their rows can be packed.
+fn packed_bytes(preparation: &Preparation<'_>, format: Format) -> Option<usize> {
+    let dims = preparation.input_type(1)?.as_tensor()?.fixed_dims()?;
+    let &[rows, depth] = &dims[..] else { return None };
+    let bytes = format.packed_bytes(rows, depth).filter(|_| depth > 0)?;
+    (preparation.packs && preparation.is_fixed(1)).then_some(bytes)
 }
 
 /// The format with kernels of its own that a dtype is.
@@ -105,7 +106,7 @@ impl Linear {
                 let weight = weight.contiguous();
                 body(&Weights::plain(*codec, sizes, bytes(&weight)?).map_err(failed)?)
             }
-            Layout::Packed(format, packed) => {
+            Layout::Packed(format, _, packed) => {
                 let packed = packed.get();
                 let packed =
                     packed.ok_or_else(|| OpError::Bug("weights are not packed".to_owned()))?;
@@ -120,15 +121,18 @@ impl Kernel for Linear {
         if matches!(self.layout, Layout::Packed(..)) { &[1] } else { &[] }
     }
 
+    fn packed_bytes(&self) -> usize {
+        if let Layout::Packed(_, bytes, _) = self.layout { bytes } else { 0 }
+    }
+
     fn pack(&self, cx: Context<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
-        let Layout::Packed(format, packed) = &self.layout else { return Ok(()) };
+        let Layout::Packed(format, needed, packed) = &self.layout else { return Ok(()) };
         let weight = inputs.get(1).and_then(Option::as_ref);
         let weight = weight.ok_or_else(|| OpError::Invalid("weights are missing".to_owned()))?;
         let sizes = sizes(weight)?;
-        let needed = format.packed_bytes(sizes[0], sizes[1]);
         let no_memory =
             || OpError::Resource(format!("no memory to pack weights of {sizes:?} elements"));
-        let mut memory = needed.and_then(AlignedBytes::try_zeroed).ok_or_else(no_memory)?;
+        let mut memory = AlignedBytes::try_zeroed(*needed).ok_or_else(no_memory)?;
         pack(cx, *format, sizes, bytes(weight)?, memory.bytes_mut()).map_err(failed)?;
         let _ = packed.set(memory);
         Ok(())

@@ -54,8 +54,9 @@ pub(super) struct Place<'a> {
 impl Step {
     pub(super) fn new(place: Place<'_>, node: &Node, settings: &Settings) -> Result<Self, OpError> {
         let Place { graph, number, last, fixed, strided, of_sizes } = place;
-        let isa = settings.isa;
-        let preparation = Preparation { graph, node, isa, fixed, strided, widened: false };
+        let (isa, packs) = (settings.isa, settings.packs);
+        let widened = false;
+        let preparation = Preparation { graph, node, isa, fixed, strided, widened, packs };
         let fast = if settings.fast { kernels::prepare(&preparation) } else { None };
         let kernel = match fast {
             Some(kernel) => StepKernel::Fast(kernel),

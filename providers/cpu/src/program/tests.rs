@@ -10,7 +10,7 @@ use remuda_tensor::{DType, Memory, Tensor};
 use super::{Program, RunOptions, Settings};
 
 fn settings(fast: bool) -> Settings {
-    Settings { pool: Arc::new(ThreadPool::single()), isa: Isa::best(), fast }
+    Settings { pool: Arc::new(ThreadPool::single()), isa: Isa::best(), fast, packs: true }
 }
 
 fn program(source: &str, fast: bool) -> Program {

@@ -22,6 +22,7 @@ pub struct Builder {
     backends: Option<Vec<String>>,
     threads: Option<usize>,
     optimize: bool,
+    packs: bool,
     canary: bool,
     cache: Option<Option<Cache>>,
     reference: bool,
@@ -51,6 +52,7 @@ impl Builder {
             backends: None,
             threads: None,
             optimize: true,
+            packs: true,
             canary: true,
             cache: None,
             reference: false,
@@ -88,6 +90,14 @@ impl Builder {
     #[must_use]
     pub fn optimize(mut self, optimize: bool) -> Self {
         self.optimize = optimize;
+        self
+    }
+
+    /// Whether the CPU's kernels copy weights into forms of their own (by default they do). Without, runs
+    /// take longer, and weights take no memory beside the mapped file.
+    #[must_use]
+    pub fn repack(mut self, repack: bool) -> Self {
+        self.packs = repack;
         self
     }
 
@@ -222,6 +232,8 @@ impl Builder {
         let kernels = if self.reference { "reference" } else { "fast" };
         let of_cpu = self.options.entry("cpu".to_owned()).or_default();
         of_cpu.push(("kernels".to_owned(), kernels.to_owned()));
+        let packing = if self.packs { "on" } else { "off" };
+        of_cpu.push(("packing".to_owned(), packing.to_owned()));
         let (devices, unopened) = self.devices(threads, &libraries)?;
         let order = (!config.order.is_empty()).then_some(config.order);
         let backends = self.backends.or(order).unwrap_or_else(|| vec!["auto".to_owned()]);
@@ -243,6 +255,7 @@ impl Builder {
             selection,
             session,
             optimize: self.optimize,
+            packs: self.packs,
             canary: self.canary,
             measured: Arc::default(),
         })
