@@ -21,8 +21,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use remuda::Runtime;
 use remuda::placement::{Contract, Policy, Strictness};
+use remuda::{Builder, Runtime};
 
 use crate::failure::Failure;
 
@@ -132,6 +132,10 @@ impl BackendArgs {
         threads: Option<usize>,
         policy: Option<Policy>,
     ) -> Result<Runtime, Failure> {
+        Ok(self.builder(threads, policy).build()?)
+    }
+
+    fn builder(&self, threads: Option<usize>, policy: Option<Policy>) -> Builder {
         let mut builder = Runtime::builder().prober(crate::libraries::prober());
         if !self.backends.is_empty() {
             builder = builder.backends(&self.backends);
@@ -148,7 +152,7 @@ impl BackendArgs {
         if let Some(policy) = policy {
             builder = builder.policy(policy);
         }
-        Ok(builder.build()?)
+        builder
     }
 }
 

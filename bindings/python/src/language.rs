@@ -39,7 +39,7 @@ pub(crate) enum Source<'py> {
 impl LanguageModel {
     #[new]
     #[expect(clippy::too_many_arguments, reason = "named arguments in Python")]
-    #[pyo3(signature = (runtime, model, n_ctx=None, n_seq=1, n_batch=512, cache="f16", lookup=false))]
+    #[pyo3(signature = (runtime, model, n_ctx=None, n_seq=1, n_batch=512, cache="f16", lookup=false, lora=Vec::new(), draft=None, deterministic=false))]
     fn new(
         py: Python<'_>,
         runtime: &Runtime,
@@ -49,6 +49,9 @@ impl LanguageModel {
         n_batch: usize,
         cache: &str,
         lookup: bool,
+        lora: Vec<(PathBuf, f64)>,
+        draft: Option<PathBuf>,
+        deterministic: bool,
     ) -> PyResult<Self> {
         let cache = DType::from_name(cache)
             .ok_or_else(|| bad_input(py, &format!("there is no element type `{cache}`")))?;
@@ -58,6 +61,9 @@ impl LanguageModel {
             step_tokens: n_batch,
             cache,
             lookup,
+            adapters: lora,
+            draft,
+            deterministic,
             ..LanguageOptions::default()
         };
         let runtime = runtime.inner().clone();
@@ -89,6 +95,8 @@ impl LanguageModel {
         dict.set_item("sequences", budget.sequences)?;
         dict.set_item("weight_bytes", memory.weight_bytes)?;
         dict.set_item("cache_bytes", memory.cache_bytes)?;
+        dict.set_item("packed_bytes", memory.packed_bytes)?;
+        dict.set_item("work_bytes", memory.work_bytes)?;
         Ok(dict)
     }
 
@@ -244,6 +252,7 @@ impl Answer {
         dict.set_item("prompt_tokens", outcome.usage.prompt)?;
         dict.set_item("cached_tokens", outcome.usage.reused)?;
         dict.set_item("completion_tokens", outcome.usage.generated)?;
+        dict.set_item("ahead_tokens", outcome.usage.ahead)?;
         let finish = match outcome.finish {
             Finish::Length => "length",
             Finish::Cancelled => "cancelled",

@@ -1,8 +1,9 @@
 //! What an engine may take, and the memory that comes to.
 
+use remuda_exec::work_bytes;
 use remuda_host::{Failure, Provider};
 use remuda_ir::StateType;
-use remuda_models::ModelInfo;
+use remuda_models::LanguageModel;
 
 use crate::EngineError;
 
@@ -61,24 +62,44 @@ pub struct Memory {
     pub weight_bytes: u64,
     /// Keys and values of all sequences.
     pub cache_bytes: u64,
+    /// Weights in forms of the devices' own, which the first run makes; what it makes them of is then
+    /// let go.
+    pub packed_bytes: u64,
+    /// Values between the nodes of a full step.
+    pub work_bytes: u64,
 }
 
 impl Memory {
-    /// What a model takes on a device.
+    /// What a model takes on a device; with `packs`, weights are taken to have copies of their own size
+    /// there.
     ///
     /// # Errors
     /// When the device cannot keep such states.
     pub fn of(
-        info: &ModelInfo,
+        model: &LanguageModel,
         budget: &Budget,
-        (provider, device): (&Provider, u32),
+        (provider, device, packs): (&Provider, u32, bool),
     ) -> Result<Self, Failure> {
+        let info = &model.info;
         let mut cache_bytes = 0u64;
         for ty in &info.states {
             let capacity = budget.capacity(ty);
             let bytes = provider.state_bytes(device, ty, budget.sequences, capacity)?;
             cache_bytes = cache_bytes.saturating_add(bytes);
         }
-        Ok(Self { weight_bytes: info.weight_bytes, cache_bytes })
+        let sizes = [("tokens", budget.step_tokens), ("outputs", budget.sequences as usize)];
+        let sizes = sizes.into_iter().map(|(name, size)| (name.to_owned(), size)).collect();
+        Ok(Self {
+            weight_bytes: info.weight_bytes,
+            cache_bytes,
+            packed_bytes: if packs { info.weight_bytes } else { 0 },
+            work_bytes: work_bytes(&model.graph, sizes),
+        })
+    }
+
+    /// All that is taken beside the mapped weights.
+    #[must_use]
+    pub fn taken_bytes(&self) -> u64 {
+        self.cache_bytes.saturating_add(self.packed_bytes).saturating_add(self.work_bytes)
     }
 }

@@ -28,11 +28,13 @@ pub struct Handle {
 }
 
 impl Engine {
-    /// Starts an engine.
+    /// Starts an engine; with a draft model, which guesses tokens for the model to look at several at
+    /// once.
     ///
     /// # Errors
-    /// When there is no thread to be had.
-    pub fn start(runner: Runner) -> Result<Self, EngineError> {
+    /// When the draft model has another vocabulary or budget, or there is no thread to be had.
+    pub fn start(runner: Runner, draft: Option<Runner>) -> Result<Self, EngineError> {
+        check_draft(&runner, draft.as_ref())?;
         let (sender, receiver) = channel();
         let handle = Handle {
             requests: Arc::new(Mutex::new(Some(sender))),
@@ -43,7 +45,7 @@ impl Engine {
         };
         let thread = std::thread::Builder::new()
             .name("remuda-engine".to_owned())
-            .spawn(move || run(Scheduler::new(runner), &receiver))
+            .spawn(move || run(Scheduler::new(runner, draft), &receiver))
             .map_err(|error| EngineError::Budget(format!("cannot start a thread: {error}")))?;
         Ok(Self { handle, thread: Some(thread) })
     }
@@ -99,6 +101,23 @@ impl Handle {
         let sender = requests.as_ref().ok_or(EngineError::Stopped)?;
         sender.send(request).map_err(|_| EngineError::Stopped)
     }
+}
+
+/// What a draft model guesses must be tokens of the model, in the same sequences and places.
+fn check_draft(runner: &Runner, draft: Option<&Runner>) -> Result<(), EngineError> {
+    let Some(draft) = draft else { return Ok(()) };
+    let (own, guessed) = (runner.info().vocabulary, draft.info().vocabulary);
+    if own != guessed {
+        return Err(EngineError::Budget(format!(
+            "the draft model has a vocabulary of {guessed}, expected the model's: {own}"
+        )));
+    }
+    let sizes = |budget: &Budget| (budget.context, budget.sequences, budget.step_tokens);
+    if sizes(runner.budget()) != sizes(draft.budget()) {
+        let text = "the draft model has another context, other sequences or other steps";
+        return Err(EngineError::Budget(text.to_owned()));
+    }
+    Ok(())
 }
 
 fn run(mut scheduler: Scheduler, requests: &Receiver<Request>) {

@@ -11,7 +11,9 @@
 #![forbid(unsafe_code)]
 
 mod budget;
+mod draft;
 mod engine;
+mod gauge;
 mod lookup;
 mod runner;
 mod scheduler;
@@ -77,6 +79,8 @@ pub struct Usage {
     pub reused: usize,
     /// Tokens that were generated.
     pub generated: usize,
+    /// Those of them that were run ahead of what was sure, and were right.
+    pub ahead: usize,
 }
 
 /// Who asks: picks tokens, and is told how it ends. Called on the engine's thread, one call at a

@@ -33,6 +33,19 @@ pub(crate) struct Step {
     pub(crate) outputs: Vec<i64>,
 }
 
+impl Step {
+    /// Tokens of one sequence from a position on; the logits behind the last are wanted.
+    pub(crate) fn of_sequence(sequence: u32, start: usize, tokens: &[u32]) -> Self {
+        let place = |at: usize| i64::try_from(at).unwrap_or(i64::MAX);
+        Self {
+            tokens: tokens.iter().copied().map(i64::from).collect(),
+            positions: (start..start + tokens.len()).map(place).collect(),
+            sequences: vec![i64::from(sequence); tokens.len()],
+            outputs: vec![place(tokens.len().saturating_sub(1))],
+        }
+    }
+}
+
 impl Runner {
     /// Plans and compiles a model for these targets, and makes its caches.
     ///
@@ -79,6 +92,12 @@ impl Runner {
     #[must_use]
     pub fn plan_warnings(&self) -> Arc<[String]> {
         self.session.plan_warnings()
+    }
+
+    /// Bytes of weights in forms of the devices' own, which are made by the first run.
+    #[must_use]
+    pub fn packed_bytes(&self) -> u64 {
+        self.session.resident_bytes().values().fold(0, |sum, &bytes| sum.saturating_add(bytes))
     }
 
     /// Runs a step: the logits of the wanted tokens, one row each.

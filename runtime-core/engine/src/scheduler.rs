@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use remuda_exec::ExecError;
 use remuda_host::Failure;
 
-use crate::lookup::Lookup;
+use crate::draft::Draft;
+use crate::gauge::Gauge;
+use crate::lookup;
 use crate::runner::{Runner, Step};
 use crate::slot::{Slot, Work};
 use crate::{EngineError, Request, Usage};
@@ -20,9 +22,10 @@ pub(crate) struct Scheduler {
     slots: Vec<Slot>,
     waiting: VecDeque<Request>,
     steps: u64,
-    /// Whether likely tokens are run along. Windows would have to be computed again if these turn out
-    /// wrong.
-    looks_up: bool,
+    /// Whether likely tokens may be run along. Windows would have to be computed again if these turn
+    /// out wrong.
+    runs_ahead: bool,
+    draft: Option<Draft>,
 }
 
 /// What a step takes of one sequence.
@@ -36,11 +39,12 @@ struct Share {
 }
 
 impl Scheduler {
-    pub(crate) fn new(runner: Runner) -> Self {
+    pub(crate) fn new(runner: Runner, draft: Option<Runner>) -> Self {
         let slots = (0..runner.budget().sequences).map(|_| Slot::default()).collect();
         let windowed = runner.info().states.iter().any(|state| state.window.is_some());
-        let looks_up = runner.budget().lookup && !windowed;
-        Self { runner, slots, waiting: VecDeque::new(), steps: 0, looks_up }
+        let draft = draft.map(Draft::new);
+        let runs_ahead = !windowed;
+        Self { runner, slots, waiting: VecDeque::new(), steps: 0, runs_ahead, draft }
     }
 
     pub(crate) fn add(&mut self, mut request: Request) {
@@ -81,13 +85,14 @@ impl Scheduler {
         self.steps += 1;
         self.drop_cancelled();
         self.admit();
+        // What drafting takes is part of what running ahead costs.
+        let started = Instant::now();
         let shares = self.shares();
         if shares.is_empty() {
             return;
         }
         let step = self.gather(&shares);
         let cancel = self.only_cancel(&shares);
-        let started = Instant::now();
         match self.runner.run(&step, cancel.as_deref()) {
             Ok(logits) => self.spread(&shares, &logits, started.elapsed()),
             // Caches are as they were, and whoever ended it is dropped by the next step.
@@ -173,16 +178,16 @@ impl Scheduler {
             consumer: request.consumer,
             tokens: request.prompt,
             most,
-            usage: Usage { prompt, reused, generated: 0 },
+            usage: Usage { prompt, reused, ..Usage::default() },
             priority: request.priority,
             cancel: request.cancel,
-            lookup: Lookup::default(),
+            gauge: Gauge::default(),
             told: 0,
         });
     }
 
     /// What the next step takes: first of those that generate, then pieces of prompts.
-    fn shares(&self) -> Vec<Share> {
+    fn shares(&mut self) -> Vec<Share> {
         let mut room = self.runner.budget().step_tokens;
         let mut order: Vec<usize> = (0..self.slots.len()).collect();
         order.sort_by_key(|&at| {
@@ -211,15 +216,27 @@ impl Scheduler {
     }
 
     /// Adds likely tokens to the share of a sequence that has the step for itself.
-    fn run_ahead(&self, share: &mut Share, room: usize) {
-        let slot = &self.slots[share.slot];
-        let Some(work) = slot.work.as_ref().filter(|_| self.looks_up) else { return };
+    fn run_ahead(&mut self, share: &mut Share, room: usize) {
+        let Some(work) = self.slots[share.slot].work.as_ref().filter(|_| self.runs_ahead) else {
+            return;
+        };
         let sure = work.tokens.len();
-        if share.count > 1 || sure == work.usage.prompt || work.consumer.wants_prompt() {
+        let generates =
+            share.count == 1 && sure > work.usage.prompt && !work.consumer.wants_prompt();
+        if !generates || !work.gauge.allows() {
             return;
         }
         let room = room.min(work.most.saturating_sub(sure + 1));
-        share.ahead = work.lookup.draft(&work.tokens, room).to_vec();
+        if self.runner.budget().lookup {
+            share.ahead = lookup::likely(&work.tokens, room).to_vec();
+        }
+        if let (true, Some(draft)) = (share.ahead.is_empty(), &mut self.draft) {
+            match draft.guess(share.slot, &work.tokens, room) {
+                Ok(guessed) => share.ahead = guessed,
+                // Answers do not need it.
+                Err(_) => self.draft = None,
+            }
+        }
         share.wanted.extend(sure..sure + share.ahead.len());
     }
 
@@ -256,8 +273,13 @@ impl Scheduler {
             let (own, others) = rest.split_at(share.wanted.len() * vocabulary);
             rest = others;
             let gave = slot.take_logits((&share.wanted, &share.ahead), own, vocabulary);
-            if let Some(work) = slot.work.as_mut().filter(|_| gave > 0) {
-                work.lookup.measured(!share.ahead.is_empty(), gave, time);
+            if let (Some(draft), true) = (&mut self.draft, gave > 0 && !share.ahead.is_empty()) {
+                draft.judge(share.slot, share.ahead.len(), gave - 1);
+            }
+            // Pieces of prompts and company take longer than a token alone.
+            let alone = shares.len() == 1 && share.count == 1 && gave > 0;
+            if let Some(work) = slot.work.as_mut().filter(|_| alone) {
+                work.gauge.measured(!share.ahead.is_empty(), gave, time);
             }
             if slot.cached.len() < run {
                 self.forget(share.slot);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::lookup::Lookup;
+use crate::gauge::Gauge;
 use crate::{Consumer, EngineError, Next, Usage};
 
 /// A sequence of the caches.
@@ -27,7 +27,7 @@ pub(crate) struct Work {
     pub(crate) usage: Usage,
     pub(crate) priority: i32,
     pub(crate) cancel: Arc<AtomicBool>,
-    pub(crate) lookup: Lookup,
+    pub(crate) gauge: Gauge,
     /// Places of the prompt whose logits the consumer has seen.
     pub(crate) told: usize,
 }
@@ -86,6 +86,9 @@ impl Slot {
             }
         }
         let gave = work.usage.generated - before;
+        // One token of a step is sure without any that was run ahead.
+        let right = gave.saturating_sub(1).min(ahead.len());
+        work.usage.ahead += right;
         // What was run ahead in vain is no part of the sequence.
         self.cached.truncate(work.tokens.len().max(sure + 1) - 1);
         if ends {

@@ -40,6 +40,7 @@ mod states;
 mod target;
 mod trial;
 mod watch;
+mod work;
 
 pub use error::ExecError;
 pub use options::{Options, ShapeClass};
@@ -53,3 +54,4 @@ pub use speeds::{Copying, Speeds};
 pub use states::{StateOptions, States};
 pub use target::{Place, Target};
 pub use trial::Trial;
+pub use work::work_bytes;

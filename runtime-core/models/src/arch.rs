@@ -1,5 +1,6 @@
 //! The architectures: one file each, and the list of them.
 
+mod deepseek2;
 mod falcon;
 mod gemma2;
 mod gemma3;
@@ -31,6 +32,7 @@ pub(crate) struct Architecture {
 
 /// Every architecture, sorted by name.
 static ALL: &[&Architecture] = &[
+    &deepseek2::ARCHITECTURE,
     &falcon::ARCHITECTURE,
     &gemma2::ARCHITECTURE,
     &gemma3::ARCHITECTURE,
@@ -70,6 +72,9 @@ pub(crate) fn build(file: &ModelFile, options: &Options) -> Result<LanguageModel
         });
     }
     if file.folder().is_some() {
+        if !options.adapters.is_empty() {
+            return Err(ModelError::AdapterOfFolder);
+        }
         // Whatever GGUF makes of it: folders keep the halves of a head apart.
         decoder.rope.pairing = Pairing::Halves;
     }

@@ -4,6 +4,7 @@
 mod attention;
 mod experts;
 mod feed_forward;
+mod latent;
 mod spec;
 
 use remuda_gguf::Parts;
@@ -11,13 +12,14 @@ use remuda_ir::{Attr, StateType, ValueId, infer_graph, verify};
 use remuda_ops::Ops;
 use remuda_tensor::{DType, Tensor};
 
+use crate::adapter::Opened;
 use crate::file::Weight;
 use crate::keys::Keys;
 use crate::net::{Net, float};
 use crate::{LanguageModel, ModelError, ModelFile, ModelInfo, Options};
 
 pub(crate) use attention::{angles, turn};
-pub(crate) use spec::{Activation, Decoder, Experts, Norm, QkNorm};
+pub(crate) use spec::{Activation, Decoder, Experts, Gate, Latent, Norm, QkNorm};
 
 /// The inputs that every layer uses.
 struct Step {
@@ -34,7 +36,10 @@ pub(crate) fn build(
     (file, parts): (&ModelFile, &Parts<'_>),
     options: &Options,
 ) -> Result<LanguageModel, ModelError> {
-    let mut net = Net::new(keys.architecture(), file, parts);
+    let adapters = options.adapters.iter();
+    let adapters = adapters.map(|adapter| Opened::new(adapter, keys.architecture()));
+    let adapters = adapters.collect::<Result<Vec<_>, _>>()?;
+    let mut net = Net::new(keys.architecture(), file, parts).with_adapters(&adapters);
     let tokens = net.indices("tokens", "tokens");
     let positions = net.indices("positions", "tokens");
     let sequences = net.indices("sequences", "tokens");
@@ -165,14 +170,14 @@ fn block(
         } else {
             normed
         };
-        let fed = feed_forward::feed_forward(net, decoder, second)?;
+        let fed = feed_forward::feed_forward(net, decoder, layer, second)?;
         let sum = net.onnx("Add", &[attended, fed], &[], "parts");
         return Ok(net.onnx("Add", &[x, sum], &[], "layer"));
     }
     let x = net.onnx("Add", &[x, attended], &[], "attended");
     let normed =
         if decoder.pre_norm { norm(net, decoder, x, "ffn_norm", decoder.features)? } else { x };
-    let mut fed = feed_forward::feed_forward(net, decoder, normed)?;
+    let mut fed = feed_forward::feed_forward(net, decoder, layer, normed)?;
     if decoder.post_norm {
         fed = norm(net, decoder, fed, "post_ffw_norm", decoder.features)?;
     }

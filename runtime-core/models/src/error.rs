@@ -69,6 +69,19 @@ pub enum ModelError {
         /// Which weight.
         name: String,
     },
+    /// A file that is no adapter for the model.
+    #[error("the adapter's `{key}` is `{got}`, expected `{expected}`")]
+    Adapter {
+        /// Which key.
+        key: &'static str,
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        got: String,
+    },
+    /// Adapters for a model that they cannot be added to.
+    #[error("adapters in GGUF files go with models in GGUF files, not with folders")]
+    AdapterOfFolder,
     /// A file of a folder that makes no sense.
     #[error("`{}`: {problem}", path.display())]
     Folder {

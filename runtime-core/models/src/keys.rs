@@ -72,6 +72,11 @@ impl<'a> Keys<'a> {
         ModelError::Key { key: self.full(key), expected, got }
     }
 
+    /// The error of a key that asks for something that is not implemented.
+    pub(crate) fn unsupported(&self, key: &str, expected: String, got: String) -> ModelError {
+        ModelError::Unsupported { key: self.full(key), expected, got }
+    }
+
     pub(crate) fn float(&self, key: &str) -> Result<Option<f64>, ModelError> {
         let Some(number) = self.get::<f64>(key)? else { return Ok(None) };
         if number.is_finite() {

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::expect_used)]
 
+mod adapter;
 mod arch;
 mod decoder;
 mod encoder;
@@ -21,6 +22,7 @@ mod keys;
 mod net;
 mod rope;
 
+pub use adapter::Adapter;
 pub use arch::names;
 pub use encoder::{EncoderInfo, EncoderModel, Pooling, encoder_names};
 pub use error::ModelError;
@@ -36,11 +38,13 @@ pub struct Options {
     pub cache: DType,
     /// Positions that a sequence may have; the model's own context by default.
     pub context: Option<usize>,
+    /// Adapters whose parts are added to the model's products.
+    pub adapters: Vec<Adapter>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache: DType::F16, context: None }
+        Self { cache: DType::F16, context: None, adapters: Vec::new() }
     }
 }
 

@@ -7,6 +7,7 @@ use remuda_gguf::Parts;
 use remuda_ir::{Attr, Attrs, Def, Graph, Node, OpName, StateType, ValueId, ValueType};
 use remuda_tensor::{DType, Dim, Tensor, TensorType};
 
+use crate::adapter::{Factors, Opened};
 use crate::{ModelError, ModelFile};
 
 /// A graph under construction, and where its weights come from.
@@ -14,6 +15,7 @@ pub(crate) struct Net<'a> {
     pub(crate) graph: Graph,
     file: &'a ModelFile,
     parts: &'a Parts<'a>,
+    adapters: &'a [Opened<'a>],
     /// What stands in front of the names of nodes: the layer.
     scope: String,
     /// The names of the weights that were asked for.
@@ -29,9 +31,16 @@ impl<'a> Net<'a> {
             graph: Graph::new(name),
             file,
             parts,
+            adapters: &[],
             scope: String::new(),
             used: RefCell::default(),
         }
+    }
+
+    /// The same, and what these adapters add to its products.
+    pub(crate) fn with_adapters(mut self, adapters: &'a [Opened<'a>]) -> Self {
+        self.adapters = adapters;
+        self
     }
 
     /// Sets what stands in front of names: `blk.3`, or nothing.
@@ -58,7 +67,7 @@ impl<'a> Net<'a> {
         self.graph.add_const(&name, tensor)
     }
 
-    /// Fails if the file has a weight that nobody asked for: the model would not be what its file says.
+    /// Fails if a file has a weight that nobody asked for: the model would not be what its files say.
     /// Tables of frequencies may be there for contexts that are not used.
     pub(crate) fn expect_all_used(&self) -> Result<(), ModelError> {
         let used = self.used.borrow();
@@ -66,7 +75,8 @@ impl<'a> Net<'a> {
         let mut unused = weights
             .filter(|weight| !used.contains(weight.name) && !weight.name.starts_with("rope_"));
         let unused = unused.next().map(|weight| weight.name.to_owned());
-        unused.map_or(Ok(()), |name| Err(ModelError::Unused { name }))
+        unused.map_or(Ok(()), |name| Err(ModelError::Unused { name }))?;
+        self.adapters.iter().try_for_each(Opened::expect_all_used)
     }
 
     /// Whether there is a weight of this name here.
@@ -180,9 +190,104 @@ impl<'a> Net<'a> {
         let bias_name = format!("{name}.bias");
         let bias =
             if self.has(&bias_name) { Some(self.vector(&bias_name, outputs)?) } else { None };
-        let mut inputs = vec![Some(x), Some(weight)];
-        inputs.extend(bias.map(Some));
-        Ok(self.apply(OpName::new("remuda", "Linear"), &inputs, &[], name))
+        let mut operands = vec![Some(x), Some(weight)];
+        operands.extend(bias.map(Some));
+        let y = self.apply(OpName::new("remuda", "Linear"), &operands, &[], name);
+        self.adapted(y, (x, None), name, &[outputs, inputs])
+    }
+
+    /// Rows times the matrices in `name.weight` of the experts that each token has.
+    pub(crate) fn expert_linear(
+        &mut self,
+        (rows, chosen): (ValueId, ValueId),
+        name: &str,
+        dims: [usize; 3],
+    ) -> Result<ValueId, ModelError> {
+        let weight = self.shaped(&format!("{name}.weight"), &dims)?;
+        let rows = (rows, Some(chosen));
+        let y = self.product(rows, weight, name);
+        self.adapted(y, rows, name, &dims)
+    }
+
+    /// Rows times a weight, or times those of its matrices that each token has.
+    fn product(
+        &mut self,
+        (rows, chosen): (ValueId, Option<ValueId>),
+        weight: ValueId,
+        name: &str,
+    ) -> ValueId {
+        let op = if chosen.is_some() { "ExpertLinear" } else { "Linear" };
+        let mut operands = vec![Some(rows), Some(weight)];
+        operands.extend(chosen.map(Some));
+        self.apply(OpName::new("remuda", op), &operands, &[], name)
+    }
+
+    /// A product with `name.weight`, and what adapters add to it.
+    fn adapted(
+        &mut self,
+        mut y: ValueId,
+        (x, chosen): (ValueId, Option<ValueId>),
+        name: &str,
+        dims: &[usize],
+    ) -> Result<ValueId, ModelError> {
+        let &[ref experts @ .., outputs, inputs] = dims else { return Ok(y) };
+        for adapter in self.adapters {
+            let name = self.scoped(&format!("{name}.weight"));
+            let Some(Factors { narrow, widen, scale }) = adapter.factors(&name)? else { continue };
+            let rank = widen.dims().last().copied().unwrap_or(0);
+            let dims = [experts, &[rank, inputs]].concat();
+            let narrow = self.factor(&format!("{name}.lora_a"), narrow, dims)?;
+            let dims = [experts, &[outputs, rank]].concat();
+            let widen = self.factor(&format!("{name}.lora_b"), widen, dims)?;
+            let row = self.product((x, chosen), narrow, "narrowed");
+            // The row between the factors is the shortest to scale.
+            let row = self.scale(row, scale);
+            let part = self.product((row, chosen), widen, "widened");
+            y = self.onnx("Add", &[y, part], &[], "adapted");
+        }
+        Ok(y)
+    }
+
+    /// A factor of an adapter as a constant; it has these dimensions.
+    fn factor(
+        &mut self,
+        name: &str,
+        factor: Tensor,
+        expected: Vec<usize>,
+    ) -> Result<ValueId, ModelError> {
+        if factor.dims() != expected {
+            let (name, got) = (name.to_owned(), factor.dims().to_vec());
+            return Err(ModelError::Shape { name, expected, got });
+        }
+        Ok(self.graph.add_const(name, factor))
+    }
+
+    /// Rows of a table, and what adapters add to them. Their narrow factor is a table, too.
+    fn adapted_rows(
+        &mut self,
+        mut rows: ValueId,
+        indices: ValueId,
+        name: &str,
+        [count, features]: [usize; 2],
+    ) -> Result<ValueId, ModelError> {
+        for adapter in self.adapters {
+            let Some(Factors { narrow, widen, scale }) = adapter.factors(name)? else { continue };
+            let rank = widen.dims().last().copied().unwrap_or(0);
+            let dtype = narrow.dtype();
+            let narrow = self.factor(&format!("{name}.lora_a"), narrow, vec![count, rank])?;
+            let widen = self.factor(&format!("{name}.lora_b"), widen, vec![features, rank])?;
+            let row = self.rows_of(narrow, dtype, indices);
+            let row = self.scale(row, scale);
+            let part = self.product((row, None), widen, "widened");
+            rows = self.onnx("Add", &[rows, part], &[], "adapted");
+        }
+        Ok(rows)
+    }
+
+    /// The rows of a table of this dtype that `indices` name, as f32.
+    fn rows_of(&mut self, table: ValueId, dtype: DType, indices: ValueId) -> ValueId {
+        let rows = self.onnx("Gather", &[table, indices], &[], "rows");
+        if matches!(dtype, DType::F32 | DType::Block(_)) { rows } else { self.cast(rows) }
     }
 
     /// The rows of a table that `indices` name, as f32.
@@ -193,12 +298,9 @@ impl<'a> Net<'a> {
         shape: [usize; 2],
     ) -> Result<ValueId, ModelError> {
         let table = self.shaped(name, &shape)?;
-        let dtype = self.graph.value(table).constant().map(Tensor::dtype);
-        let rows = self.onnx("Gather", &[table, indices], &[], "rows");
-        if matches!(dtype, Some(DType::F32 | DType::Block(_))) {
-            return Ok(rows);
-        }
-        Ok(self.cast(rows))
+        let dtype = self.graph.value(table).constant().map_or(DType::F32, Tensor::dtype);
+        let rows = self.rows_of(table, dtype, indices);
+        self.adapted_rows(rows, indices, name, shape)
     }
 
     /// The values as f32.

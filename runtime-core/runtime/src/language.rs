@@ -4,20 +4,21 @@ mod answer;
 mod ask;
 mod embedder;
 mod generation;
+mod load;
 mod perplexity;
 mod prompt;
 mod source;
 mod voice;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use remuda_chat::ChatTemplate;
-use remuda_engine::{Engine, EngineError, Runner};
+use remuda_engine::{Engine, EngineError};
 use remuda_grammar::Compiler;
 use remuda_ir::OpError;
 use remuda_models::{ModelError, ModelFile};
-use remuda_tensor::{DType, Memory};
+use remuda_tensor::DType;
 use remuda_text::Tokenizer;
 
 pub use answer::Answer;
@@ -31,15 +32,15 @@ pub use perplexity::Perplexity;
 pub use remuda_engine::{Budget, Memory as LanguageMemory, Usage};
 pub use remuda_models::{ModelInfo, names as architectures};
 
-use crate::demo::{demo, is_demo};
+use crate::demo::is_demo;
 use crate::placement::Plan;
-use crate::{Error, ErrorKind, Runtime};
+use crate::{Error, ErrorKind};
 
 /// How a language model is to be loaded.
 #[derive(Clone, Debug)]
 pub struct LanguageOptions {
-    /// Positions of a sequence; the model's own context by default, or the largest half of it that
-    /// memory has room for.
+    /// Positions of a sequence; the model's own context by default, or the most that memory has room
+    /// for.
     pub context: Option<usize>,
     /// Sequences that may generate at once.
     pub sequences: u32,
@@ -52,6 +53,14 @@ pub struct LanguageOptions {
     /// Whether caches on devices are kept in host memory, too, so that a lost device costs no
     /// computation.
     pub mirror: bool,
+    /// LoRA adapters in GGUF files, and how much of each is added: 1 for as much as it says itself.
+    pub adapters: Vec<(PathBuf, f64)>,
+    /// A smaller model with the same vocabulary, which guesses tokens for the model to look at several
+    /// at once. Answers stay as they are but for rounding; it pauses while it costs time.
+    pub draft: Option<PathBuf>,
+    /// Whether the same seed must give the same tokens whatever else runs, on however many threads and
+    /// with whatever in the caches: only the CPU, whose kernels promise this, runs the model then.
+    pub deterministic: bool,
 }
 
 impl Default for LanguageOptions {
@@ -63,6 +72,9 @@ impl Default for LanguageOptions {
             cache: DType::F16,
             lookup: false,
             mirror: false,
+            adapters: Vec::new(),
+            draft: None,
+            deterministic: false,
         }
     }
 }
@@ -75,6 +87,8 @@ pub struct LanguageModel(Arc<Loaded>);
 struct Loaded {
     engine: Engine,
     memory: LanguageMemory,
+    /// Whether the context was cut to what fits.
+    cut: bool,
     file: ModelFile,
     /// What texts need is read when the first one comes; or why it cannot be.
     tokenizer: OnceLock<Result<Arc<Tokenizer>, String>>,
@@ -82,12 +96,6 @@ struct Loaded {
     compiler: OnceLock<Result<Compiler, String>>,
     threads: usize,
 }
-
-/// Of the memory that is free, so much is left to others.
-const SPARE: u64 = 10;
-
-/// No context is cut below this.
-const LEAST_CONTEXT: usize = 512;
 
 impl LanguageModel {
     /// Whether a file holds a language model, by its first bytes; or a folder, by its files.
@@ -109,75 +117,6 @@ impl LanguageModel {
         Ok(ModelFile::is_one(start.get(..read).unwrap_or_default()))
     }
 
-    pub(crate) fn open(
-        runtime: &Runtime,
-        path: &Path,
-        options: &LanguageOptions,
-    ) -> Result<Self, Error> {
-        let file = match demo(path) {
-            Some(carried) => ModelFile::from_memory(carried),
-            None => ModelFile::open(path).map_err(model_error)?,
-        };
-        Self::prepare(runtime, file, options)
-    }
-
-    pub(crate) fn from_memory(
-        runtime: &Runtime,
-        bytes: Arc<dyn Memory>,
-        options: &LanguageOptions,
-    ) -> Result<Self, Error> {
-        Self::prepare(runtime, ModelFile::from_memory(bytes), options)
-    }
-
-    fn prepare(
-        runtime: &Runtime,
-        file: ModelFile,
-        options: &LanguageOptions,
-    ) -> Result<Self, Error> {
-        let targets = &runtime.selection.targets;
-        let cpu = targets.last().ok_or_else(|| Error::Setup("there is no CPU".to_owned()))?;
-        let place = (&cpu.provider, cpu.device.index);
-        let build = |context| {
-            let options = remuda_models::Options { cache: options.cache, context };
-            remuda_models::LanguageModel::build(&file, &options).map_err(model_error)
-        };
-        let model = build(options.context)?;
-        let budget = |context| Budget {
-            context,
-            sequences: options.sequences,
-            step_tokens: options.step_tokens,
-            lookup: options.lookup,
-            mirror: options.mirror,
-        };
-        let need = |context| {
-            LanguageMemory::of(&model.info, &budget(context), place)
-                .map_err(|failure| Error::Run(failure.into()))
-        };
-        let context = match options.context {
-            Some(context) => context,
-            None => fitting(
-                model.info.context,
-                cpu.provider.memory(place.1).ok().map(|info| info.free_bytes),
-                need,
-            )?,
-        };
-        let memory = need(context)?;
-        let model = if context == model.info.context { model } else { build(Some(context))? };
-        let session = runtime.session_options();
-        let runner = Runner::new(model, budget(context), (&runtime.selection, &session))
-            .map_err(run_error)?;
-        let engine = Engine::start(runner).map_err(run_error)?;
-        Ok(Self(Arc::new(Loaded {
-            engine,
-            memory,
-            file,
-            tokenizer: OnceLock::new(),
-            template: OnceLock::new(),
-            compiler: OnceLock::new(),
-            threads: runtime.threads(),
-        })))
-    }
-
     /// What the model is.
     #[must_use]
     pub fn info(&self) -> &ModelInfo {
@@ -188,6 +127,12 @@ impl LanguageModel {
     #[must_use]
     pub fn budget(&self) -> &Budget {
         self.0.engine.handle().budget()
+    }
+
+    /// Whether memory had no room for the model's own context, so that it has the most that fits.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.0.cut
     }
 
     /// Who runs what, as it was planned when it was loaded.
@@ -251,22 +196,6 @@ impl LanguageModel {
     }
 }
 
-/// The model's own context if the caches for it fit into free memory, else the largest half, quarter
-/// and so on that does.
-fn fitting(
-    own: usize,
-    free: Option<u64>,
-    need: impl Fn(usize) -> Result<LanguageMemory, Error>,
-) -> Result<usize, Error> {
-    let Some(free) = free else { return Ok(own) };
-    let room = free - free / SPARE;
-    let mut context = own;
-    while context > LEAST_CONTEXT && need(context)?.cache_bytes > room {
-        context /= 2;
-    }
-    Ok(context)
-}
-
 pub(crate) fn run_error(error: EngineError) -> Error {
     match error {
         EngineError::Run(error) => error.into(),
@@ -287,6 +216,8 @@ fn model_error(error: ModelError) -> Error {
         | ModelError::Key { .. }
         | ModelError::Shape { .. }
         | ModelError::Missing { .. }
+        | ModelError::Adapter { .. }
+        | ModelError::AdapterOfFolder
         | ModelError::Folder { .. } => ErrorKind::Invalid,
     };
     match error {

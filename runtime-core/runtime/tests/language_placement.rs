@@ -102,3 +102,16 @@ fn both_sorts_of_steps_are_planned_and_cost_beats_the_order_of_backends() {
     let parts = |plan: &Plan| plan.classes.iter().map(|class| class.parts.len()).sum::<usize>();
     assert!(parts(plan) < parts(by_order.placement()));
 }
+
+#[test]
+fn other_devices_promise_no_deterministic_answers() {
+    let options = LanguageOptions { deterministic: true, ..LanguageOptions::default() };
+    let bytes = || Arc::new(Bytes(small_model::bytes(|_| ())));
+    let asked_for = fake(&[]).build().unwrap();
+    let error = asked_for.load_language_bytes(bytes(), &options).unwrap_err();
+    assert!(error.to_string().contains("on backend `fake`: only `cpu`"), "{error}");
+    let table = Table::linked(remuda_fake::table()).unwrap();
+    let free = Runtime::builder().link(table).build().unwrap();
+    let model = free.load_language_bytes(bytes(), &options).unwrap();
+    assert!(devices(&model).iter().all(|name| name.starts_with("cpu")), "{:?}", devices(&model));
+}

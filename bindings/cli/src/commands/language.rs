@@ -4,11 +4,11 @@ mod chat;
 mod sampling;
 
 use std::io::{IsTerminal, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use remuda::text::Chat;
-use remuda::{Answer, DType, LanguageModel, LanguageOptions, Outcome};
+use remuda::{Answer, DType, LanguageModel, LanguageOptions, Outcome, Runtime};
 use serde_json::json;
 
 use self::sampling::SamplingArgs;
@@ -32,6 +32,27 @@ pub(super) struct LoadArgs {
     /// How keys and values are cached: `f32`, `f16`, `bf16`, `q8_0` or `q4_0`
     #[arg(long = "cache-type", value_name = "TYPE", default_value = "f16")]
     cache: String,
+    /// Add a LoRA adapter in a GGUF file, so many times as much as it says itself; may be repeated
+    #[arg(long = "lora", value_name = "FILE[=SCALE]", value_parser = adapter)]
+    adapters: Vec<(PathBuf, f64)>,
+    /// Let a smaller model with the same vocabulary guess tokens; it pauses while that costs time
+    #[arg(long = "draft-model", alias = "model-draft", value_name = "FILE")]
+    draft: Option<PathBuf>,
+    /// The same seed gives the same answer whatever else runs, on any number of threads; on the CPU
+    #[arg(long)]
+    deterministic: bool,
+    /// Multiply with weights as they are in the file: slower, and without a copy of them in memory
+    #[arg(long)]
+    no_repack: bool,
+}
+
+fn adapter(text: &str) -> Result<(PathBuf, f64), String> {
+    let scaled: Option<(&str, f64)> =
+        text.rsplit_once('=').and_then(|(path, scale)| Some((path, scale.parse().ok()?)));
+    match scaled.unwrap_or((text, 1.0)) {
+        (path, scale) if !path.is_empty() && scale.is_finite() => Ok((path.into(), scale)),
+        _ => Err("expected a file, or a file and a number: `adapter.gguf=0.5`".to_owned()),
+    }
 }
 
 /// Arguments of `remuda run` that concern language models.
@@ -66,9 +87,17 @@ impl LoadArgs {
         path: &Path,
         (backends, threads): (&BackendArgs, Option<usize>),
     ) -> Result<LanguageModel, Failure> {
-        let runtime = backends.runtime(threads)?;
+        let runtime = self.runtime((backends, threads))?;
         let loaded = runtime.load_language(path, &self.options()?);
         loaded.map_err(|error| Failure::loading(path, error))
+    }
+
+    /// The runtime to load it with.
+    pub(super) fn runtime(
+        &self,
+        (backends, threads): (&BackendArgs, Option<usize>),
+    ) -> Result<Runtime, Failure> {
+        Ok(backends.builder(threads, backends.policy).repack(!self.no_repack).build()?)
     }
 
     /// What the arguments say.
@@ -78,8 +107,16 @@ impl LoadArgs {
             Failure::usage_hint(message, "expected f32, f16, bf16, q8_0 or q4_0")
         })?;
         let context = Some(self.ctx_size).filter(|&size| size > 0);
-        let (step_tokens, lookup) = (self.ubatch_size, self.lookup);
-        Ok(LanguageOptions { context, cache, step_tokens, lookup, ..LanguageOptions::default() })
+        Ok(LanguageOptions {
+            context,
+            cache,
+            step_tokens: self.ubatch_size,
+            lookup: self.lookup,
+            adapters: self.adapters.clone(),
+            draft: self.draft.clone(),
+            deterministic: self.deterministic,
+            ..LanguageOptions::default()
+        })
     }
 }
 
@@ -140,18 +177,31 @@ fn print(mut answer: Answer) -> Result<(String, Outcome), Failure> {
 fn first_line(model: &LanguageModel) -> String {
     let (info, budget, memory) = (model.info(), model.budget(), model.memory());
     format!(
-        "{} {} {} · {} · ctx {} of {} ({} of {}) · weights {} · template: {}",
+        "{} {} {} · {} · ctx {} of {}{} ({} of {}) · weights {} ({}) · work {} · template: {}",
         info.architecture,
         parameters_text(info.parameters),
         info.dtype,
         devices_text(model),
         budget.context,
         info.context,
+        cut_text(model),
         bytes_text(memory.cache_bytes),
         info.states.first().map_or("f16", |state| state.dtype.name()),
         bytes_text(memory.weight_bytes),
+        packed_text(memory.packed_bytes),
+        bytes_text(memory.work_bytes),
         template_text(model),
     )
+}
+
+/// What is to be said of a context that is not the model's own.
+fn cut_text(model: &LanguageModel) -> &'static str {
+    if model.is_cut() { ", the most that fits" } else { "" }
+}
+
+/// What becomes of weights in memory.
+fn packed_text(bytes: u64) -> String {
+    if bytes == 0 { "mapped".to_owned() } else { format!("packed {}", bytes_text(bytes)) }
 }
 
 pub(super) fn parameters_text(parameters: u64) -> String {
@@ -194,12 +244,13 @@ fn timings(outcome: &Outcome) -> String {
     };
     format!(
         "prompt: {} tokens ({} of them cached) in {:.3} s, {:.1} tokens/s\n\
-         answer: {} tokens in {:.3} s, {:.1} tokens/s; ended by {:?}",
+         answer: {} tokens ({} of them run ahead) in {:.3} s, {:.1} tokens/s; ended by {:?}",
         usage.prompt,
         usage.reused,
         outcome.prompt_time.as_secs_f64(),
         per_second(usage.prompt - usage.reused, outcome.prompt_time),
         usage.generated,
+        usage.ahead,
         outcome.answer_time.as_secs_f64(),
         per_second(usage.generated.saturating_sub(1), outcome.answer_time),
         outcome.finish,

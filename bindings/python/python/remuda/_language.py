@@ -15,6 +15,16 @@ from remuda._errors import InputError
 
 Prompt = str | Sequence[int]
 Message = Mapping[str, Any]
+Adapter = str | os.PathLike[str] | tuple[str | os.PathLike[str], float]
+
+
+def adapters(lora: Adapter | Sequence[Adapter]) -> list[tuple[str | os.PathLike[str], float]]:
+    """Adapters and their scales, however they were named."""
+    if isinstance(lora, (str, os.PathLike)):
+        return [(lora, 1.0)]
+    if isinstance(lora, tuple) and len(lora) == 2 and isinstance(lora[1], (int, float)):
+        return [(lora[0], float(lora[1]))]
+    return [pair for one in lora for pair in adapters(one)]
 
 
 def asked(options: dict[str, Any]) -> dict[str, Any]:
@@ -102,7 +112,11 @@ class Model:
 
     `n_ctx` is the number of positions of a sequence (None: as many as the model was made for and memory has room
     for), `n_seq` how many sequences may generate at once, `cache_type` how keys and values are cached. With
-    `lookup` tokens that are likely to follow, because they did before, are run along. Many threads may ask one model.
+    `lookup` tokens that are likely to follow, because they did before, are run along; with `draft_model`, a smaller
+    model with the same vocabulary, those that it guesses. `lora` names LoRA adapters in GGUF files: one, or several,
+    each alone or with what it is scaled with. With `deterministic` a seed gives the same answer whatever else runs, on
+    any number of threads; without `repack` no copy of the weights is made, and runs take longer. Many threads may ask
+    one model.
 
     What is asked can say more of the answer: `max_tokens`, `stop` (a text or several), `seed`, `priority`;
     how tokens are chosen, by llama.cpp's names and defaults: `temperature`, `top_k`, `top_p`, `min_p`, `typical_p`,
@@ -125,11 +139,24 @@ class Model:
         n_batch: int = 512,
         cache_type: str = "f16",
         lookup: bool = False,
+        draft_model: str | os.PathLike[str] | None = None,
+        lora: Adapter | Sequence[Adapter] = (),
+        deterministic: bool = False,
+        repack: bool = True,
         threads: int | None = None,
     ) -> None:
-        runtime = _core.Runtime(list(backends), threads)
+        runtime = _core.Runtime(list(backends), threads, repack=repack)
         self._core: _core.LanguageModel | None = _core.LanguageModel(
-            runtime, model, n_ctx, n_seq, n_batch, cache_type, lookup
+            runtime,
+            model,
+            n_ctx,
+            n_seq,
+            n_batch,
+            cache_type,
+            lookup,
+            adapters(lora),
+            draft_model,
+            deterministic,
         )
 
     def _open(self) -> _core.LanguageModel:

@@ -35,6 +35,8 @@ class Llama:
         n_gpu_layers: int | str = "auto",
         seed: int | None = None,
         verbose: bool = False,
+        lora_path: str | os.PathLike[str] | None = None,
+        lora_scale: float = 1.0,
         backends: Sequence[str] = ("auto",),
     ) -> None:
         if n_gpu_layers not in ("auto", 0, -1):
@@ -43,7 +45,10 @@ class Llama:
         self.model_path = str(model_path)
         self.verbose = verbose
         self._seed = seed
-        self._model = Model(model_path, names, n_ctx or None, n_batch=n_batch, threads=n_threads)
+        lora = () if lora_path is None else (lora_path, lora_scale)
+        self._model = Model(
+            model_path, names, n_ctx or None, n_batch=n_batch, lora=lora, threads=n_threads
+        )
 
     def n_ctx(self) -> int:
         """Positions of a sequence."""

@@ -1,4 +1,4 @@
-//! Llama 2 and 3, Mistral, `SmolLM` and the many that share their form: neighbouring elements are
+//! Llama 2 and 3, Mistral, Mixtral, `SmolLM` and the many that share their form: neighbouring elements are
 //! turned, and the file may bring factors of frequencies.
 
 use super::Architecture;
@@ -8,6 +8,7 @@ pub(super) static ARCHITECTURE: Architecture = Architecture {
     names: &["llama"],
     adapt: |_keys, decoder| {
         decoder.rope.pairing = Pairing::Neighbours;
+        decoder.mixes = true;
         Ok(())
     },
 };

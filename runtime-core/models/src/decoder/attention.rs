@@ -3,7 +3,7 @@
 use remuda_ir::{Attr, OpName, StateType, ValueId};
 use remuda_tensor::Tensor;
 
-use super::{Decoder, QkNorm, Step, norm};
+use super::{Decoder, QkNorm, Step, latent, norm};
 use crate::ModelError;
 use crate::net::{Net, float, int};
 use crate::rope::{Pairing, Rope};
@@ -43,6 +43,35 @@ pub(super) fn attention(
     (step, state): (&Step, StateType),
     x: ValueId,
 ) -> Result<ValueId, ModelError> {
+    let [query, key, value] = match &decoder.latent {
+        Some(of) => latent::project(net, decoder, of, step, x)?,
+        None => turned(net, decoder, layer, step, x)?,
+    };
+    let cache = net.state(&format!("cache.{layer}"), state);
+    let mut attrs = vec![
+        ("num_heads", Attr::Int(int(decoder.heads))),
+        ("scale", float(decoder.attention_scale)),
+    ];
+    attrs.extend(decoder.attention_softcap.map(|cap| ("softcap", float(cap))));
+    let inputs = [query, key, value, cache, step.sequences, step.positions].map(Some);
+    let op = OpName::new("remuda", "CachedAttention");
+    let mut attended = net.apply(op, &inputs, &attrs, "attention");
+    let mut value_dim = decoder.value_dim;
+    if let Some(of) = &decoder.latent {
+        attended = latent::values(net, decoder, of, step, attended)?;
+        value_dim = of.value;
+    }
+    net.linear(attended, "attn_output", [decoder.features, decoder.heads * value_dim])
+}
+
+/// Queries, keys and values; positions have turned the first two.
+fn turned(
+    net: &mut Net<'_>,
+    decoder: &Decoder,
+    layer: usize,
+    step: &Step,
+    x: ValueId,
+) -> Result<[ValueId; 3], ModelError> {
     let [query, key, value] = project(net, decoder, x)?;
     let mut turned =
         [(query, decoder.heads, "attn_q_norm"), (key, decoder.kv_heads, "attn_k_norm")];
@@ -56,16 +85,7 @@ pub(super) fn attention(
         }
     }
     let [(query, ..), (key, ..)] = turned;
-    let cache = net.state(&format!("cache.{layer}"), state);
-    let mut attrs = vec![
-        ("num_heads", Attr::Int(int(decoder.heads))),
-        ("scale", float(decoder.attention_scale)),
-    ];
-    attrs.extend(decoder.attention_softcap.map(|cap| ("softcap", float(cap))));
-    let inputs = [query, key, value, cache, step.sequences, step.positions].map(Some);
-    let op = OpName::new("remuda", "CachedAttention");
-    let attended = net.apply(op, &inputs, &attrs, "attention");
-    net.linear(attended, "attn_output", [decoder.features, decoder.heads * decoder.value_dim])
+    Ok([query, key, value])
 }
 
 /// Queries, keys and values, from three matrices or one.

@@ -1,11 +1,11 @@
 //! The feed-forward part as a mixture of experts: a router gives each token its experts and how much
-//! each counts.
+//! each counts; beside them there may be one that every token gets.
 
-use remuda_ir::{Attr, OpName, ValueId};
+use remuda_ir::{Attr, ValueId};
 use remuda_tensor::Tensor;
 
-use super::feed_forward::gated;
-use super::{Decoder, Experts};
+use super::feed_forward::{gated, gated_part};
+use super::{Decoder, Experts, Gate};
 use crate::ModelError;
 use crate::net::{Net, int};
 
@@ -19,14 +19,20 @@ pub(super) fn experts(
     let (features, inner, count) = (decoder.features, mixture.inner, mixture.count);
     let (shares, chosen) = route(net, decoder, mixture, x)?;
     let rows = net.reshape(x, &[-1, 1, int(features)]);
-    let up = expert_linear(net, (rows, chosen), "ffn_up_exps", [count, inner, features])?;
-    let gate = expert_linear(net, (rows, chosen), "ffn_gate_exps", [count, inner, features])?;
+    let up = net.expert_linear((rows, chosen), "ffn_up_exps", [count, inner, features])?;
+    let gate = net.expert_linear((rows, chosen), "ffn_gate_exps", [count, inner, features])?;
     let hidden = gated(net, decoder, gate, up);
-    let down = expert_linear(net, (hidden, chosen), "ffn_down_exps", [count, features, inner])?;
+    let down = net.expert_linear((hidden, chosen), "ffn_down_exps", [count, features, inner])?;
     // One row of shares times the experts' rows adds them up.
     let shares = net.reshape(shares, &[-1, 1, int(mixture.used)]);
     let mixed = net.onnx("MatMul", &[shares, down], &[], "mixed");
-    Ok(net.reshape(mixed, &[-1, int(features)]))
+    let mixed = net.reshape(mixed, &[-1, int(features)]);
+    if mixture.shared == 0 {
+        return Ok(mixed);
+    }
+    let names = ["ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp"];
+    let shared = gated_part(net, decoder, x, (names, mixture.shared * inner))?;
+    Ok(net.onnx("Add", &[mixed, shared], &[], "with_shared"))
 }
 
 /// How much each chosen expert counts, and which they are.
@@ -37,24 +43,25 @@ fn route(
     x: ValueId,
 ) -> Result<(ValueId, ValueId), ModelError> {
     let scores = net.linear(x, "ffn_gate_inp", [mixture.count, decoder.features])?;
-    let shares = net.onnx("Softmax", &[scores], &[("axis", Attr::Int(-1))], "shares");
+    let last = [("axis", Attr::Int(-1))];
+    let all = match mixture.gate {
+        Gate::Softmax => net.onnx("Softmax", &[scores], &last, "shares"),
+        Gate::Sigmoid => net.onnx("Sigmoid", &[scores], &[], "shares"),
+    };
     let used = net.constant("used", Tensor::vector(vec![int(mixture.used)]));
-    let [shares, chosen] = net.two("TopK", &[shares, used], "chosen");
-    if !mixture.to_one {
-        return Ok((shares, chosen));
+    let [mut shares, chosen] = if net.has("exp_probs_b.bias") {
+        // The bias has a say in who is chosen, not in how much they count.
+        let bias = net.vector("exp_probs_b.bias", mixture.count)?;
+        let biased = net.onnx("Add", &[all, bias], &[], "biased");
+        let [_, chosen] = net.two("TopK", &[biased, used], "chosen");
+        [net.onnx("GatherElements", &[all, chosen], &last, "of_chosen"), chosen]
+    } else {
+        net.two("TopK", &[all, used], "chosen")
+    };
+    if mixture.to_one {
+        let axes = net.constant("axes", Tensor::vector(vec![-1i64]));
+        let sum = net.onnx("ReduceSum", &[shares, axes], &[], "sum");
+        shares = net.onnx("Div", &[shares, sum], &[], "of_one");
     }
-    let axes = net.constant("axes", Tensor::vector(vec![-1i64]));
-    let sum = net.onnx("ReduceSum", &[shares, axes], &[], "sum");
-    Ok((net.onnx("Div", &[shares, sum], &[], "of_one"), chosen))
-}
-
-fn expert_linear(
-    net: &mut Net<'_>,
-    (rows, chosen): (ValueId, ValueId),
-    name: &str,
-    dims: [usize; 3],
-) -> Result<ValueId, ModelError> {
-    let weight = net.shaped(&format!("{name}.weight"), &dims)?;
-    let inputs = [rows, weight, chosen].map(Some);
-    Ok(net.apply(OpName::new("remuda", "ExpertLinear"), &inputs, &[], name))
+    Ok((net.scale(shares, mixture.scale), chosen))
 }

@@ -11,17 +11,17 @@ use crate::net::Net;
 pub(super) fn feed_forward(
     net: &mut Net<'_>,
     decoder: &Decoder,
+    layer: usize,
     x: ValueId,
 ) -> Result<ValueId, ModelError> {
-    if let Some(mixture) = &decoder.experts {
+    if let Some(mixture) = decoder.experts.as_ref().filter(|of| layer >= of.dense_layers) {
         return experts(net, decoder, mixture, x);
     }
     let (features, inner) = (decoder.features, decoder.inner);
-    let hidden = if net.has("ffn_gate.weight") {
-        let gate = net.linear(x, "ffn_gate", [inner, features])?;
-        let value = net.linear(x, "ffn_up", [inner, features])?;
-        gated(net, decoder, gate, value)
-    } else if both_in_one(net, decoder)? {
+    if net.has("ffn_gate.weight") {
+        return gated_part(net, decoder, x, (["ffn_gate", "ffn_up", "ffn_down"], inner));
+    }
+    let hidden = if both_in_one(net, decoder)? {
         let both = net.linear(x, "ffn_up", [2 * inner, features])?;
         let parts = net.split(both, &[inner, inner], "gate_up");
         gated(net, decoder, parts[0], parts[1])
@@ -30,6 +30,19 @@ pub(super) fn feed_forward(
         activate(net, decoder, value)
     };
     net.linear(hidden, "ffn_down", [features, inner])
+}
+
+/// A feed-forward part of three matrices: gate, value, and back.
+pub(super) fn gated_part(
+    net: &mut Net<'_>,
+    decoder: &Decoder,
+    x: ValueId,
+    ([gate, value, back], inner): ([&str; 3], usize),
+) -> Result<ValueId, ModelError> {
+    let gate = net.linear(x, gate, [inner, decoder.features])?;
+    let value = net.linear(x, value, [inner, decoder.features])?;
+    let hidden = gated(net, decoder, gate, value);
+    net.linear(hidden, back, [decoder.features, inner])
 }
 
 /// Whether gate and value come out of one matrix.

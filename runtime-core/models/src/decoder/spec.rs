@@ -31,6 +31,15 @@ pub(crate) enum Activation {
     GeluTanh,
 }
 
+/// What turns a router's scores into shares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gate {
+    /// All experts' shares add up to one.
+    Softmax,
+    /// Each share is between zero and one.
+    Sigmoid,
+}
+
 /// A mixture of experts in the feed-forward parts.
 #[derive(Clone, Debug)]
 pub(crate) struct Experts {
@@ -40,8 +49,15 @@ pub(crate) struct Experts {
     pub(crate) used: usize,
     /// Features inside each.
     pub(crate) inner: usize,
-    /// Whether what they count adds up to one.
+    /// Experts that every token gets beside those, as one; 0 for none.
+    pub(crate) shared: usize,
+    pub(crate) gate: Gate,
+    /// Whether the shares of those that a token gets add up to one.
     pub(crate) to_one: bool,
+    /// What shares are multiplied with.
+    pub(crate) scale: f64,
+    /// Layers in front whose feed-forward part is none.
+    pub(crate) dense_layers: usize,
 }
 
 impl Experts {
@@ -52,15 +68,37 @@ impl Experts {
             let expected = format!("a number up to {count}");
             return Err(keys.bad("expert_used_count", expected, used.to_string()));
         }
-        if let Some(shared) = keys.optional_size("expert_shared_count")? {
-            return Err(keys.bad("expert_shared_count", "0".to_owned(), shared.to_string()));
-        }
         let inner = match keys.optional_size("expert_feed_forward_length")? {
             Some(inner) => inner,
             None => keys.size("feed_forward_length")?,
         };
-        Ok(Some(Self { count, used, inner, to_one: true }))
+        Ok(Some(Self {
+            count,
+            used,
+            inner,
+            shared: keys.optional_size("expert_shared_count")?.unwrap_or(0),
+            gate: Gate::Softmax,
+            to_one: true,
+            scale: 1.0,
+            dense_layers: 0,
+        }))
     }
+}
+
+/// Attention whose keys and values come out of a small row that all heads share.
+#[derive(Clone, Debug)]
+pub(crate) struct Latent {
+    /// Features of the row that queries come out of, if they do.
+    pub(crate) query_rank: Option<usize>,
+    /// Features of the row that keys and values come out of.
+    pub(crate) rank: usize,
+    /// Elements of a head's queries and keys that are not turned; those that are follow.
+    pub(crate) plain: usize,
+    /// Elements of a head's values.
+    pub(crate) value: usize,
+    /// Whether the cache holds the row itself, as one head, and heads are made of what attention
+    /// gives.
+    pub(crate) absorbed: bool,
 }
 
 /// A decoder. What the keys say is read by [`Decoder::read`]; the files of architectures change the
@@ -90,6 +128,8 @@ pub(crate) struct Decoder {
     pub(crate) local_rope: Option<Rope>,
     /// Whether a table of positions is added to the embeddings.
     pub(crate) learned_positions: bool,
+    /// Attention over a shared row, if it is one.
+    pub(crate) latent: Option<Latent>,
     pub(crate) activation: Activation,
     /// The mixture that feed-forward parts are, if they are one.
     pub(crate) experts: Option<Experts>,
@@ -156,6 +196,7 @@ impl Decoder {
             rope: Rope::read(keys, key_dim, context)?,
             local_rope: None,
             learned_positions: false,
+            latent: None,
             activation: Activation::Silu,
             experts: Experts::read(keys)?,
             mixes: false,

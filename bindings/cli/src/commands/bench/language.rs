@@ -46,6 +46,9 @@ pub(super) struct LanguageBenchArgs {
     /// Sequences that run together [default: 1]
     #[arg(long = "parallel", value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=256))]
     parallel: Vec<u32>,
+    /// Generate the tokens that are in the cache before, again and again: texts that copy, for `--lookup`
+    #[arg(long, requires = "depths")]
+    copy: bool,
     /// The form of the output
     #[arg(short = 'o', long = "output", value_name = "FORM", default_value = "md")]
     form: Form,
@@ -207,7 +210,7 @@ fn load(
         sequences: tests.iter().map(|test| test.sequences).max().unwrap_or(1),
         ..given
     };
-    let runtime = args.backends.runtime(threads)?;
+    let runtime = args.language.load.runtime((&args.backends, threads))?;
     let loaded = runtime.load_language(&args.model, &options);
     loaded.map_err(|error| Failure::loading(&args.model, error))
 }
@@ -240,7 +243,8 @@ fn measure(
 ) -> Result<Row, Failure> {
     let mut random = Random::new(7);
     let depth = tokens(&mut random, model, test.depth);
-    let mut once = || run_once(model, test, &depth, &mut random);
+    let copied = if args.language.copy { &depth[..] } else { &[] };
+    let mut once = || run_once(model, test, (&depth, copied), &mut random);
     let mut ours = Vec::new();
     let mut theirs = vec![Vec::new(); rivals.len()];
     for turn in 0..=args.repetitions.unwrap_or(REPETITIONS) {
@@ -268,11 +272,12 @@ fn tokens(random: &mut Random, model: &LanguageModel, count: usize) -> Vec<u32> 
     (0..count).map(|_| u32::try_from(random.below(vocabulary)).unwrap_or(0)).collect()
 }
 
-/// The time of one test behind the tokens of `depth`, which the caches have afterwards.
+/// The time of one test behind the tokens of `depth`, which the caches have afterwards. What is generated
+/// are the `copied` tokens over and over, if there are any.
 fn run_once(
     model: &LanguageModel,
     test: &Test,
-    depth: &[u32],
+    (depth, copied): (&[u32], &[u32]),
     random: &mut Random,
 ) -> Result<Duration, Failure> {
     let mut starts = Vec::new();
@@ -285,7 +290,7 @@ fn run_once(
         starts.push(start);
     }
     if !depth.is_empty() {
-        generate(model, starts.clone(), 0)?;
+        generate(model, starts.clone(), (0, &[]))?;
     }
     for start in &mut starts {
         start.extend(tokens(random, model, test.prompt.max(1)));
@@ -293,18 +298,24 @@ fn run_once(
     // The step that reads the last token of a prompt yields the first token that is generated.
     let picks = if test.prompt == 0 { test.generated.saturating_sub(1) } else { test.generated };
     let started = Instant::now();
-    generate(model, starts, picks)?;
+    generate(model, starts, (picks, copied))?;
     Ok(started.elapsed())
 }
 
-/// Goes on from all prompts at once, by so many tokens.
-fn generate(model: &LanguageModel, prompts: Vec<Vec<u32>>, count: usize) -> Result<(), Failure> {
+/// Goes on from all prompts at once, by so many tokens: those of a text, or any.
+fn generate(
+    model: &LanguageModel,
+    prompts: Vec<Vec<u32>>,
+    (count, copied): (usize, &[u32]),
+) -> Result<(), Failure> {
     let vocabulary = model.info().vocabulary.max(1);
     let pick = || -> Pick {
         let mut left = count;
+        // Behind the first token, which no sequence has in common with another.
+        let mut copied = copied.get(1..).unwrap_or_default().to_vec().into_iter().cycle();
         Box::new(move |_| {
             left = left.checked_sub(1)?;
-            u32::try_from(left % vocabulary).ok()
+            copied.next().or_else(|| u32::try_from(left % vocabulary).ok())
         })
     };
     let started = prompts.into_iter().map(|prompt| model.generate(prompt, None, pick()));
