@@ -72,7 +72,7 @@ def test_logits_agree_with_transformers(model: Any, tmp_path: Path) -> None:
 
 # Families that folders are read of: the others keep weights in another order
 # there, and the pinned transformers reads YaRN's configuration in a way of its own.
-FOLDERS = sorted(set(CASES) - {"gpt2", "gptneox", "llama-yarn"})
+FOLDERS = sorted(set(CASES) - {"gpt2", "gptneox", "llama-yarn", "mixtral"})
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -118,13 +118,19 @@ def test_logits_agree_with_llama_cpp(model: Any, tmp_path: Path) -> None:
         assert divergence(want, remuda_logits(tmp_path / "m.gguf")) <= PLAIN_BOUND, dtype
 
 
+def beside_llama_cpp(path: Path, *, chooses: bool = False) -> float:
+    """The divergence from llama.cpp. A rounded cache may choose another of two experts that are nearly alike (within
+    one engine, too), so that models which choose have caches of f32."""
+    want = llama_cpp_logits(path, **({"type_k": 0, "type_v": 0} if chooses else {}))
+    return divergence(want, remuda_logits(path, **({"cache": "f32"} if chooses else {})))
+
+
 @pytest.mark.parametrize("arch", sorted(direct.CASES))
 def test_files_of_other_architectures_agree_with_llama_cpp(arch: str, tmp_path: Path) -> None:
     for dtype in ["F32", "F16"]:
         direct.write(arch, tmp_path / "m.gguf", dtype)
-        want = llama_cpp_logits(tmp_path / "m.gguf")
-        got = remuda_logits(tmp_path / "m.gguf")
-        assert divergence(want, got) <= PLAIN_BOUND, dtype
+        chooses = "expert_count" in direct.CASES[arch].keys
+        assert beside_llama_cpp(tmp_path / "m.gguf", chooses=chooses) <= PLAIN_BOUND, dtype
 
 
 @pytest.fixture(scope="module")

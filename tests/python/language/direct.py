@@ -32,6 +32,9 @@ class Direct:
     layers: int = models.LAYERS
     tied: bool = False
     layer_norm: bool = False
+    arch: str = ""
+    # Of layers in front, if they have others.
+    first: dict[int, dict[str, list[int]]] = field(default_factory=dict)
 
 
 EXPERTS = 4
@@ -43,8 +46,72 @@ MIXTURE = {
 }
 MIXES = {"expert_count": EXPERTS, "expert_used_count": 2}
 
+# Latent attention: features of the rows, elements of a head that are turned and not, and of its values.
+Q_ROW, ROW, TURNED, PLAIN, VALUE = 96, 64, 32, 48, 64
+LATENT = {
+    **NORMS,
+    "attn_q_a": [Q_ROW, F],
+    "attn_q_a_norm": [Q_ROW],
+    "attn_q_b": [models.HEADS * (PLAIN + TURNED), Q_ROW],
+    "attn_kv_a_mqa": [ROW + TURNED, F],
+    "attn_kv_a_norm": [ROW],
+    "attn_output": [F, models.HEADS * VALUE],
+}
+OLD_LATENT = {**LATENT, "attn_kv_b": [models.HEADS * (PLAIN + VALUE), ROW]}
+NEW_LATENT = {
+    **LATENT,
+    "attn_k_b": [models.HEADS, ROW, PLAIN],
+    "attn_v_b": [models.HEADS, VALUE, ROW],
+}
+SHARED = {
+    "ffn_gate_shexp": [2 * INNER, F],
+    "ffn_up_shexp": [2 * INNER, F],
+    "ffn_down_shexp": [F, 2 * INNER],
+}
+LATENT_KEYS = {
+    **MIXES,
+    "expert_shared_count": 2,
+    "expert_feed_forward_length": INNER,
+    "leading_dense_block_count": 1,
+    "attention.q_lora_rank": Q_ROW,
+    "attention.kv_lora_rank": ROW,
+    "rope.dimension_count": TURNED,
+}
+
 CASES = {
     "llama": Direct({**NORMS, **ATTENTION, **GATED}),
+    "deepseek2": Direct(
+        {**OLD_LATENT, **MIXTURE, **SHARED},
+        {
+            **LATENT_KEYS,
+            "attention.head_count_kv": models.HEADS,
+            "attention.key_length": PLAIN + TURNED,
+            "attention.value_length": VALUE,
+            "expert_weights_scale": 1.5,
+            "expert_gating_func": 1,
+            "rope.scaling.type": "yarn",
+            "rope.scaling.factor": 4.0,
+            "rope.scaling.original_context_length": models.CONTEXT // 4,
+            "rope.scaling.yarn_log_multiplier": 0.07,
+        },
+        first={0: {**OLD_LATENT, **GATED}},
+    ),
+    "deepseek3": Direct(
+        {**NEW_LATENT, **MIXTURE, **SHARED, "exp_probs_b": [EXPERTS]},
+        {
+            **LATENT_KEYS,
+            "attention.head_count_kv": 1,
+            "attention.key_length": ROW + TURNED,
+            "attention.value_length": ROW,
+            "attention.key_length_mla": PLAIN + TURNED,
+            "attention.value_length_mla": VALUE,
+            "expert_weights_scale": 2.5,
+            "expert_weights_norm": True,
+            "expert_gating_func": 2,
+        },
+        arch="deepseek2",
+        first={0: {**NEW_LATENT, **GATED}},
+    ),
     "qwen3moe": Direct(
         {**NORMS, **ATTENTION, **HEAD_NORMS, **MIXTURE},
         {**MIXES, "attention.key_length": HEAD, "expert_feed_forward_length": INNER},
@@ -82,8 +149,11 @@ def _tensors(case: Direct) -> dict[str, list[int]]:
     if case.layer_norm:
         shapes["output_norm.bias"] = [F]
     for at in range(case.layers):
-        for name, shape in case.layer.items():
+        for name, shape in case.first.get(at, case.layer).items():
             shapes[f"blk.{at}.{name}.weight"] = shape
+            if name == "exp_probs_b":
+                del shapes[f"blk.{at}.{name}.weight"]
+                shapes[f"blk.{at}.{name}.bias"] = shape
             if case.layer_norm and name.endswith("norm"):
                 shapes[f"blk.{at}.{name}.bias"] = shape
     return shapes
@@ -92,7 +162,7 @@ def _tensors(case: Direct) -> dict[str, list[int]]:
 def write(name: str, path: Path, dtype: str = "F32", *, text: bool = False) -> None:
     """Writes the model with seeded weights; matrices in `dtype`. With `text` it has a vocabulary."""
     case = CASES[name]
-    arch = name
+    arch = case.arch or name
     epsilon = "layer_norm_epsilon" if case.layer_norm else "layer_norm_rms_epsilon"
     keys: dict[str, Any] = {
         "block_count": case.layers,
@@ -112,6 +182,11 @@ def write(name: str, path: Path, dtype: str = "F32", *, text: bool = False) -> N
         writer.add_string("tokenizer.ggml.model", "no_vocab")
     for key, value in keys.items():
         kind = gguf.GGUFValueType.UINT32 if isinstance(value, int) else gguf.GGUFValueType.FLOAT32
+        if isinstance(value, str):
+            writer.add_string(f"{arch}.{key}", value)
+            continue
+        if isinstance(value, bool):
+            kind = gguf.GGUFValueType.BOOL
         writer.add_key_value(f"{arch}.{key}", value, kind)
     random = np.random.default_rng(7)
     wanted = gguf.GGMLQuantizationType[dtype]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,23 @@ def _keys(writer: gguf.GGUFWriter, case: Case, config: Any) -> None:
             writer.add_string(name, value)
 
 
+def _weights(model: Any) -> dict[str, Any]:
+    """The weights by their names there; matrices of experts in one, as GGUF keeps them."""
+    weights: dict[str, Any] = {}
+    experts: dict[str, dict[int, Any]] = {}
+    for name, tensor in model.state_dict().items():
+        of_expert = re.fullmatch(r"(.*)block_sparse_moe\.experts\.(\d+)\.(.*)", name)
+        if of_expert is None:
+            weights[name] = tensor
+            continue
+        layer, number, matrix = of_expert.groups()
+        merged = f"{layer.removeprefix('model.')}feed_forward.experts.{matrix}"
+        experts.setdefault(merged, {})[int(number)] = tensor
+    for name, matrices in experts.items():
+        weights[name] = torch.stack([matrices[number] for number in sorted(matrices)])
+    return weights
+
+
 def write(case: Case, model: Any, path: Path, dtype: str = "F32") -> None:
     """Writes the model with matrices in `dtype`; vectors stay f32."""
     writer = gguf.GGUFWriter(path, case.arch)
@@ -79,7 +97,7 @@ def write(case: Case, model: Any, path: Path, dtype: str = "F32") -> None:
     wanted = gguf.GGMLQuantizationType[dtype]
     tied = bool(model.config.tie_word_embeddings)
     tensors = dict(case.tensors)
-    for hf_name, tensor in model.state_dict().items():
+    for hf_name, tensor in _weights(model).items():
         if hf_name.endswith((".attn.bias", ".masked_bias", ".inv_freq")):
             continue
         if hf_name == "lm_head.weight" and tied:
@@ -90,7 +108,7 @@ def write(case: Case, model: Any, path: Path, dtype: str = "F32") -> None:
         tensors[name] = case.change(name, tensor.numpy().astype(np.float32))
     for name, weight in tensors.items():
         weight = np.ascontiguousarray(weight)
-        if weight.ndim > 1 and name != "position_embd.weight":
+        if weight.ndim > 1 and name != "position_embd.weight" and "gate_inp" not in name:
             writer.add_tensor(name, gguf.quants.quantize(weight, wanted), raw_dtype=wanted)
         else:
             writer.add_tensor(name, weight)

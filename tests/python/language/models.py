@@ -128,6 +128,13 @@ CASES: dict[str, Case] = {
         change=_llama,
         tensors={"rope_freqs.weight": llama3_divisors(FEATURES // HEADS, 10_000.0)},
     ),
+    "mixtral": Case(
+        "llama",
+        "Mixtral",
+        {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": None},
+        {"expert_count": 4, "expert_used_count": 2},
+        _llama,
+    ),
     "qwen2": Case("qwen2", "Qwen2"),
     "gemma2": Case(
         "gemma2",

@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""Writes docs/reference/models.md: what each architecture is compared with, and the divergence that was seen.
+
+    python tests/python/models_page.py
+
+Small models with seeded weights, as in test_language_models.py, which holds the bounds.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import torch
+
+import test_language_models as compared
+from language import direct
+from language.files import build, write
+from language.models import CASES
+
+PAGE = Path(__file__).resolve().parents[2] / "docs/reference/models.md"
+
+HEAD = """# Models
+
+What each architecture of language models is compared with, on small models with seeded weights: the largest
+Kullback-Leibler divergence of any of 100 tokens. With transformers weights and caches are f32; llama.cpp has caches
+in f16, as we do beside it; in f32 where the model is written straight into a file and chooses experts. The bound is
+{bound:.0e}. Written by `python tests/python/models_page.py`; the same comparisons are tests
+(`tests/python/test_language_models.py`).
+
+| model | architecture | folder | transformers, F32 | llama.cpp, F32 | llama.cpp, F16 |
+| :-- | :-- | :-- | --: | --: | --: |
+"""
+
+TAIL = """
+Quantised weights (every type that llama.cpp writes without statistics of activations) are compared on the first of
+these models: the mean divergence from the model with decoded weights is at most llama.cpp's, or below 1e-3.
+
+Encoders are compared by their vectors: `bert` with transformers (2e-6) and llama.cpp (2e-3), `nomic-bert` with
+llama.cpp (2e-3), element by element (`tests/python/test_language_embeddings.py`). LoRA adapters are compared with
+llama.cpp's logits within the same bound as models (`tests/python/test_language_lora.py`).
+"""
+
+
+def of_transformers(name: str, path: Path) -> list[str]:
+    """The figures of a model that transformers builds."""
+    case = CASES[name]
+    reference = build(case)
+    write(case, reference, path)
+    with torch.no_grad():
+        want = reference(torch.tensor([compared.TOKENS])).logits[0].numpy()
+    figures = [compared.divergence(want, compared.remuda_logits(path, cache="f32"))]
+    for dtype in ("F32", "F16"):
+        write(case, reference, path, dtype)
+        figures.append(compared.beside_llama_cpp(path))
+    return [f"{figure:.1e}" for figure in figures]
+
+
+def of_files(name: str, path: Path) -> list[str]:
+    """The figures of a model that is written straight into a file."""
+    figures = []
+    for dtype in ("F32", "F16"):
+        direct.write(name, path, dtype)
+        chooses = "expert_count" in direct.CASES[name].keys
+        figures.append(f"{compared.beside_llama_cpp(path, chooses=chooses):.1e}")
+    return ["-", *figures]
+
+
+def main() -> None:
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "m.gguf"
+        for name in CASES:
+            read = "compared" if name in compared.FOLDERS else "-"
+            rows.append([name, CASES[name].arch, read, *of_transformers(name, path)])
+        for name in direct.CASES.keys() - CASES.keys():
+            arch = direct.CASES[name].arch or name
+            rows.append([name, arch, "-", *of_files(name, path)])
+    lines = [f"| {' | '.join(row)} |\n" for row in sorted(rows)]
+    PAGE.write_text(HEAD.format(bound=compared.PLAIN_BOUND) + "".join(lines) + TAIL)
+    print(f"wrote {PAGE}")
+
+
+if __name__ == "__main__":
+    main()
