@@ -47,7 +47,7 @@ enum Command {
     /// Turn texts into vectors
     Embed(embed::EmbedArgs),
     /// Show which backend runs what of a model, and why
-    Plan(plan::PlanArgs),
+    Plan(Box<plan::PlanArgs>),
     /// Measure how fast a model runs
     Bench(Box<bench::BenchArgs>),
     /// List the operators that are supported
