@@ -79,6 +79,12 @@ const STEPS: &[Step] = &[
         environment: &[],
     },
     Step {
+        name: "onnxruntime provider",
+        tier: Tier::Default,
+        command: &["bash", "ci/onnxruntime.sh"],
+        environment: &[],
+    },
+    Step {
         name: "spills",
         tier: Tier::Default,
         command: &["cargo", "xtask", "spills"],
