@@ -192,6 +192,7 @@ mod qlinear_mul;
 mod qlinear_sigmoid;
 mod qlinear_softmax;
 mod qlinear_where;
+mod qmoe;
 mod quantize_linear;
 mod quick_gelu;
 mod random_normal;
@@ -541,6 +542,7 @@ pub static TABLE: &[&OpDef] = &[
     &qlinear_sigmoid::OP,
     &qlinear_softmax::OP,
     &qlinear_where::OP,
+    &qmoe::OP,
     &quick_gelu::OP,
     &microsoft_rotary_embedding::OP,
     &microsoft_simplified_layer_normalization::OP,

@@ -4,7 +4,7 @@
 use remuda_ir::{InputDef, KernelCtx, OpDef, OpError, OutputDef, Tolerance, Traits, Types, Val};
 
 use crate::support::array::Array;
-use crate::support::experts::{ATTRS, Layer, infer_experts, mixture};
+use crate::support::experts::{ATTRS, Layer, Routing, infer_experts, mixture};
 
 pub(crate) static OP: OpDef = OpDef {
     domain: "com.microsoft",
@@ -36,6 +36,7 @@ fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
         Ok(Some(Layer { weights, bias: Array::of_optional(ctx.opt_tensor(at + 1)?)? }))
     };
     let (x, scores) = (Array::of(ctx.tensor(0)?)?, Array::of(ctx.tensor(1)?)?);
-    let y = mixture(ctx.attrs(), &x, &scores, [layer(2)?, layer(4)?, layer(6)?])?;
+    let y =
+        mixture(ctx.attrs(), &x, (&scores, &Routing::Scores), [layer(2)?, layer(4)?, layer(6)?])?;
     Ok(vec![y.to_floats(ctx.tensor(0)?.dtype())?.into()])
 }

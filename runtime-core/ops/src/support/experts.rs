@@ -57,6 +57,16 @@ impl Layer {
     }
 }
 
+/// How the weights of the chosen experts come about.
+pub(crate) enum Routing {
+    /// The softmax of all scores, or with `normalize_routing_weights` of the chosen ones.
+    Scores,
+    /// The softmax of the chosen scores in any case.
+    Chosen,
+    /// These, `[rows, experts]`; with `normalize_routing_weights` they are brought to a sum of one.
+    Given(Array),
+}
+
 /// What the attributes say of routing and of what lies between the layers.
 struct Plan {
     chosen: usize,
@@ -89,18 +99,32 @@ impl Plan {
     }
 
     /// The experts of a row of router scores, with their weights.
-    fn route(&self, scores: &[f64]) -> Vec<(usize, f64)> {
+    fn route(&self, routing: &Routing, row: usize, scores: &[f64]) -> Vec<(usize, f64)> {
         let mut order: Vec<usize> = (0..scores.len()).collect();
         order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
         order.truncate(self.chosen);
-        let mut weights = scores.to_vec();
-        if self.normalised {
-            weights = order.iter().map(|&at| scores[at]).collect();
-            softmax(&mut weights, None);
-            return order.into_iter().zip(weights).collect();
-        }
-        softmax(&mut weights, None);
-        order.into_iter().map(|at| (at, weights[at])).collect()
+        let of_chosen = |all: &[f64]| order.iter().map(|&at| all[at]).collect::<Vec<_>>();
+        let weights = match routing {
+            Routing::Scores if !self.normalised => {
+                let mut weights = scores.to_vec();
+                softmax(&mut weights, None);
+                of_chosen(&weights)
+            }
+            Routing::Scores | Routing::Chosen => {
+                let mut weights = of_chosen(scores);
+                softmax(&mut weights, None);
+                weights
+            }
+            Routing::Given(given) => {
+                let mut weights = of_chosen(&given.values[row * scores.len()..][..scores.len()]);
+                let sum: f64 = weights.iter().sum();
+                if self.normalised && sum != 0.0 {
+                    weights.iter_mut().for_each(|weight| *weight /= sum);
+                }
+                weights
+            }
+        };
+        order.into_iter().zip(weights).collect()
     }
 
     /// What lies between the layers: a function of the first one's result, and of the gate's if there
@@ -151,7 +175,7 @@ impl Plan {
 pub(crate) fn mixture(
     attrs: &Attrs,
     x: &Array,
-    scores: &Array,
+    (scores, routing): (&Array, &Routing),
     layers: [Option<Layer>; 3],
 ) -> Result<Array, OpError> {
     let plan = Plan::read(attrs)?;
@@ -175,10 +199,17 @@ pub(crate) fn mixture(
             x.dims, scores.dims, first.weights.dims, second.weights.dims
         )));
     }
+    if let Routing::Given(given) = routing
+        && given.dims != scores.dims
+    {
+        let text = format!("router weights of {:?} for scores of {:?}", given.dims, scores.dims);
+        return Err(OpError::Invalid(text));
+    }
     let mut values = Vec::with_capacity(x.values.len());
-    for (row, scores) in x.values.chunks(width.max(1)).zip(scores.values.chunks(experts.max(1))) {
+    let pairs = x.values.chunks(width.max(1)).zip(scores.values.chunks(experts.max(1)));
+    for (at, (row, scores)) in pairs.enumerate() {
         let mut sum = vec![0.0; outputs];
-        for (expert, weight) in plan.route(scores) {
+        for (expert, weight) in plan.route(routing, at, scores) {
             let gate = gate.as_ref().map(|gate| gate.apply(expert, row));
             let hidden = plan.activate(first.apply(expert, row), gate)?;
             let answer = second.apply(expert, &hidden);
