@@ -61,6 +61,19 @@ impl Quantized {
         self.is_uniform(graph) || by_place
     }
 
+    /// The scales, if they are known.
+    pub(crate) fn scales(&self, graph: &Rewriter<'_>) -> Option<Vec<f64>> {
+        graph.value(self.scale).constant()?.to_f64_vec().ok()
+    }
+
+    /// The zero points, if they are known.
+    pub(crate) fn zeros(&self, graph: &Rewriter<'_>) -> Option<Vec<f64>> {
+        match self.zero {
+            None => Some(vec![0.0]),
+            Some(zero) => graph.value(zero).constant()?.to_f64_vec().ok(),
+        }
+    }
+
     /// The zero point, made of zeros like the scales where there is none.
     pub(crate) fn zero_or_new(&self, graph: &mut Rewriter<'_>) -> Option<ValueId> {
         if self.zero.is_some() {
@@ -70,9 +83,41 @@ impl Quantized {
         let zeros = Tensor::zeros(self.dtype, sizes.collect::<Option<Vec<_>>>()?).ok()?;
         Some(graph.add_const("zero_point", zeros))
     }
+
+    /// Whether nothing is lost when numbers outside of these bounds are not clamped to them before they
+    /// are quantised.
+    pub(crate) fn clamps_to(&self, graph: &Rewriter<'_>, low: f64, high: f64) -> bool {
+        let (least, most) = if self.dtype == DType::I8 { (-128.0, 127.0) } else { (0.0, 255.0) };
+        let (Some(scales), Some(zeros)) = (self.scales(graph), self.zeros(graph)) else {
+            return false;
+        };
+        let ([scale], [zero]) = (&scales[..], &zeros[..]) else { return false };
+        let place = |bound: f64| (bound / scale).round_ties_even() + zero;
+        *scale > 0.0 && place(low) <= least && place(high) >= most
+    }
 }
 
 /// Whether the constant at an input of a node has this rank.
 pub(crate) fn is_constant_of_rank(graph: &Rewriter<'_>, value: ValueId, rank: usize) -> bool {
     graph.value(value).constant().is_some_and(|tensor| tensor.rank() == rank)
+}
+
+/// The integers in a bias that counts in units of the product of two scales, if it does.
+pub(crate) fn bias_in_units(
+    graph: &Rewriter<'_>,
+    node: &Node,
+    at: usize,
+    scales: (&Quantized, &Quantized),
+) -> Option<ValueId> {
+    let bias = Quantized::behind(graph, node.input(at)?).filter(|bias| bias.dtype == DType::I32)?;
+    let (x, w) = (scales.0.scales(graph)?, scales.1.scales(graph)?);
+    let units = bias.scales(graph)?;
+    let count = units.len().max(w.len());
+    let of = |list: &[f64], at: usize| list.get(at).or(list.first()).copied();
+    let same = (0..count).all(|at| match (of(&units, at), of(&w, at), x.first()) {
+        (Some(unit), Some(w), Some(x)) => (unit - w * x).abs() <= 1e-5 * (w * x).abs(),
+        _ => false,
+    });
+    let centred = bias.zeros(graph)?.iter().all(|&zero| zero == 0.0);
+    (same && centred).then_some(bias.value)
 }

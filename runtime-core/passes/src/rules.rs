@@ -16,6 +16,7 @@ mod fuse_gelu;
 mod fuse_layer_norm;
 mod fuse_linear_activation;
 mod fuse_linear_bias;
+mod fuse_qdq_conv;
 mod fuse_qdq_mat_mul;
 mod fuse_rms_norm;
 mod fuse_rotary;
@@ -38,6 +39,7 @@ pub static RULES: &[&Rule] = &[
     &fuse_layer_norm::RULE,
     &fuse_linear_activation::RULE,
     &fuse_linear_bias::RULE,
+    &fuse_qdq_conv::RULE,
     &fuse_qdq_mat_mul::RULE,
     &fuse_rms_norm::RULE,
     &fuse_rotary::RULE,

@@ -147,9 +147,10 @@ struct Scaling {
 impl Scaling {
     fn new(inputs: &[Option<Val>], channels: usize) -> Result<Self, OpError> {
         let [x_scale, y_scale] = [X_SCALE, Y_SCALE].map(|at| tensor(inputs, at).and_then(single));
-        let factor = x_scale? / y_scale?;
+        let (x_scale, y_scale) = (x_scale?, y_scale?);
         let mut scales = of_channels(tensor(inputs, W_SCALE)?, channels, "w_scale")?;
-        scales.iter_mut().for_each(|scale| *scale *= factor);
+        // Rounded in this order, ties fall as they do in ONNX Runtime.
+        scales.iter_mut().for_each(|scale| *scale = x_scale * *scale / y_scale);
         let bias = optional(inputs, BIAS)?.map(Tensor::contiguous);
         if let Some(bias) = bias.as_ref().filter(|bias| bias.dims() != [channels]) {
             let text = format!("the bias expected [{channels}], got {:?}", bias.dims());
