@@ -34,7 +34,8 @@ devices = "gpu,npu"
 gbps = "2"
 latency_us = "1000"
 "gpu.launch_us" = "3000"
-"gpu.ops" = "all,-LayerNormalization,-SkipLayerNormalization,-RMSNormalization,-Softmax,-Attention,-remuda::CachedAttention"
+"gpu.ops" = "all,-LayerNormalization,-SkipLayerNormalization,-RMSNormalization,-Softmax,-Attention,\
+-remuda::CachedAttention"
 "npu.pace" = "3"
 """
 
