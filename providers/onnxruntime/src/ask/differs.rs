@@ -83,6 +83,10 @@ const DIFFERENCES: &[Difference] = &[
         let heads = if view.has(1) { heads } else { heads + 2 * packed };
         !view.last_dim(0).is_some_and(|width| heads > 0 && (width / heads).is_multiple_of(8))
     }),
+    differs("com.microsoft::MoE", "a third product of experts does not run", |view| view.has(6)),
+    differs("com.microsoft::UnfoldTensor", "texts do not run", |view| {
+        view.dtype(0) == Some(DType::String)
+    }),
     differs("com.microsoft::SkipLayerNormalization", "`skip` has two or three axes", |view| {
         !matches!(view.rank(1), Some(2 | 3))
     }),

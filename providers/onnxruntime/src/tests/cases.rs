@@ -21,6 +21,7 @@ const OPEN: &[(&str, &str)] = &[
     // The larger of a number and NaN.
     ("ReduceMax", "f32[2] 1 nan"),
     ("ReduceMin", "f32[2] 1 nan"),
+    ("TopK", "f32[5] 1 nan 3 nan 2"),
     // A place in an image that is NaN; NaN beside a threshold.
     ("GridSample", "-9 0 nan 0"),
     ("Binarizer", "0.5 nan"),
