@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 seconds=${1:-60}
 shift $(($# > 0))
 targets=("$@")
-[ $# -gt 0 ] || targets=(onnx onnx_run ir_text gguf tokenizer template grammar)
+[ $# -gt 0 ] || targets=(onnx onnx_run ir_text gguf tokenizer template)
 if ! command -v c++ >/dev/null; then
   echo "skipped: libFuzzer needs a C++ compiler, and there is no \`c++\`"
   exit 0

@@ -8,6 +8,6 @@ use remuda_chat::{ChatTemplate, Limits};
 fuzz_target!(|source: &str| {
     let limits = Limits { instructions: 50_000, bytes_per_byte: 16, bytes: 1 << 20 };
     if let Ok(template) = ChatTemplate::new(source) {
-        template.with_tokens("<s>", "</s>").with_limits(limits).probe();
+        let _ = template.with_tokens("<s>", "</s>").with_limits(limits).probe();
     }
 });
