@@ -13,17 +13,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-from page import PAGE_NAME, processor, record
+from page import PAGE_NAME, measured_on, record
 from random_llama import MIXES, write
 
 PREFIX = 512
@@ -192,7 +190,7 @@ def section(rows: list[Row], options: argparse.Namespace) -> str:
     head = [
         "## What the engine for language models saves",
         "",
-        f"{datetime.now(UTC):%Y-%m-%d}, {processor()}, {platform.system()} {platform.machine()}, "
+        f"{measured_on()}, "
         f"{options.threads} threads. The shape of Llama 3.2 1B with random weights in {options.mix}; "
         f"medians of {options.repetitions} turns.",
         "",

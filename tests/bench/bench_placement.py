@@ -14,13 +14,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
-from page import PAGE_NAME, ROOT, processor, record
+from page import PAGE_NAME, ROOT, measured_on, record
 
 sys.path.insert(0, str(ROOT / "tests" / "networks"))
 
@@ -119,7 +117,7 @@ def section(rows: list[tuple[str, ...]], options: argparse.Namespace) -> str:
     head = [
         "## Plans by cost beside plans by the order of backends",
         "",
-        f"{datetime.now(UTC):%Y-%m-%d}, {processor()}, {platform.system()} {platform.machine()}, "
+        f"{measured_on()}, "
         f"{options.threads} threads. Two made-up devices, as the script says; medians of {options.runs} runs in "
         "turns, in milliseconds.",
         "",

@@ -15,13 +15,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
-from page import PAGE_NAME, processor, record
+from page import PAGE_NAME, measured_on, record
 from random_llama import MIXES, write
 
 # What the project asks of itself: times as fast as llama.cpp.
@@ -121,7 +119,7 @@ def section(cells: dict[Cell, dict], options: argparse.Namespace) -> str:
     head = [
         f"## Language models side by side with llama.cpp{allowed}",
         "",
-        f"{datetime.now(UTC):%Y-%m-%d}, {processor()}, {platform.system()} {platform.machine()}, "
+        f"{measured_on()}, "
         f"{options.threads} threads. llama.cpp as in llama-cpp-python {some['llama.cpp']['version']}, "
         "built for this processor. The shape of Llama 3.2 1B with random weights; medians of "
         f"{options.repetitions} interleaved runs in tokens per second. llama.cpp counts at its better "

@@ -21,7 +21,6 @@ import shlex
 import sys
 import tempfile
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -31,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
 from catalog import Entry, load_catalog
 from materialize import materialize
-from page import PAGE_NAME, processor, record
+from page import PAGE_NAME, measured_on, record
 from side import Side
 
 # What the project asks of itself, as multiples of ONNX Runtime's figure.
@@ -183,7 +182,7 @@ def section(rows: list[Row], options: argparse.Namespace) -> str:
     head = [
         "## Side by side with ONNX Runtime",
         "",
-        f"{datetime.now(UTC):%Y-%m-%d}, {processor()}, {platform.system()} {platform.machine()}. "
+        f"{measured_on()}. "
         f"Remuda {version('remuda') if options.engine == 'remuda' else '-'}, "
         f"ONNX Runtime {version('onnxruntime')}, Python {platform.python_version()}. "
         "Medians of interleaved runs; memory is the peak over the interpreter's own.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,6 +24,11 @@ def record(name: str, section: str) -> None:
         text = f"{text.rstrip()}\n\n{block}\n"
     PAGE.write_text(text)
     print(f"wrote {PAGE}")
+
+
+def measured_on() -> str:
+    """The day, and the machine."""
+    return f"{datetime.now(UTC):%Y-%m-%d}, {processor()}, {platform.system()} {platform.machine()}"
 
 
 def processor() -> str:
