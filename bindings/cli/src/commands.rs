@@ -123,19 +123,10 @@ fn policy(text: &str) -> Result<Policy, String> {
 
 impl BackendArgs {
     fn runtime(&self, threads: Option<usize>) -> Result<Runtime, Failure> {
-        self.runtime_by(threads, self.policy)
+        Ok(self.builder(threads).build()?)
     }
 
-    /// The same where something else decides.
-    fn runtime_by(
-        &self,
-        threads: Option<usize>,
-        policy: Option<Policy>,
-    ) -> Result<Runtime, Failure> {
-        Ok(self.builder(threads, policy).build()?)
-    }
-
-    fn builder(&self, threads: Option<usize>, policy: Option<Policy>) -> Builder {
+    fn builder(&self, threads: Option<usize>) -> Builder {
         let mut builder = Runtime::builder().prober(crate::libraries::prober());
         if !self.backends.is_empty() {
             builder = builder.backends(&self.backends);
@@ -149,7 +140,7 @@ impl BackendArgs {
         if let Some(fallback) = self.fallback {
             builder = builder.contract(Contract { fallback, ..Contract::default() });
         }
-        if let Some(policy) = policy {
+        if let Some(policy) = self.policy {
             builder = builder.policy(policy);
         }
         builder

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use remuda::text::Chat;
-use remuda::{Answer, DType, LanguageModel, LanguageOptions, Outcome, Runtime};
+use remuda::{Answer, Builder, DType, LanguageModel, LanguageOptions, Outcome};
 use serde_json::json;
 
 use self::sampling::SamplingArgs;
@@ -87,17 +87,14 @@ impl LoadArgs {
         path: &Path,
         (backends, threads): (&BackendArgs, Option<usize>),
     ) -> Result<LanguageModel, Failure> {
-        let runtime = self.runtime((backends, threads))?;
+        let runtime = self.builder((backends, threads)).build()?;
         let loaded = runtime.load_language(path, &self.options()?);
         loaded.map_err(|error| Failure::loading(path, error))
     }
 
-    /// The runtime to load it with.
-    pub(super) fn runtime(
-        &self,
-        (backends, threads): (&BackendArgs, Option<usize>),
-    ) -> Result<Runtime, Failure> {
-        Ok(backends.builder(threads, backends.policy).repack(!self.no_repack).build()?)
+    /// The makings of the runtime to load it with.
+    pub(super) fn builder(&self, (backends, threads): (&BackendArgs, Option<usize>)) -> Builder {
+        backends.builder(threads).repack(!self.no_repack)
     }
 
     /// What the arguments say.

@@ -68,7 +68,11 @@ enum Loaded {
 impl Loaded {
     /// Loads the model that the arguments name; `policy` comes before theirs.
     fn new(args: &PlanArgs, path: &Path, policy: Option<Policy>) -> Result<Self, Failure> {
-        let runtime = args.backends.runtime_by(args.threads, policy.or(args.backends.policy))?;
+        let mut builder = args.language.builder((&args.backends, args.threads));
+        if let Some(policy) = policy {
+            builder = builder.policy(policy);
+        }
+        let runtime = builder.build()?;
         let failed = |error| Failure::loading(path, error);
         if !bundled::is_named(path) && LanguageModel::is_one(path).map_err(failed)? {
             let loaded = runtime.load_language(path, &args.language.options()?);

@@ -210,7 +210,7 @@ fn load(
         sequences: tests.iter().map(|test| test.sequences).max().unwrap_or(1),
         ..given
     };
-    let runtime = args.language.load.runtime((&args.backends, threads))?;
+    let runtime = args.language.load.builder((&args.backends, threads)).build()?;
     let loaded = runtime.load_language(&args.model, &options);
     loaded.map_err(|error| Failure::loading(&args.model, error))
 }
