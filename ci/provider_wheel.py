@@ -71,8 +71,9 @@ def write_wheel(name: str, library: Path, out: Path) -> Path:
         f"Tag: {tag}",
         "",
     ]
+    about = f'"""The provider `{name}` of remuda: a library, found by its entry point."""\n'
     files = {
-        f"{package}/__init__.py": f'"""The provider `{name}` of remuda: a library, found by its entry point."""\n'.encode(),
+        f"{package}/__init__.py": about.encode(),
         f"{package}/{library.name}": library.read_bytes(),
         f"{info}/METADATA": "\n".join(metadata).encode(),
         f"{info}/WHEEL": "\n".join(wheel).encode(),

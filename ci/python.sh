@@ -3,6 +3,7 @@
 # of two releases, exported networks and a trained encoder against the engines that users know.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+ci/require_python.sh
 folder=target/python
 rm -rf "$folder"/{stable,newest,text,wheels}
 mkdir -p "$folder"
@@ -32,18 +33,25 @@ check() {
   timeout --kill-after=30 1500 "$@" || status=1
 }
 check test "$(stat -c %s "$folder"/wheels/*.whl)" -lt "$most_bytes"
-# The programs that tests of crates talk to; `cargo test` has built them if it ran before.
+# tests ENVIRONMENT FOLDER: the tests in the folder. What they ask for is built and installed, so none may skip itself.
+tests() {
+  PYTHONPATH=ci check "$folder/$1/bin/python" -m pytest -q -p skips "$2"
+}
+# The programs and the library that tests talk to; `cargo test` has built most of them if it ran before.
 check cargo build --quiet -p remuda-gguf --example gguf_text -p remuda-tensor --example blocks
-export REMUDA_TEST_TARGET="${CARGO_TARGET_DIR:-target}"
-check "$folder/stable/bin/python" -m pytest -q bindings/python/tests
+check cargo build --quiet --release -p remuda-fake --example remuda_fake
+REMUDA_TEST_TARGET=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+export REMUDA_TEST_TARGET
+export REMUDA_FAKE_LIBRARY="$REMUDA_TEST_TARGET/release/examples/libremuda_fake.so"
+tests stable bindings/python/tests
 check "$folder/stable/bin/python" tests/python/backend_suite.py
 # The same cases with every graph cut at random between two providers.
-check cargo build --quiet --release -p remuda-fake --example remuda_fake
 check "$folder/stable/bin/python" tests/python/backend_suite.py --backend fake,cpu --cuts 1 \
-  --library "$REMUDA_TEST_TARGET/release/examples/libremuda_fake.so"
+  --library "$REMUDA_FAKE_LIBRARY"
 check "$folder/newest/bin/python" tests/python/backend_suite.py
-check "$folder/stable/bin/python" -m pytest -q tests/python
-check "$folder/text/bin/python" -m pytest -q tests/python/text
+tests stable tests/python
+tests text tests/python/text
 # The same vocabularies with the tokens that llama.cpp expects; the step before has fetched them.
+check test -d target/llama-cpp/models
 check cargo test --quiet -p remuda-text --test golden
 exit "$status"

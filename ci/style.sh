@@ -17,4 +17,6 @@ check() {
 check typos --format brief
 check ruff format --check tests bindings
 check ruff check tests bindings
+check ruff format --check --config tests/ruff.toml ci
+check ruff check --config tests/ruff.toml ci
 exit "$status"

@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import remuda
 from onnx import TensorProto, helper, numpy_helper
-
-remuda = pytest.importorskip("remuda")
 
 FLOAT = TensorProto.FLOAT
 Model = onnx.ModelProto

@@ -14,7 +14,8 @@ import pytest
 import remuda
 from onnx import helper
 
-LIBRARY = Path(__file__).parents[3] / "target" / "release" / "examples" / "libremuda_fake.so"
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", Path(__file__).parents[3] / "target"))
+LIBRARY = TARGET / "release" / "examples" / "libremuda_fake.so"
 
 
 @pytest.fixture
