@@ -29,6 +29,9 @@ import numpy as np
 import onnx
 import onnx.printer
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "bench"))
+
+from page import measured_on
 from suite import engines, report, support
 from suite.collect import Case, Delegate, collect
 from suite.pool import Limits, run_all
@@ -118,6 +121,7 @@ def run_many(cases: list[Case], options: argparse.Namespace) -> int:
         engines.version(options.engine.split(" ")[0].removesuffix("-only")),
         onnx.__version__,
         outcomes,
+        measured_on(),
     )
     print(f"{result.engine} {result.engine_version} on the cases of onnx {result.onnx_version}\n")
     print(report.category_table(result))

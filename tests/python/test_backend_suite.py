@@ -11,9 +11,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from suite import engines, pool, report
+from suite import corrected, engines, pool, report
 from suite.collect import Case, CollectingRunner, Delegate, collect
-from suite.corrected import CORRECTED_LATER
+from suite.corrected import CORRECTED_LATER, corrected_outputs
 from suite.verdict import Outcome, Verdict, judge
 
 LIMITS = pool.Limits(deadline_s=0.5, memory_bytes=16 * 2**30)
@@ -86,17 +86,25 @@ def test_a_case_gets_the_verdict_it_earned(operator, behaviour, verdict):
     assert judge(case_of("c", operator, RELU), engine_that(behaviour)).verdict == verdict
 
 
-def test_a_case_that_onnx_corrected_later_may_differ_in_values_alone(monkeypatch):
+def test_a_case_that_onnx_corrected_later_may_have_the_later_values_alone(monkeypatch):
     monkeypatch.setitem(CORRECTED_LATER, onnx.__version__, {"c": "why"})
+    monkeypatch.setattr(corrected, "_recorded", lambda: {"c/0": np.float32([-1.0, 2.0])})
     case = case_of("c", "Relu", RELU)
     outcome = judge(case, engine_that(lambda x: [x]))
     assert (outcome.verdict, outcome.reason) == (Verdict.SUPERSEDED, "why")
+    assert judge(case, engine_that(lambda x: [x + 1])).verdict == Verdict.WRONG
     assert judge(case, engine_that(lambda x: [x[:1]])).verdict == Verdict.WRONG
 
 
 def test_every_corrected_case_exists(tmp_path: Path):
     names = {case.name for case in collect(tmp_path)}
     assert set(CORRECTED_LATER.get(onnx.__version__, {})) <= names
+
+
+def test_every_corrected_case_has_its_later_outputs():
+    names = [name for cases in CORRECTED_LATER.values() for name in cases]
+    assert names
+    assert all(corrected_outputs(name) for name in names)
 
 
 def test_a_sequence_that_is_too_short_is_wrong():

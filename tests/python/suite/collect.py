@@ -56,6 +56,8 @@ class CollectingRunner(Runner):
     """ONNX's runner, keeping each test function as it is instead of hiding it in a `unittest` class."""
 
     comparisons = 0
+    # What was compared last: outputs, and the relative and absolute tolerance.
+    compared: tuple[Sequence[Any], float, float] = ((), 0.0, 0.0)
 
     def __init__(self) -> None:
         self.cases: dict[str, Case] = {}
@@ -90,6 +92,7 @@ class CollectingRunner(Runner):
         sequence that is too short for a match.
         """
         CollectingRunner.comparisons += 1
+        CollectingRunner.compared = (outputs, rtol, atol)
         np.testing.assert_equal(len(outputs), len(ref_outputs))
         for output, reference in zip(outputs, ref_outputs):
             if isinstance(output, (list, tuple)) and isinstance(reference, (list, tuple)):

@@ -39,6 +39,8 @@ class Result:
     engine_version: str
     onnx_version: str
     outcomes: list[Outcome]
+    # The day and the machine.
+    measured_on: str = ""
 
     def count(self, verdict: Verdict, category: str | None = None) -> int:
         return sum(
@@ -69,6 +71,7 @@ class Result:
             "engine": self.engine,
             "engine_version": self.engine_version,
             "onnx_version": self.onnx_version,
+            "measured_on": self.measured_on,
             "outcomes": [outcome.to_json() for outcome in self.outcomes],
         }
         path.write_text(json.dumps(document, indent=1) + "\n")
@@ -121,6 +124,7 @@ def support_page(results: Sequence[Result]) -> str:
     parts = [PAGE_HEAD, _totals(results)]
     for result in results:
         parts.append(f"## onnx {result.onnx_version}")
+        parts.append(f"{result.measured_on}. Remuda {result.engine_version}.")
         parts.append(category_table(result))
         parts.append(_open_cases(result))
     return "\n\n".join(parts) + "\n"
@@ -135,7 +139,7 @@ Python wheel's `remuda.onnx_backend`. Loading, data, tolerances and comparison a
 not pass has to end in `remuda.UnsupportedError` with the operator, attribute or data type it refuses; a wrong
 answer, any other error, a crash or a hang fails the build. Nothing is skipped. `random`: the model draws random
 numbers and the suite expects one draw of numpy's generator; type and shape are right, the values are other ones.
-`superseded`: a later `onnx` replaced the expected output, and Remuda follows the later one. `noise`: the expected
+`superseded`: a later `onnx` replaced the expected output, and Remuda's is the later one. `noise`: the expected
 values are rounding noise above the suite's tolerance, and ours differ by no more than a stated bound."""
 
 

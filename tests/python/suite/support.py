@@ -26,7 +26,8 @@ def with_section(page: str, result: Result, backends: str, alone: bool) -> str:
     first = backends.split(",")[0]
     title = f"`{first}`, onnx {result.onnx_version}, {'alone' if alone else 'with the CPU'}"
     begin, end = f"<!-- begin: {title} -->", f"<!-- end: {title} -->"
-    lines = [begin, f"## {title}", "", category_table(result), "", _nodes(result)]
+    measured = f"{result.measured_on}. Remuda {result.engine_version}."
+    lines = [begin, f"## {title}", "", measured, "", category_table(result), "", _nodes(result)]
     if alone:
         lines += ["", *_refusals(result)]
     section = "\n".join([*lines, end])

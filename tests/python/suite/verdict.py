@@ -3,8 +3,8 @@
 A case that does not pass may only end in the runtime's typed refusal, and a refusal has to name what it
 refuses: an operator, an attribute or a data type of the model. Everything else counts against the runtime,
 with three exceptions where other values of the right type and shape did not pass and did no wrong: the expected output
-of an operator that draws random numbers is one draw of numpy's generator, `corrected` names the cases whose
-expected output `onnx` itself replaced later, and `noise` those whose expected values are rounding noise.
+of an operator that draws random numbers is one draw of numpy's generator, `corrected` knows the cases whose expected
+output `onnx` itself replaced later, with the later output, and `noise` those whose expected values are rounding noise.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 
 import onnx
 
-from suite.collect import Case, Delegate
-from suite.corrected import CORRECTED_LATER
+from suite.collect import Case, CollectingRunner, Delegate
+from suite.corrected import corrected_outputs, corrected_reason
 from suite.engines import Engine
 from suite.noise import noise_reason
 
@@ -93,10 +93,20 @@ def _judge_difference(case: Case, error: AssertionError) -> Outcome:
             return Outcome(case.name, case.category, Verdict.RANDOM, RANDOM_REASON)
         if noise := noise_reason(case.name, error):
             return Outcome(case.name, case.category, Verdict.NOISE, noise)
-        corrected = CORRECTED_LATER.get(onnx.__version__, {}).get(case.name)
-        if corrected:
-            return Outcome(case.name, case.category, Verdict.SUPERSEDED, corrected)
+        if corrected := corrected_reason(case.name):
+            return _judge_corrected(case, corrected)
     return Outcome(case.name, case.category, Verdict.WRONG, _summary(error))
+
+
+def _judge_corrected(case: Case, reason: str) -> Outcome:
+    """Holds what was compared last against what the later release expects, within the same tolerances."""
+    outputs, rtol, atol = CollectingRunner.compared
+    try:
+        CollectingRunner.assert_similar_outputs(corrected_outputs(case.name), outputs, rtol, atol)
+    except AssertionError as error:
+        text = f"neither as expected here nor as later: {_summary(error)}"
+        return Outcome(case.name, case.category, Verdict.WRONG, text)
+    return Outcome(case.name, case.category, Verdict.SUPERSEDED, reason)
 
 
 def _judge_exception(case: Case, engine: Engine, error: Exception) -> Outcome:
