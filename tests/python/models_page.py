@@ -11,11 +11,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-import torch
-
 import test_language_models as compared
-from language import direct
-from language.files import build, write
+from language import compare, direct, golden
 from language.models import CASES
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/reference/models.md"
@@ -23,9 +20,10 @@ PAGE = Path(__file__).resolve().parents[2] / "docs/reference/models.md"
 HEAD = """# Models
 
 What each architecture of language models is compared with, on small models with seeded weights: the largest
-Kullback-Leibler divergence of any of 100 tokens. With transformers weights and caches are f32; llama.cpp has caches
-in f16, as we do beside it; in f32 where the model is written straight into a file and chooses experts. The bound is
-{bound:.0e}. Written by `python tests/python/models_page.py`; the same comparisons are tests
+Kullback-Leibler divergence of any of 100 tokens, of ten of them with transformers, whose answers are stored
+(`tests/python/language/golden.py`) and come from weights and caches in f32. llama.cpp has caches in f16, as we do
+beside it; in f32 where the model chooses experts. The bound is {bound:.0e}. Written by
+`python tests/python/models_page.py`; the same comparisons are tests
 (`tests/python/test_language_models.py`).
 
 | model | architecture | folder | transformers, F32 | llama.cpp, F32 | llama.cpp, F16 |
@@ -44,15 +42,14 @@ llama.cpp's logits within the same bound as models (`tests/python/test_language_
 
 def of_transformers(name: str, path: Path) -> list[str]:
     """The figures of a model that transformers builds."""
-    case = CASES[name]
-    reference = build(case)
-    write(case, reference, path)
-    with torch.no_grad():
-        want = reference(torch.tensor([compared.TOKENS])).logits[0].numpy()
-    figures = [compared.divergence(want, compared.remuda_logits(path, cache="f32"))]
+    model = golden.load(name)
+    model.write(path)
+    got = compare.remuda_logits(path, cache="f32")[golden.PLACES]
+    figures = [compare.divergence(model.logits, got)]
     for dtype in ("F32", "F16"):
-        write(case, reference, path, dtype)
-        figures.append(compared.beside_llama_cpp(path))
+        model.write(path, dtype)
+        chooses = "expert_count" in model.case.keys
+        figures.append(compare.beside_llama_cpp(path, chooses=chooses))
     return [f"{figure:.1e}" for figure in figures]
 
 
@@ -62,7 +59,7 @@ def of_files(name: str, path: Path) -> list[str]:
     for dtype in ("F32", "F16"):
         direct.write(name, path, dtype)
         chooses = "expert_count" in direct.CASES[name].keys
-        figures.append(f"{compared.beside_llama_cpp(path, chooses=chooses):.1e}")
+        figures.append(f"{compare.beside_llama_cpp(path, chooses=chooses):.1e}")
     return ["-", *figures]
 
 
@@ -77,7 +74,7 @@ def main() -> None:
             arch = direct.CASES[name].arch or name
             rows.append([name, arch, "-", *of_files(name, path)])
     lines = [f"| {' | '.join(row)} |\n" for row in sorted(rows)]
-    PAGE.write_text(HEAD.format(bound=compared.PLAIN_BOUND) + "".join(lines) + TAIL)
+    PAGE.write_text(HEAD.format(bound=compare.PLAIN_BOUND) + "".join(lines) + TAIL)
     print(f"wrote {PAGE}")
 
 

@@ -10,20 +10,19 @@ import pytest
 import remuda
 
 gguf = pytest.importorskip("gguf")
-pytest.importorskip("torch")
-pytest.importorskip("transformers")
 
 from language import direct, models  # noqa: E402
-from test_language_models import (  # noqa: E402
+from language.compare import (  # noqa: E402
     PLAIN_BOUND,
     QUANTISED_BOUND,
     ROUNDING,
-    TOKENS,
     divergence,
     divergences,
     llama_cpp_logits,
     open_model,
 )
+from language.files import finish  # noqa: E402
+from language.golden import TOKENS  # noqa: E402
 
 RANK = 4
 F, INNER = models.FEATURES, models.INNER
@@ -61,10 +60,7 @@ def write_adapter(
         for factor, shape in (("a", [*front, rank, inputs]), ("b", [*front, outputs, rank])):
             values = random.normal(0.0, 0.15, shape).astype(np.float32)
             writer.add_tensor(f"{name}.weight.lora_{factor}", values)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    finish(writer)
 
 
 def logits(path: Path, *adapters: tuple[Path, float], cache: str = "f16") -> Any:
