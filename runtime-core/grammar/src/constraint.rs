@@ -13,6 +13,8 @@ use crate::error::{GrammarError, first_line};
 pub struct Constraint {
     kind: &'static str,
     matcher: Matcher,
+    /// End tokens taken since the answer was complete. The matcher never sees them: it has nowhere to go from its end.
+    ends: usize,
 }
 
 impl fmt::Debug for Constraint {
@@ -47,24 +49,40 @@ impl Mask {
 
 impl Constraint {
     pub(crate) fn new(kind: &'static str, matcher: Matcher) -> Self {
-        Self { kind, matcher }
+        Self { kind, matcher, ends: 0 }
     }
 
-    /// The tokens that may come next. Once the answer is complete and nothing can follow, these are
-    /// the tokens that end it.
+    /// The tokens that may come next. Tokens that end an answer are among them when it is complete, and are
+    /// all of them once nothing else can follow.
     ///
     /// # Errors
-    /// When the work for this step meets its limit.
+    /// When the work for this step meets its limit, or nothing can follow that the source describes.
     pub fn mask(&mut self) -> Result<Mask, GrammarError> {
-        self.matcher.compute_mask_or_eos().map(Mask).map_err(|error| self.limit(&error))
+        if self.ends > 0 {
+            let env = self.matcher.tok_env().map_err(|error| self.limit(&error))?;
+            return Ok(Mask(env.tok_trie().eos_token_set()));
+        }
+        let mut mask = self.matcher.compute_mask_or_eos().map_err(|error| self.limit(&error))?;
+        if !self.is_complete()? {
+            let env = self.matcher.tok_env().map_err(|error| self.limit(&error))?;
+            env.tok_trie().eos_tokens().iter().for_each(|&end| mask.disallow_token(end));
+        }
+        if mask.is_zero() {
+            return Err(self.limit(&"no token may follow, and the answer is not complete"));
+        }
+        Ok(Mask(mask))
     }
 
-    /// Takes the token that came.
+    /// Takes the token that came. One that ends an answer is taken whenever the answer is complete.
     ///
     /// # Errors
     /// When it is not allowed; the sequence stays where it was.
     pub fn accept(&mut self, token: TokenId) -> Result<(), GrammarError> {
-        let taken = self.matcher.try_consume_tokens(&[token]);
+        if self.is_end(token) && self.is_complete()? {
+            self.ends += 1;
+            return Ok(());
+        }
+        let taken = if self.ends > 0 { Ok(0) } else { self.matcher.try_consume_tokens(&[token]) };
         match taken.map_err(|error| self.limit(&error))? {
             1 => Ok(()),
             _ => Err(GrammarError::NotAllowed { kind: self.kind, token }),
@@ -76,12 +94,15 @@ impl Constraint {
     /// # Errors
     /// When fewer were taken.
     pub fn rollback(&mut self, count: usize) -> Result<(), GrammarError> {
-        self.matcher.rollback(count).map_err(|error| self.limit(&error))
+        let over_end = count.min(self.ends);
+        self.matcher.rollback(count - over_end).map_err(|error| self.limit(&error))?;
+        self.ends -= over_end;
+        Ok(())
     }
 
     /// Tokens that must come now, whatever the model says: they need not be sampled.
     pub fn forced(&mut self) -> Vec<TokenId> {
-        self.matcher.compute_ff_tokens()
+        if self.ends > 0 { Vec::new() } else { self.matcher.compute_ff_tokens() }
     }
 
     /// Whether the answer may end here.
@@ -89,13 +110,20 @@ impl Constraint {
     /// # Errors
     /// When the work meets its limit.
     pub fn is_complete(&mut self) -> Result<bool, GrammarError> {
+        if self.ends > 0 {
+            return Ok(true);
+        }
         self.matcher.is_accepting().map_err(|error| self.limit(&error))
     }
 
     /// Whether nothing can follow.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        self.matcher.is_stopped()
+        self.ends > 0 || self.matcher.is_stopped()
+    }
+
+    fn is_end(&self, token: TokenId) -> bool {
+        self.matcher.tok_env().is_ok_and(|env| env.tok_trie().eos_tokens().contains(&token))
     }
 
     fn limit(&self, error: &dyn ToString) -> GrammarError {

@@ -89,6 +89,63 @@ fn masks_hold_longer_tokens_too() {
     assert!(constraint.mask().unwrap().allows(find("12")));
 }
 
+/// The tokens of a mask.
+fn allowed(constraint: &mut Constraint) -> Vec<u32> {
+    let mask = constraint.mask().unwrap();
+    tokenizer().vocabulary().ids().filter(|&token| mask.allows(token)).collect()
+}
+
+#[test]
+fn the_end_is_taken_whenever_the_mask_allows_it_and_can_be_rolled_back() {
+    let end = tokenizer().vocabulary().find("</s>").unwrap();
+    // The first can go on where it may end, the others cannot.
+    for (pattern, goes_on) in [("ab*", true), ("a", false), ("a|b", false)] {
+        let mut constraint = compile(Source::Regex(pattern));
+        assert_eq!(
+            constraint.accept(end).unwrap_err(),
+            GrammarError::NotAllowed { kind: "regular expression", token: end }
+        );
+        constraint.accept(u32::from(b'a')).unwrap();
+        let (before, stopped) = (allowed(&mut constraint), constraint.is_stopped());
+        assert_eq!((before.contains(&end), before.len() > 1), (true, goes_on), "{pattern}");
+        constraint.accept(end).unwrap();
+        assert!(constraint.is_complete().unwrap() && constraint.is_stopped());
+        assert_eq!((allowed(&mut constraint), constraint.forced()), (vec![end], vec![]));
+        assert!(constraint.accept(u32::from(b'b')).is_err());
+        constraint.accept(end).unwrap();
+        constraint.rollback(2).unwrap();
+        assert_eq!((allowed(&mut constraint), constraint.is_stopped()), (before, stopped));
+        assert_eq!(constraint.accept(u32::from(b'b')).is_ok(), goes_on, "{pattern}");
+    }
+}
+
+#[test]
+fn going_back_over_the_end_goes_on_to_what_came_before() {
+    let end = tokenizer().vocabulary().find("</s>").unwrap();
+    let mut constraint = compile(Source::Regex("ab"));
+    let start = allowed(&mut constraint);
+    b"ab".iter().for_each(|&byte| constraint.accept(u32::from(byte)).unwrap());
+    constraint.accept(end).unwrap();
+    assert!(constraint.rollback(4).is_err());
+    let mut constraint = compile(Source::Regex("ab"));
+    b"ab".iter().for_each(|&byte| constraint.accept(u32::from(byte)).unwrap());
+    constraint.accept(end).unwrap();
+    constraint.rollback(3).unwrap();
+    assert_eq!(allowed(&mut constraint), start);
+}
+
+#[test]
+fn the_end_is_not_allowed_inside_of_an_answer() {
+    let end = tokenizer().vocabulary().find("</s>").unwrap();
+    let mut constraint = compile(Source::Lark("start: name \"!\"\nname[stop=\"\"]: /[ab]+/\n"));
+    constraint.accept(u32::from(b'a')).unwrap();
+    match constraint.mask() {
+        Ok(mask) => assert!(!mask.allows(end)),
+        Err(error) => assert!(matches!(error, GrammarError::Limit { .. }), "{error}"),
+    }
+    assert!(matches!(constraint.accept(end), Err(GrammarError::NotAllowed { .. })));
+}
+
 #[test]
 fn gbnf_is_read_as_llama_cpp_reads_it() {
     let arithmetic = r#"

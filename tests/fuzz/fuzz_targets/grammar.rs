@@ -9,6 +9,8 @@ use remuda_gguf::{ArrayBuf, Builder, Gguf, Value, ValueType};
 use remuda_grammar::{Compiler, GrammarError, Source};
 use remuda_text::Tokenizer;
 
+const END: u32 = 256;
+
 /// One token per byte, and one that ends an answer.
 fn compiler() -> &'static Compiler {
     static COMPILER: OnceLock<Compiler> = OnceLock::new();
@@ -23,7 +25,7 @@ fn compiler() -> &'static Compiler {
         builder.set("tokenizer.ggml.model", Value::Text("llama")).unwrap();
         builder.set("tokenizer.ggml.tokens", texts.value()).unwrap();
         builder.set("tokenizer.ggml.token_type", kinds.value()).unwrap();
-        builder.set("tokenizer.ggml.eos_token_id", Value::U32(256)).unwrap();
+        builder.set("tokenizer.ggml.eos_token_id", Value::U32(END)).unwrap();
         let mut file = Vec::new();
         builder.write(&mut file, |_, _| Ok(())).unwrap();
         let tokenizer = Tokenizer::from_gguf(Gguf::parse(&file).unwrap().metadata()).unwrap();
@@ -42,14 +44,17 @@ fuzz_target!(|input: (u8, &str, &[u8])| {
     let Ok(mut constraint) = compiler().compile(source) else { return };
     for &step in steps.iter().take(16) {
         let Ok(mask) = constraint.mask() else { return };
-        let allowed: Vec<u32> = (0..257).filter(|&token| mask.allows(token)).collect();
+        let allowed: Vec<u32> = (0..=END).filter(|&token| mask.allows(token)).collect();
         let Some(&token) = allowed.get(usize::from(step) % allowed.len().max(1)) else { return };
         match constraint.accept(token) {
             Ok(()) => {}
             Err(GrammarError::Limit { .. }) => return,
             Err(error) => panic!("{error}"),
         }
-        if token == 256 {
+        if token == END {
+            constraint.rollback(1).unwrap();
+            let again = constraint.mask().unwrap();
+            assert_eq!(again.words(), mask.words());
             return;
         }
     }
