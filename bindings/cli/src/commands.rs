@@ -111,6 +111,25 @@ struct BackendArgs {
     /// What decides between backends: `cost` or `priority`
     #[arg(long, value_name = "WHAT", value_parser = policy)]
     policy: Option<Policy>,
+    #[command(flatten)]
+    rewrites: RewriteArgs,
+}
+
+/// Which rewrites of the graph are left out.
+#[derive(Debug, Args)]
+struct RewriteArgs {
+    /// Leave out a rewrite of the graph (`show` lists those that were made), or `all`; may be repeated
+    #[arg(long, value_name = "NAME")]
+    without_rewrite: Vec<String>,
+}
+
+impl RewriteArgs {
+    fn apply(&self, builder: Builder) -> Builder {
+        self.without_rewrite.iter().fold(builder, |builder, name| match name.as_str() {
+            "all" => builder.optimize(false),
+            name => builder.without_rewrite(name),
+        })
+    }
 }
 
 fn strictness(text: &str) -> Result<Strictness, String> {
@@ -127,7 +146,8 @@ impl BackendArgs {
     }
 
     fn builder(&self, threads: Option<usize>) -> Builder {
-        let mut builder = Runtime::builder().prober(crate::libraries::prober());
+        let builder = Runtime::builder().prober(crate::libraries::prober());
+        let mut builder = self.rewrites.apply(builder);
         if !self.backends.is_empty() {
             builder = builder.backends(&self.backends);
         }

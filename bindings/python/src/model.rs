@@ -1,5 +1,7 @@
 //! A loaded model.
 
+use std::collections::BTreeMap;
+
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use remuda::{Dim, Model as Inner, Port, RunOptions, RunReport, ValueType};
@@ -98,6 +100,8 @@ impl Model {
         dict.set_item("opsets", opsets)?;
         dict.set_item("warnings", &summary.warnings)?;
         dict.set_item("operators", &summary.operators)?;
+        let rewrites = summary.rewrites.iter().copied();
+        dict.set_item("rewrites", rewrites.collect::<BTreeMap<_, _>>())?;
         dict.set_item("parameters", summary.parameters)?;
         dict.set_item("parameter_bytes", summary.parameter_bytes)?;
         Ok(dict)

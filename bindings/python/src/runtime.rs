@@ -28,7 +28,7 @@ impl Runtime {
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (backends, threads=None, plugins=None, options=None, contract=None, folders=None, repack=true))]
+    #[pyo3(signature = (backends, threads=None, plugins=None, options=None, contract=None, folders=None, repack=true, without_rewrites=None))]
     #[expect(clippy::too_many_arguments, reason = "each is one of Python's arguments")]
     fn new(
         py: Python<'_>,
@@ -39,6 +39,7 @@ impl Runtime {
         contract: Option<&Bound<'_, PyDict>>,
         folders: Option<Vec<PathBuf>>,
         repack: bool,
+        without_rewrites: Option<Vec<String>>,
     ) -> PyResult<Self> {
         let mut builder = Inner::builder().prober(worker::prober(py)).repack(repack);
         if let Some(backends) = backends {
@@ -49,6 +50,9 @@ impl Runtime {
         }
         if let Some(plugins) = plugins {
             builder = builder.plugins(plugins);
+        }
+        for name in without_rewrites.unwrap_or_default() {
+            builder = builder.without_rewrite(name);
         }
         for folder in folders.unwrap_or_default() {
             builder = builder.provider_folder(folder);

@@ -225,6 +225,21 @@ def test_a_profile_is_a_chrome_trace(add) -> None:
     assert {event["cat"] for event in json.loads(trace)["traceEvents"]} == {"Add"}
 
 
+def test_a_rewrite_can_be_left_out() -> None:
+    nodes = [helper.make_node("Sigmoid", ["x"], ["s"]), helper.make_node("Mul", ["x", "s"], ["y"])]
+    model = models.model(nodes, [models.tensor("x")], [models.tensor("y")])
+    whole = remuda.InferenceSession(model)
+    plain = remuda.InferenceSession(model, disabled_optimizers=["fuse_swish"])
+    assert whole.summary()["rewrites"] == {"fuse_swish": 1}
+    assert plain.summary()["rewrites"] == {}
+    value = np.array([-1, 0, 2], np.float32)
+    np.testing.assert_allclose(
+        whole.run(None, {"x": value})[0], plain.run(None, {"x": value})[0], rtol=1e-6
+    )
+    with pytest.raises(remuda.Error, match="did you mean `fuse_swish`"):
+        remuda.InferenceSession(model, disabled_optimizers=["fuse_swisch"])
+
+
 def test_a_model_describes_itself(add) -> None:
     assert add.summary()["operators"] == {"Add": 1}
     assert "Add" in add.graph_text()

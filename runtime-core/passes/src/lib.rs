@@ -7,11 +7,13 @@
 //! ends. Order does not change results, only speed, and each rule can be switched off by name.
 #![forbid(unsafe_code)]
 
+mod options;
 mod pattern;
 mod quantized;
 mod rewriter;
 mod rules;
 
+pub use options::{Options, UnknownRule};
 pub use rewriter::Rewriter;
 pub use rules::RULES;
 
@@ -30,13 +32,6 @@ pub struct Rule {
     pub cases: &'static str,
 }
 
-/// Which rules run.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// Rules that are switched off, by name.
-    pub off: Set<String>,
-}
-
 /// Rewrites a typed graph until no rule finds anything more. How often each rule applied.
 ///
 /// # Errors
@@ -45,8 +40,7 @@ pub fn optimize(
     graph: &mut Graph,
     options: &Options,
 ) -> Result<Vec<(&'static str, usize)>, OpError> {
-    let rules: Vec<&Rule> =
-        RULES.iter().copied().filter(|rule| !options.off.contains(rule.name)).collect();
+    let rules = options.rules();
     let mut counts: Vec<(&'static str, usize)> = rules.iter().map(|rule| (rule.name, 0)).collect();
     // The graph has its types already; without contents less is known, that is all.
     let mut known = Inference::of(graph, &Ops).unwrap_or_default();
@@ -283,10 +277,11 @@ mod tests {
     #[test]
     fn a_rule_can_be_switched_off() {
         let source = "graph \"g\" {\n  input %x: f32[n]\n  %y = Identity(%x)\n  %z = Abs(%y)\n  output %z\n}";
-        for (off, nodes) in [(vec![], 1), (vec!["drop_identity".to_owned()], 2)] {
+        let off = Options::default().without("drop_identity").unwrap();
+        for (options, nodes) in [(Options::default(), 1), (off, 2), (Options::none(), 2)] {
             let mut graph = text::parse(source).unwrap();
             infer_graph(&mut graph, &Ops).unwrap();
-            optimize(&mut graph, &Options { off: off.into_iter().collect() }).unwrap();
+            optimize(&mut graph, &options).unwrap();
             assert_eq!(graph.nodes().count(), nodes);
         }
     }

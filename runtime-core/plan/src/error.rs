@@ -36,17 +36,15 @@ pub enum PlanError {
         /// The same in words.
         text: String,
     },
-    /// unsupported: the provider that must be able to run everything cannot run this node.
-    #[error("node `{node}` ({op}) is not supported by the fallback `{provider}`: {text}")]
-    FallbackIncomplete {
+    /// unsupported: every provider says no to this node, whatever the user wishes.
+    #[error("no provider supports node `{node}` ({op}): {why}")]
+    Unsupported {
         /// The node.
         node: String,
         /// Its operator.
         op: String,
-        /// The fallback provider.
-        provider: String,
-        /// Its own words.
-        text: String,
+        /// One clause per provider.
+        why: String,
     },
     /// unsupported: no provider is left for this node.
     #[error("no provider can run node `{node}` ({op}): {why}")]

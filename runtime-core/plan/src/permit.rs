@@ -149,17 +149,19 @@ impl Permits {
     }
 }
 
-/// Checks that the fallback itself answers yes to every node.
-pub(crate) fn check_fallback(problem: &Problem) -> Result<(), PlanError> {
-    let Some(fallback) = problem.fallback else { return Ok(()) };
+/// Checks that every node is taken by somebody.
+pub(crate) fn check_supported(problem: &Problem) -> Result<(), PlanError> {
     for node in &problem.nodes {
         for row in &node.answers {
-            if let Answer::No { code, text } = &row[fallback.index()] {
-                return Err(PlanError::FallbackIncomplete {
+            let refusals = row.iter().zip(&problem.providers).map(|(answer, provider)| {
+                let Answer::No { code, text } = answer else { return None };
+                Some(format!("`{}`: {} {text}", provider.name, code.as_str()))
+            });
+            if let Some(refusals) = refusals.collect::<Option<Vec<_>>>() {
+                return Err(PlanError::Unsupported {
                     node: node.name.clone(),
                     op: node.op.clone(),
-                    provider: problem.providers[fallback.index()].name.clone(),
-                    text: format!("{}: {text}", code.as_str()),
+                    why: refusals.join("; "),
                 });
             }
         }

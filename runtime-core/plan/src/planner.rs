@@ -13,7 +13,7 @@ use crate::ids::{NodeId, ProviderId};
 use crate::model::Model;
 use crate::notice::{Notice, Notices};
 use crate::options::Options;
-use crate::permit::{Permits, check_fallback};
+use crate::permit::{Permits, check_supported};
 use crate::plan::{Instead, Plan, PlanId};
 use crate::prepare::prepare;
 use crate::problem::{Answer, Cost, Problem};
@@ -52,11 +52,11 @@ impl Planner {
     /// Checks and prices the problem.
     ///
     /// # Errors
-    /// If the problem contradicts itself, the fallback cannot run everything, or the user's wishes
-    /// leave a node without a provider.
+    /// If the problem contradicts itself, every provider refuses a node, or the user's wishes leave a
+    /// node without a provider.
     pub fn new(problem: Problem, options: Options) -> Result<Self, PlanError> {
         validate(&problem)?;
-        check_fallback(&problem)?;
+        check_supported(&problem)?;
         let permits = Permits::new(&problem, &options)?;
         let mut notices = Notices::default();
         let model = prepare(&problem, &permits, &mut notices)?;

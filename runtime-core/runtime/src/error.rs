@@ -100,7 +100,11 @@ impl From<ExecError> for Error {
             ExecError::Contract(_) => Self::Placement(error.to_string()),
             ExecError::Wish(text) => Self::Setup(text),
             ExecError::Plan(ref why) => match why {
-                PlanError::FallbackIncomplete { .. } => model(ErrorKind::Unsupported, &error),
+                PlanError::Unsupported { .. } => Self::Model {
+                    kind: ErrorKind::Unsupported,
+                    message: error.to_string(),
+                    hint: Some("`remuda ops` lists what every build runs; a provider library can bring more".to_owned()),
+                },
                 PlanError::NoProvider { .. } | PlanError::PinRefused { .. } => {
                     Self::Placement(error.to_string())
                 }

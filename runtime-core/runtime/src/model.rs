@@ -12,7 +12,7 @@ use remuda_ir::{Graph, OpError, Val, ValueType};
 use remuda_tensor::Memory;
 
 use crate::placement::{Plan, Receipt, Trial};
-use crate::{Error, ErrorKind, Outputs, Runtime};
+use crate::{Error, Outputs, Runtime};
 
 mod bind;
 mod load;
@@ -82,30 +82,13 @@ impl Model {
     fn prepare(runtime: &Runtime, imported: load::Imported) -> Result<Self, Error> {
         let load::Imported { mut graph, mut summary } = imported;
         summary.count(&graph);
-        let unplaced = graph
-            .nodes()
-            .find(|(_, node)| remuda_ops::find(&node.op.domain, &node.op.name).is_none());
-        if let Some((_, node)) = unplaced {
-            return Err(Error::Model {
-                kind: ErrorKind::Unsupported,
-                message: format!(
-                    "node {}: no provider knows the operator `{}`",
-                    node.label(),
-                    node.op
-                ),
-                hint: Some("`remuda ops` lists what is supported".to_owned()),
-            });
-        }
         let port = |&id: &remuda_ir::ValueId| {
             let value = graph.value(id);
             Port { name: value.name.clone(), ty: value.ty.clone() }
         };
         let (inputs, outputs) =
             (graph.inputs.iter().map(port).collect(), graph.outputs.iter().map(port).collect());
-        if runtime.optimize {
-            summary.rewrites =
-                remuda_passes::optimize(&mut graph, &remuda_passes::Options::default())?;
-        }
+        summary.rewrites = remuda_passes::optimize(&mut graph, &runtime.rewrites)?;
         summary.count_running(&graph);
         let options = runtime.session_options();
         let session = Session::new(graph.clone(), &runtime.selection, &options)?;

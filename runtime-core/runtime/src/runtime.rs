@@ -29,7 +29,8 @@ pub struct Runtime {
     backends: Arc<[String]>,
     pub(crate) selection: Selection,
     pub(crate) session: remuda_exec::Options,
-    pub(crate) optimize: bool,
+    /// The rewrites of graphs that are made.
+    pub(crate) rewrites: remuda_passes::Options,
     /// Whether kernels keep copies of weights in forms of their own.
     pub(crate) packs: bool,
     /// Whether plans are compared in real runs.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use remuda::{Model, Port, Runtime, Summary};
 use serde_json::json;
 
-use super::{bytes_text, print_table, show_gguf};
+use super::{RewriteArgs, bytes_text, print_table, show_gguf};
 use crate::bundled;
 use crate::failure::Failure;
 
@@ -21,6 +21,8 @@ pub(super) struct ShowArgs {
     /// List every tensor of a GGUF file
     #[arg(long)]
     tensors: bool,
+    #[command(flatten)]
+    rewrites: RewriteArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -31,7 +33,7 @@ pub(super) fn run(args: &ShowArgs) -> Result<(), Failure> {
     if !bundled::is_named(&args.model) && show_gguf::run(&args.model, args.tensors, args.json)? {
         return Ok(());
     }
-    let runtime = Runtime::builder().build()?;
+    let runtime = args.rewrites.apply(Runtime::builder()).build()?;
     let model = bundled::load(&runtime, &args.model)?;
     if args.json {
         println!("{:#}", to_json(&model, args.graph));
@@ -71,7 +73,9 @@ fn print(model: &Model) {
     println!("opsets      {}", opsets.join(", "));
     println!("parameters  {} ({})", summary.parameters, bytes_text(summary.parameter_bytes));
     let running: usize = summary.running.values().sum();
-    println!("nodes       {} in the file, {running} as rewritten to run\n", summary.nodes());
+    println!("nodes       {} in the file, {running} as rewritten to run", summary.nodes());
+    let rewrites = summary.rewrites.iter().map(|(name, count)| format!("{name} {count}"));
+    println!("rewrites    {}\n", rewrites.collect::<Vec<_>>().join(", "));
     print_table(&operator_rows(summary));
 }
 
@@ -105,6 +109,7 @@ fn to_json(model: &Model, graph: bool) -> serde_json::Value {
         "nodes": summary.nodes(),
         "operators": summary.operators,
         "running_operators": summary.running,
+        "rewrites": summary.rewrites.iter().copied().collect::<std::collections::BTreeMap<_, _>>(),
         "warnings": summary.warnings,
     });
     if graph {

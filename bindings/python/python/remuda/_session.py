@@ -108,7 +108,10 @@ class Runtime:
 
 
 class InferenceSession:
-    """A loaded model. Runs may go on in many threads at once."""
+    """A loaded model. Runs may go on in many threads at once.
+
+    `disabled_optimizers` names rewrites of the graph that are left out; `summary()["rewrites"]` tells which were made.
+    """
 
     _model: _core.Model | None
 
@@ -122,12 +125,21 @@ class InferenceSession:
         fallback: Fallback = "warn",
         plugins: str | os.PathLike[str] | None = None,
         contract: Mapping[str, Any] | None = None,
+        disabled_optimizers: Sequence[str] | None = None,
     ) -> None:
         if hasattr(providers, "intra_op_num_threads"):
             # ONNX Runtime's order, by position: options, providers, their options.
             sess_options, providers, provider_options = providers, provider_options, sess_options
         threads = getattr(sess_options, "intra_op_num_threads", None) or None
-        runtime = _open(providers, provider_options, threads, fallback, plugins, contract)
+        runtime = _open(
+            providers,
+            provider_options,
+            threads,
+            fallback,
+            plugins,
+            contract,
+            disabled_optimizers,
+        )
         self._model = _load(runtime, path_or_bytes)
 
     @classmethod
@@ -212,6 +224,7 @@ def _open(
     fallback: Fallback,
     plugins: str | os.PathLike[str] | None,
     contract: Mapping[str, Any] | None,
+    disabled_optimizers: Sequence[str] | None = None,
 ) -> _core.Runtime:
     names, own_threads, of_provider = names_and_options(backends, options)
     file = os.fspath(plugins) if plugins is not None else None
@@ -223,7 +236,15 @@ def _open(
     asked = None if backends is None else found
     # Options of a backend that is not there go with it: whether that is an error has been decided.
     of_provider = {name: pairs for name, pairs in of_provider.items() if name in known}
-    return _core.Runtime(asked, threads or own_threads, file, of_provider, demands, folders)
+    return _core.Runtime(
+        asked,
+        threads or own_threads,
+        file,
+        of_provider,
+        demands,
+        folders,
+        without_rewrites=list(disabled_optimizers or ()),
+    )
 
 
 def _load(runtime: _core.Runtime, model: str | os.PathLike[str] | bytes) -> _core.Model:

@@ -19,7 +19,7 @@ fn fused(graph: &Rewriter<'_>, id: NodeId) -> Option<Node> {
     let last = graph.node(id)?;
     let (output, normal, bias) = match &*last.op.name {
         "Add" if last.op.is_onnx("Add") => {
-            let (scaled, bias) = with_vector(graph, last)?;
+            let (scaled, bias) = with_vector(graph, last).filter(|(it, _)| graph.is_private(*it))?;
             let normal = over_root_mean_square(graph, scaled)
                 .or_else(|| without_bias(graph, scaled))
                 .or_else(|| plain(graph, scaled))?;
@@ -57,14 +57,14 @@ struct Normal {
 
 /// `(x - mean) / sqrt(mean((x - mean)^2) + epsilon) * scale`.
 fn plain(graph: &Rewriter<'_>, scaled: ValueId) -> Option<Normal> {
-    let (_, product) = producer(graph, scaled, "Mul")?;
+    let (_, product) = only_producer(graph, scaled, "Mul")?;
     let (normal, scale) = with_vector(graph, product)?;
-    let (_, quotient) = producer(graph, normal, "Div")?;
+    let (_, quotient) = only_producer(graph, normal, "Div")?;
     let (centred, deviation) = (quotient.input(0)?, quotient.input(1)?);
-    let (_, root) = producer(graph, deviation, "Sqrt")?;
-    let (_, padded) = producer(graph, root.input(0)?, "Add")?;
+    let (_, root) = only_producer(graph, deviation, "Sqrt")?;
+    let (_, padded) = only_producer(graph, root.input(0)?, "Add")?;
     let (variance, epsilon) = scalar_operand(graph, padded)?;
-    let squared = root_of(graph, mean_of(graph, variance)?)?;
+    let squared = root_of(graph, variance_of(graph, variance)?)?;
     let x = centred_on_mean(graph, centred)?;
     (centred_on_mean(graph, squared) == Some(x)).then_some(Normal { x, scale, epsilon })
 }
@@ -94,8 +94,13 @@ pub(super) fn with_vector(graph: &Rewriter<'_>, node: &Node) -> Option<(ValueId,
         .find_map(|at| constant(graph, node, at).and(Some((node.input(1 - at)?, node.input(at)?))))
 }
 
+/// What a mean over the last axis is taken of, where nothing else uses it.
+pub(super) fn variance_of(graph: &Rewriter<'_>, value: ValueId) -> Option<ValueId> {
+    mean_of(graph, value).filter(|_| graph.is_private(value))
+}
+
 /// What a mean over the last axis is taken of.
-pub(super) fn mean_of(graph: &Rewriter<'_>, value: ValueId) -> Option<ValueId> {
+fn mean_of(graph: &Rewriter<'_>, value: ValueId) -> Option<ValueId> {
     let (_, mean) = producer(graph, value, "ReduceMean")?;
     let x = mean.input(0)?;
     let rank = i64::try_from(dims(graph, x)?.len()).ok()?;
@@ -111,11 +116,11 @@ fn centred_on_mean(graph: &Rewriter<'_>, value: ValueId) -> Option<ValueId> {
     (mean_of(graph, difference.input(1)?) == Some(x)).then_some(x)
 }
 
-/// What a value is the square of.
+/// What a value is the square of, where nothing else uses it.
 pub(super) fn root_of(graph: &Rewriter<'_>, square: ValueId) -> Option<ValueId> {
-    if let Some((_, power)) = producer(graph, square, "Pow") {
+    if let Some((_, power)) = only_producer(graph, square, "Pow") {
         return power.input(0).filter(|_| scalar(graph, power, 1) == Some(2.0));
     }
-    let (_, product) = producer(graph, square, "Mul")?;
+    let (_, product) = only_producer(graph, square, "Mul")?;
     product.input(0).filter(|&factor| product.input(1) == Some(factor))
 }

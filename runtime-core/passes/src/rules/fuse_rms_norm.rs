@@ -3,8 +3,8 @@
 use remuda_ir::{Attr, Node, NodeId, OpName, ValueId};
 use remuda_tensor::DType;
 
-use super::fuse_layer_norm::{mean_of, root_of, with_vector};
-use crate::pattern::{dims, dtype, producer, scalar_operand};
+use super::fuse_layer_norm::{root_of, variance_of, with_vector};
+use crate::pattern::{dims, dtype, only_producer, scalar_operand};
 use crate::{Rewriter, Rule};
 
 pub(crate) static RULE: Rule =
@@ -33,23 +33,23 @@ fn fused(graph: &Rewriter<'_>, id: NodeId) -> Option<Node> {
 
 /// What is divided by its root mean square, and what is added under the root.
 fn normalised(graph: &Rewriter<'_>, value: ValueId) -> Option<(ValueId, f64)> {
-    if let Some((_, quotient)) = producer(graph, value, "Div") {
+    if let Some((_, quotient)) = only_producer(graph, value, "Div") {
         let x = quotient.input(0)?;
         return Some((x, root_mean_square(graph, quotient.input(1)?, x)?));
     }
-    let (_, product) = producer(graph, value, "Mul")?;
+    let (_, product) = only_producer(graph, value, "Mul")?;
     (0..2).find_map(|at| {
         let (x, factor) = (product.input(at)?, product.input(1 - at)?);
-        let (_, inverse) = producer(graph, factor, "Reciprocal")?;
+        let (_, inverse) = only_producer(graph, factor, "Reciprocal")?;
         Some((x, root_mean_square(graph, inverse.input(0)?, x)?))
     })
 }
 
 /// What is added under the root, if a value is the root mean square of `x`.
 fn root_mean_square(graph: &Rewriter<'_>, value: ValueId, x: ValueId) -> Option<f64> {
-    let (_, root) = producer(graph, value, "Sqrt")?;
-    let (_, sum) = producer(graph, root.input(0)?, "Add")?;
+    let (_, root) = only_producer(graph, value, "Sqrt")?;
+    let (_, sum) = only_producer(graph, root.input(0)?, "Add")?;
     let (mean, epsilon) = scalar_operand(graph, sum)?;
-    let squared = root_of(graph, mean_of(graph, mean)?)?;
+    let squared = root_of(graph, variance_of(graph, mean)?)?;
     (squared == x).then_some(epsilon)
 }

@@ -1,8 +1,8 @@
-//! `x * sigmoid(x)`: Swish.
+//! `x * sigmoid(x)`, and `x * sigmoid(alpha * x)`: Swish.
 
-use remuda_ir::{Node, NodeId, OpName};
+use remuda_ir::{Attr, Node, NodeId, OpName, ValueId};
 
-use crate::pattern::only_producer;
+use crate::pattern::{only_producer, same_dims, scalar_operand};
 use crate::{Rewriter, Rule};
 
 pub(crate) static RULE: Rule =
@@ -18,8 +18,19 @@ fn fused(graph: &Rewriter<'_>, id: NodeId) -> Option<Node> {
     let product = graph.node(id).filter(|node| node.op.is_onnx("Mul"))?;
     (0..2).find_map(|at| {
         let (x, gate) = (product.input(at)?, product.input(1 - at)?);
-        let (_, node) = only_producer(graph, gate, "Sigmoid")?;
-        let fits = node.input(0) == Some(x);
-        fits.then(|| Node::new(OpName::onnx("Swish"), vec![Some(x)], vec![product.output(0)]))
+        let inner = only_producer(graph, gate, "Sigmoid")?.1.input(0)?;
+        let alpha = if inner == x { 1.0 } else { factor(graph, inner, x)? };
+        let mut swish = Node::new(OpName::onnx("Swish"), vec![Some(x)], vec![product.output(0)]);
+        if alpha != 1.0 {
+            swish.attrs.set("alpha", Attr::Float(alpha));
+        }
+        Some(swish)
     })
+}
+
+/// What `x` is multiplied with to make this value of its own dimensions.
+fn factor(graph: &Rewriter<'_>, value: ValueId, x: ValueId) -> Option<f32> {
+    let (_, product) = only_producer(graph, value, "Mul")?;
+    let (_, alpha) = scalar_operand(graph, product).filter(|(inner, _)| *inner == x)?;
+    same_dims(graph, value, x).then_some(alpha as f32)
 }

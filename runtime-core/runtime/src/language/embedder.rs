@@ -54,9 +54,7 @@ impl Embedder {
 
     fn prepare(runtime: &Runtime, file: &ModelFile) -> Result<Self, Error> {
         let EncoderModel { mut graph, info } = EncoderModel::build(file).map_err(model_error)?;
-        if runtime.optimize {
-            remuda_passes::optimize(&mut graph, &remuda_passes::Options::default())?;
-        }
+        remuda_passes::optimize(&mut graph, &runtime.rewrites)?;
         let session = Session::new(graph, &runtime.selection, &runtime.session_options())?;
         let tokenizer = source::tokenizer(file)?;
         Ok(Self(Arc::new(Loaded { session, info, tokenizer })))

@@ -10,6 +10,7 @@ use remuda_exec::{Options, Target};
 use remuda_host::loading::{Config, Prober, Registry};
 use remuda_host::{Provider, Table};
 use remuda_ops::NEWEST_OPSET;
+use remuda_passes::Options as Rewrites;
 
 use super::{Runtime, select};
 use crate::Error;
@@ -22,6 +23,8 @@ pub struct Builder {
     backends: Option<Vec<String>>,
     threads: Option<usize>,
     optimize: bool,
+    /// Rewrites that are left out, by name.
+    without: Vec<String>,
     packs: bool,
     canary: bool,
     cache: Option<Option<Cache>>,
@@ -52,6 +55,7 @@ impl Builder {
             backends: None,
             threads: None,
             optimize: true,
+            without: Vec::new(),
             packs: true,
             canary: true,
             cache: None,
@@ -90,6 +94,13 @@ impl Builder {
     #[must_use]
     pub fn optimize(mut self, optimize: bool) -> Self {
         self.optimize = optimize;
+        self
+    }
+
+    /// Leaves out a rewrite of graphs, by its name: to find out whether it is the cause of something.
+    #[must_use]
+    pub fn without_rewrite(mut self, name: impl Into<String>) -> Self {
+        self.without.push(name.into());
         self
     }
 
@@ -227,6 +238,7 @@ impl Builder {
             Some(threads) => threads,
             None => remuda_kernels::threads::default_threads().map_err(|error| setup(&error))?,
         };
+        let rewrites = self.rewrites()?;
         let config = self.config()?;
         let libraries = Registry::discover(&config);
         let kernels = if self.reference { "reference" } else { "fast" };
@@ -254,11 +266,20 @@ impl Builder {
             backends: backends.into(),
             selection,
             session,
-            optimize: self.optimize,
+            rewrites,
             packs: self.packs,
             canary: self.canary,
             measured: Arc::default(),
         })
+    }
+
+    fn rewrites(&self) -> Result<Rewrites, Error> {
+        if !self.optimize {
+            return Ok(Rewrites::none());
+        }
+        let mut names = self.without.iter();
+        let rewrites = names.try_fold(Rewrites::default(), |rewrites, name| rewrites.without(name));
+        rewrites.map_err(|error| Error::Setup(error.to_string()))
     }
 
     /// What `plugins.toml` says; nothing where no library could be used anyway.
