@@ -29,7 +29,13 @@ impl Backend for Acme {
 
     fn devices(&self) -> Vec<Device> {
         let (kind, name) = ("npu".to_owned(), "doubler".to_owned());
-        vec![Device { kind, name, unique_id: "acme".to_owned(), host_memory: true, ..Device::default() }]
+        vec![Device {
+            kind,
+            name,
+            unique_id: "acme".to_owned(),
+            host_memory: true,
+            ..Device::default()
+        }]
     }
 
     fn supported_ops(&self) -> Vec<OpName> {

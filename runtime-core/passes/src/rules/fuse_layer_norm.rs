@@ -19,7 +19,8 @@ fn fused(graph: &Rewriter<'_>, id: NodeId) -> Option<Node> {
     let last = graph.node(id)?;
     let (output, normal, bias) = match &*last.op.name {
         "Add" if last.op.is_onnx("Add") => {
-            let (scaled, bias) = with_vector(graph, last).filter(|(it, _)| graph.is_private(*it))?;
+            let (scaled, bias) =
+                with_vector(graph, last).filter(|(it, _)| graph.is_private(*it))?;
             let normal = over_root_mean_square(graph, scaled)
                 .or_else(|| without_bias(graph, scaled))
                 .or_else(|| plain(graph, scaled))?;

@@ -32,5 +32,6 @@ fn fused(graph: &Rewriter<'_>, id: NodeId) -> Option<Node> {
 fn factor(graph: &Rewriter<'_>, value: ValueId, x: ValueId) -> Option<f32> {
     let (_, product) = only_producer(graph, value, "Mul")?;
     let (_, alpha) = scalar_operand(graph, product).filter(|(inner, _)| *inner == x)?;
+    #[expect(clippy::cast_possible_truncation, reason = "a 32-bit attribute")]
     same_dims(graph, value, x).then_some(alpha as f32)
 }

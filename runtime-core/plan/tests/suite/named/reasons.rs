@@ -137,7 +137,7 @@ fn contradictions_are_errors_that_name_the_place() {
     let error = solve(&lone, Options::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "no provider can run node `orphan` (Op): `gpu`: op-unsupported no kernel for `orphan`; \
+        "no provider supports node `orphan` (Op): `gpu`: op-unsupported no kernel for `orphan`; \
          `cpu`: op-unsupported no kernel for `orphan`"
     );
 }
