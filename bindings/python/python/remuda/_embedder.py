@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
 from remuda import _core
-from remuda._errors import InputError
+from remuda._closing import Holding
 
 
-class Embedder:
+class Embedder(Holding[_core.Embedder]):
     """An encoder from a GGUF file, or from the bytes of one: texts to vectors of length 1.
 
     >>> embedder = remuda.Embedder("all-MiniLM-L6-v2.gguf")  # doctest: +SKIP
     >>> vectors = numpy.asarray(embedder.embed(["a cat", "a dog"]))  # doctest: +SKIP
     """
+
+    _name = "model"
 
     def __init__(
         self,
@@ -26,12 +27,7 @@ class Embedder:
         threads: int | None = None,
     ) -> None:
         runtime = _core.Runtime(list(backends), threads)
-        self._core: _core.Embedder | None = _core.Embedder(runtime, model)
-
-    def _open(self) -> _core.Embedder:
-        if self._core is None:
-            raise InputError("the model is closed")
-        return self._core
+        self._core = _core.Embedder(runtime, model)
 
     @property
     def info(self) -> dict[str, Any]:
@@ -47,18 +43,3 @@ class Embedder:
         several = [texts] if isinstance(texts, str) else texts
         tokens = [self.tokenize(one) if isinstance(one, str) else list(one) for one in several]
         return self._open().embed(tokens)
-
-    def close(self) -> None:
-        """Frees the memory; more than once does no harm."""
-        self._core = None
-
-    def __enter__(self) -> Embedder:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

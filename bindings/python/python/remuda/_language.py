@@ -7,11 +7,10 @@ import json
 import os
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
 from typing import Any
 
 from remuda import _core
-from remuda._errors import InputError
+from remuda._closing import Closing, Holding
 
 Prompt = str | Sequence[int]
 Message = Mapping[str, Any]
@@ -37,7 +36,7 @@ def asked(options: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-class Stream:
+class Stream(Closing):
     """An answer as it comes: an iterator, and an async iterator, over pieces of text.
 
     `usage` and `finish_reason` say what it came to, once it has ended. Leaving a `with` block, or `close()`, ends it.
@@ -84,17 +83,6 @@ class Stream:
         self._closed = True
         self._answer.cancel()
 
-    def __enter__(self) -> Stream:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     @property
     def usage(self) -> dict[str, Any] | None:
         """Tokens and times, once the answer has ended."""
@@ -107,7 +95,7 @@ class Stream:
         return None if outcome is None else str(outcome["finish_reason"])
 
 
-class Model:
+class Model(Holding[_core.LanguageModel]):
     """A language model from a GGUF file, or from the bytes of one.
 
     `n_ctx` is the number of positions of a sequence (None: as many as the model was made for and memory has room
@@ -129,6 +117,8 @@ class Model:
     >>> model.chat([{"role": "user", "content": "Hello"}])  # doctest: +SKIP
     """
 
+    _name = "model"
+
     def __init__(
         self,
         model: str | os.PathLike[str] | bytes,
@@ -146,7 +136,7 @@ class Model:
         threads: int | None = None,
     ) -> None:
         runtime = _core.Runtime(list(backends), threads, repack=repack)
-        self._core: _core.LanguageModel | None = _core.LanguageModel(
+        self._core = _core.LanguageModel(
             runtime,
             model,
             n_ctx,
@@ -158,11 +148,6 @@ class Model:
             draft_model,
             deterministic,
         )
-
-    def _open(self) -> _core.LanguageModel:
-        if self._core is None:
-            raise InputError("the model is closed")
-        return self._core
 
     @property
     def info(self) -> dict[str, Any]:
@@ -233,18 +218,3 @@ class Model:
         """How surprising a text is, as llama.cpp measures it: the second half of each window is scored."""
         window = min(window, self.info["context"])
         return self._open().perplexity(self._tokens(prompt), window)[0]
-
-    def close(self) -> None:
-        """Frees the memory once running answers have ended; more than once does no harm."""
-        self._core = None
-
-    def __enter__(self) -> Model:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -6,17 +6,17 @@ import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import Any
 
 from remuda import _core
+from remuda._closing import Closing
 from remuda._errors import UnsupportedError
 from remuda._language import Model, asked
 
 Pieces = Iterator[tuple[str, int | None, float | None, list[tuple[int, float]] | None]]
 
 
-class Llama:
+class Llama(Closing):
     """A language model behind llama-cpp-python's interface.
 
     `n_ctx=0` takes as much context as the model was made for and memory has room for.
@@ -192,17 +192,6 @@ class Llama:
     def close(self) -> None:
         """Frees the memory; more than once does no harm."""
         self._model.close()
-
-    def __enter__(self) -> Llama:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _finish(answer: Any) -> dict[str, Any]:

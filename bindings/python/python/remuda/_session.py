@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from types import TracebackType
 from typing import Any
 
 from remuda import _core
 from remuda._backends import Backend, Fallback, names_and_options, present
-from remuda._errors import InputError
+from remuda._closing import Holding
 from remuda._providers import installed_folders
 
 
@@ -35,7 +34,7 @@ def get_available_providers() -> list[str]:
     return list(_available())
 
 
-class Runtime:
+class Runtime(Holding[_core.Runtime]):
     """Which backends may be used, in order of preference, and with how many threads.
 
     A backend is a provider (`fake`), a kind of device (`cuda`), both (`fake:gpu`), or `auto`: cost decides. With
@@ -44,6 +43,8 @@ class Runtime:
     so, `error` raises. `plugins` is the `plugins.toml` that says which provider libraries may be loaded; `contract`
     demands more of placements: `require`, `max_cpu_share`, `max_parts`, `policy`, `deadline` (seconds).
     """
+
+    _name = "runtime"
 
     def __init__(
         self,
@@ -54,9 +55,7 @@ class Runtime:
         plugins: str | os.PathLike[str] | None = None,
         contract: Mapping[str, Any] | None = None,
     ) -> None:
-        self._core: _core.Runtime | None = _open(
-            backends, None, threads, fallback, plugins, contract
-        )
+        self._core = _open(backends, None, threads, fallback, plugins, contract)
 
     @property
     def backends(self) -> list[str]:
@@ -86,34 +85,14 @@ class Runtime:
         finally:
             self._core = before
 
-    def close(self) -> None:
-        """Lets go of the threads. Sessions that are open keep them."""
-        self._core = None
 
-    def _open(self) -> _core.Runtime:
-        if self._core is None:
-            raise InputError("the runtime is closed")
-        return self._core
-
-    def __enter__(self) -> Runtime:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class InferenceSession:
+class InferenceSession(Holding[_core.Model]):
     """A loaded model. Runs may go on in many threads at once.
 
     `disabled_optimizers` names rewrites of the graph that are left out; `summary()["rewrites"]` tells which were made.
     """
 
-    _model: _core.Model | None
+    _name = "session"
 
     def __init__(
         self,
@@ -140,12 +119,12 @@ class InferenceSession:
             contract,
             disabled_optimizers,
         )
-        self._model = _load(runtime, path_or_bytes)
+        self._core = _load(runtime, path_or_bytes)
 
     @classmethod
     def _of(cls, model: _core.Model) -> InferenceSession:
         session = cls.__new__(cls)
-        session._model = model
+        session._core = model
         return session
 
     def run(self, output_names: Sequence[str] | None, input_feed: Mapping[str, Any]) -> list[Any]:
@@ -195,26 +174,6 @@ class InferenceSession:
     def summary(self) -> dict[str, Any]:
         """What the model is, in numbers."""
         return self._open().summary()
-
-    def close(self) -> None:
-        """Lets go of the model. Results stay valid."""
-        self._model = None
-
-    def _open(self) -> _core.Model:
-        if self._model is None:
-            raise InputError("the session is closed")
-        return self._model
-
-    def __enter__(self) -> InferenceSession:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _open(
