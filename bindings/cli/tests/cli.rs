@@ -26,6 +26,9 @@ const SNAPSHOTS: &[(&str, &[&str])] = &[
     ("help-bench", &["bench", "--help"]),
     ("help-ops", &["ops", "--help"]),
     ("help-doctor", &["doctor", "--help"]),
+    ("help-cache", &["cache", "--help"]),
+    ("help-cache-list", &["cache", "list", "--help"]),
+    ("help-cache-clear", &["cache", "clear", "--help"]),
     ("help-providers", &["providers", "--help"]),
     ("help-devices", &["devices", "--help"]),
     ("help-conform", &["conform", "--help"]),
@@ -326,8 +329,7 @@ fn ctrl_c_ends_a_run_with_130() {
     use std::process::Stdio;
 
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
-    // The program says nothing while it runs, so the signal is sent until it ends: a second one ends
-    // it at once, with the same code.
+    // The program says nothing while it runs: it has had time to start when the signal comes.
     let mut child = Command::new(env!("CARGO_BIN_EXE_remuda"))
         .args(["run", "endless.onnx", "-i", "x=1"])
         .current_dir(data)
