@@ -20,8 +20,8 @@ mod x86;
 #[path = "isa/x86_absent.rs"]
 mod x86;
 
-pub use aarch64::{Neon, NeonDotprod, NeonI8mm};
-pub use x86::{Avx2, Avx2Vnni, Avx512, Avx512Bf16, Avx512Fp16, Avx512Vnni};
+pub use aarch64::Neon;
+pub use x86::{Avx2, Avx2Vnni, Avx512, Avx512Vnni};
 
 /// The instruction set every CPU of the target has: plain Rust, vectorised by the compiler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -32,7 +32,6 @@ mod isa;
 pub mod math;
 mod vector;
 
-pub use isa::{Avx2, Avx2Vnni, Avx512, Avx512Bf16, Avx512Fp16, Avx512Vnni};
+pub use isa::{Avx2, Avx2Vnni, Avx512, Avx512Vnni, Neon, Portable};
 pub use isa::{Isa, IsaError, IsaLevel};
-pub use isa::{Neon, NeonDotprod, NeonI8mm, Portable};
 pub use vector::{Element, Kernel, MAX_LANES, Simd};

@@ -16,22 +16,12 @@ pub struct Avx2Vnni(Avx2);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Avx512 {
     vnni: bool,
-    bf16: bool,
-    fp16: bool,
     avx2: Avx2,
 }
 
 /// Proof of AVX-512 VNNI beside [`Avx512`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Avx512Vnni(Avx512);
-
-/// Proof of AVX-512 BF16 beside [`Avx512`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Avx512Bf16(Avx512);
-
-/// Proof of AVX-512 FP16 beside [`Avx512`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Avx512Fp16(Avx512);
 
 impl Avx2 {
     /// The token, if this CPU has the features.
@@ -55,12 +45,7 @@ impl Avx512 {
     pub fn detect() -> Option<Self> {
         let avx2 = Avx2::detect()?;
         let all = has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
-        all.then(|| Self {
-            vnni: has!("avx512vnni"),
-            bf16: has!("avx512bf16"),
-            fp16: has!("avx512fp16"),
-            avx2,
-        })
+        all.then(|| Self { vnni: has!("avx512vnni"), avx2 })
     }
 
     /// The AVX2 token, for a kernel that has no wider form.
@@ -74,18 +59,6 @@ impl Avx512 {
     pub fn vnni(self) -> Option<Avx512Vnni> {
         self.vnni.then_some(Avx512Vnni(self))
     }
-
-    /// The bf16 dot product, if this CPU has it.
-    #[must_use]
-    pub fn bf16(self) -> Option<Avx512Bf16> {
-        self.bf16.then_some(Avx512Bf16(self))
-    }
-
-    /// Arithmetic in f16, if this CPU has it.
-    #[must_use]
-    pub fn fp16(self) -> Option<Avx512Fp16> {
-        self.fp16.then_some(Avx512Fp16(self))
-    }
 }
 
 impl Avx2Vnni {
@@ -97,22 +70,6 @@ impl Avx2Vnni {
 }
 
 impl Avx512Vnni {
-    /// The token this one extends.
-    #[must_use]
-    pub const fn avx512(self) -> Avx512 {
-        self.0
-    }
-}
-
-impl Avx512Bf16 {
-    /// The token this one extends.
-    #[must_use]
-    pub const fn avx512(self) -> Avx512 {
-        self.0
-    }
-}
-
-impl Avx512Fp16 {
     /// The token this one extends.
     #[must_use]
     pub const fn avx512(self) -> Avx512 {

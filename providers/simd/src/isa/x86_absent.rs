@@ -16,14 +16,6 @@ pub enum Avx512 {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Avx512Vnni {}
 
-/// Proof of AVX-512 BF16 beside [`Avx512`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Avx512Bf16 {}
-
-/// Proof of AVX-512 FP16 beside [`Avx512`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Avx512Fp16 {}
-
 impl Avx2 {
     /// Never: this is another architecture.
     #[must_use]
@@ -54,18 +46,6 @@ impl Avx512 {
     /// The int8 dot product.
     #[must_use]
     pub const fn vnni(self) -> Option<Avx512Vnni> {
-        match self {}
-    }
-
-    /// The bf16 dot product.
-    #[must_use]
-    pub const fn bf16(self) -> Option<Avx512Bf16> {
-        match self {}
-    }
-
-    /// Arithmetic in f16.
-    #[must_use]
-    pub const fn fp16(self) -> Option<Avx512Fp16> {
         match self {}
     }
 }
