@@ -6,11 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use spdx::{Expression, Licensee, ParseMode};
+
+use crate::metadata;
 
 /// What a binary with our licences may be made of.
 const LICENCES: &[&str] = &[
@@ -38,7 +39,7 @@ const TWICE: &[(&str, &str)] = &[
 
 /// Checks every crate of the lock file.
 pub(crate) fn run(root: &Path) -> Result<()> {
-    let packages = packages(root)?;
+    let packages = metadata::packages(root, &["--locked"])?;
     let mut faults = Vec::new();
     let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for package in &packages {
@@ -59,22 +60,6 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     }
     println!("{} crates", packages.len());
     Ok(())
-}
-
-fn packages(root: &Path) -> Result<Vec<Value>> {
-    let output = Command::new("cargo")
-        .args(["metadata", "--format-version", "1", "--locked"])
-        .current_dir(root)
-        .output()?;
-    if !output.status.success() {
-        bail!("cargo metadata fails: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    let metadata: Value = serde_json::from_slice(&output.stdout)?;
-    metadata
-        .get("packages")
-        .and_then(Value::as_array)
-        .cloned()
-        .context("cargo metadata has no packages")
 }
 
 /// Whether a licence expression can be met with the allowed ones.

@@ -3,7 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use serde_json::Value;
+
+use crate::metadata::{self, text};
 
 /// What may lie at the root, and nothing else.
 const ROOT: &[&str] = &[
@@ -189,9 +192,8 @@ const RESERVED: &[(&str, &[&str])] = &[
 pub(crate) fn run(root: &Path) -> Result<()> {
     let mut faults = Vec::new();
     root_listing(root, &mut faults)?;
-    let manifests = manifests(root)?;
-    for manifest in &manifests {
-        edges(root, manifest, &mut faults)?;
+    for package in metadata::packages(root, &["--no-deps"])? {
+        edges(root, &package, &mut faults);
     }
     let mut files = Vec::new();
     for folder in ["runtime-core", "providers", "bindings", "ci", "tests", "docs"] {
@@ -221,36 +223,16 @@ fn is_ignored(root: &Path, name: &str) -> Result<bool> {
     Ok(ignored.lines().any(|line| line.trim_matches('/') == name))
 }
 
-fn manifests(root: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for group in ["runtime-core", "providers", "bindings", "ci"] {
-        for entry in
-            fs::read_dir(root.join(group)).with_context(|| format!("`{group}` is missing"))?
-        {
-            let manifest = entry?.path().join("Cargo.toml");
-            if manifest.exists() {
-                found.push(manifest);
-            }
-        }
-    }
-    Ok(found)
-}
-
-fn edges(root: &Path, manifest: &Path, faults: &mut Vec<String>) -> Result<()> {
-    let text = fs::read_to_string(manifest)?;
+/// What a crate is built from, for every target; its tests may use whatever they like.
+fn edges(root: &Path, package: &Value, faults: &mut Vec<String>) {
+    let manifest = Path::new(text(package, "manifest_path"));
     let place = manifest.strip_prefix(root).unwrap_or(manifest).display().to_string();
-    let package =
-        text.lines().find_map(|line| line.strip_prefix("name = ")).unwrap_or("").trim_matches('"');
-    let mut section = "";
-    for line in text.lines() {
-        if line.starts_with('[') {
-            section = line;
-        } else if section.starts_with("[dependencies") {
-            let name = line.split(['.', ' ', '=']).next().unwrap_or("");
-            edge(&place, package, name, faults);
+    let dependencies = package.get("dependencies").and_then(Value::as_array);
+    for dependency in dependencies.into_iter().flatten() {
+        if text(dependency, "kind") != "dev" {
+            edge(&place, text(package, "name"), text(dependency, "name"), faults);
         }
     }
-    Ok(())
 }
 
 fn edge(place: &str, package: &str, dependency: &str, faults: &mut Vec<String>) {
@@ -301,13 +283,13 @@ fn file_size(root: &Path, file: &Path, faults: &mut Vec<String>) -> Result<()> {
         faults.push(format!("{place}: {bytes} bytes, at most {most}"));
     }
     if file.extension().is_some_and(|extension| extension == "rs") {
-        let text = fs::read_to_string(file)?;
-        let lines = text.lines().count();
-        if lines > MAX_LINES && !text.contains("@generated") {
+        let source = fs::read_to_string(file)?;
+        let lines = source.lines().count();
+        if lines > MAX_LINES && !source.contains("@generated") {
             faults.push(format!("{place}: {lines} lines, at most {MAX_LINES}"));
         }
         if !place.contains("fuzz_targets")
-            && !text.trim_start().starts_with("//!")
+            && !source.trim_start().starts_with("//!")
             && !is_test(&place)
         {
             faults.push(format!("{place}: starts without module documentation"));
@@ -321,4 +303,36 @@ fn is_test(place: &str) -> bool {
         || place.ends_with("tests.rs")
         || place.contains("/examples/")
         || place.contains("/benches/")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+
+    #[test]
+    fn dependencies_of_one_target_count_and_those_of_tests_do_not() {
+        let faults_of = |dependency| {
+            let package = json!({
+                "name": "remuda-plan",
+                "manifest_path": "/root/runtime-core/plan/Cargo.toml",
+                "dependencies": [{"name": "remuda-base", "kind": null}, dependency],
+            });
+            let mut faults = Vec::new();
+            super::edges(Path::new("/root"), &package, &mut faults);
+            faults
+        };
+        let there = json!({"name": "remuda-ir", "kind": null, "target": "cfg(unix)"});
+        assert_eq!(
+            faults_of(there),
+            ["runtime-core/plan/Cargo.toml: `remuda-plan` may not depend on `remuda-ir`"]
+        );
+        let build = json!({"name": "anyhow", "kind": "build"});
+        assert_eq!(
+            faults_of(build),
+            ["runtime-core/plan/Cargo.toml: `anyhow` belongs to remuda-cli, xtask"]
+        );
+        assert!(faults_of(json!({"name": "remuda-ir", "kind": "dev"})).is_empty());
+    }
 }
