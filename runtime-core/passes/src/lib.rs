@@ -196,14 +196,14 @@ mod tests {
         }
     }
 
-    /// Random inputs of a graph, each of whose symbols is a small size.
+    /// Random inputs of a graph, each of whose symbols, and what is not known, is a small size.
     fn inputs(graph: &remuda_ir::Graph, random: &mut Random) -> Vec<Val> {
         let size = |name: &str| Some(Dim::Known(2 + name.bytes().map(i64::from).sum::<i64>() % 3));
         let tensor = |id: &remuda_ir::ValueId| {
             let ty = graph.value(*id).ty.as_ref().unwrap().as_tensor().unwrap();
             let dims = ty.dims.as_ref().unwrap().iter();
             let dims: Vec<usize> =
-                dims.map(|dim| dim.substitute(&size).as_usize().unwrap()).collect();
+                dims.map(|dim| dim.substitute(&size).as_usize().unwrap_or(2)).collect();
             random_tensor(random, ty.dtype, &dims).unwrap().into()
         };
         graph.inputs.iter().map(tensor).collect()

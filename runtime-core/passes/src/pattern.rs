@@ -48,6 +48,13 @@ pub(crate) fn same_dims(graph: &Graph, a: ValueId, b: ValueId) -> bool {
     }
 }
 
+/// Whether two values have the same known number of dimensions. One that is scaled by a number has the
+/// dimensions of the other then: only by more dimensions could the number change them.
+pub(crate) fn same_rank(graph: &Graph, a: ValueId, b: ValueId) -> bool {
+    let rank = |value| dims(graph, value).map(<[Dim]>::len);
+    rank(a).is_some() && rank(a) == rank(b)
+}
+
 /// The constant behind an input of a node.
 pub(crate) fn constant<'a>(graph: &'a Graph, node: &Node, input: usize) -> Option<&'a Tensor> {
     graph.value(node.input(input)?).constant()

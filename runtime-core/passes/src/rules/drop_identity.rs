@@ -4,7 +4,7 @@
 
 use remuda_ir::{Node, NodeId, ValueId};
 
-use crate::pattern::{dtype, same_dims, scalar, scalar_operand};
+use crate::pattern::{dtype, same_dims, same_rank, scalar, scalar_operand};
 use crate::{Rewriter, Rule};
 
 pub(crate) static RULE: Rule =
@@ -34,11 +34,11 @@ fn unchanged(graph: &Rewriter<'_>, node: &Node) -> Option<ValueId> {
         },
         "Reshape" | "Expand" => same_dims(graph, input, output),
         // Nothing is not added: the sum of it and a negative zero is a positive one.
-        "Sub" => scalar(graph, node, 1) == Some(0.0) && same_dims(graph, input, output),
-        "Div" => scalar(graph, node, 1) == Some(1.0) && same_dims(graph, input, output),
+        "Sub" => scalar(graph, node, 1) == Some(0.0) && same_rank(graph, input, output),
+        "Div" => scalar(graph, node, 1) == Some(1.0) && same_rank(graph, input, output),
         "Mul" => {
             let (factor, _) = scalar_operand(graph, node).filter(|(_, one)| *one == 1.0)?;
-            return same_dims(graph, factor, output).then_some(factor);
+            return same_rank(graph, factor, output).then_some(factor);
         }
         _ => false,
     };

@@ -5,7 +5,7 @@ use std::f64::consts::{FRAC_2_PI, SQRT_2};
 
 use remuda_ir::{Attr, Node, NodeId, OpName, ValueId};
 
-use crate::pattern::{close, only_producer, same_dims, scalar, scalar_operand};
+use crate::pattern::{close, only_producer, same_rank, scalar, scalar_operand};
 use crate::{Rewriter, Rule};
 
 pub(crate) static RULE: Rule =
@@ -31,8 +31,7 @@ fn gated(graph: &Rewriter<'_>, id: NodeId, is_gate: Gate) -> Option<(ValueId, Va
     let last = graph.node(id).filter(|node| node.op.is_onnx("Mul"))?;
     let output = last.output(0)?;
     let x = halved_last(graph, last, is_gate).or_else(|| halved_before(graph, last, is_gate))?;
-    // A factor of one element may have more dimensions than what it scales.
-    same_dims(graph, x, output).then_some((x, output))
+    same_rank(graph, x, output).then_some((x, output))
 }
 
 /// `(x * gate) * 0.5`.

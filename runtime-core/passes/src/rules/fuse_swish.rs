@@ -2,7 +2,7 @@
 
 use remuda_ir::{Attr, Node, NodeId, OpName, ValueId};
 
-use crate::pattern::{only_producer, same_dims, scalar_operand};
+use crate::pattern::{only_producer, same_rank, scalar_operand};
 use crate::{Rewriter, Rule};
 
 pub(crate) static RULE: Rule =
@@ -28,10 +28,10 @@ fn fused(graph: &Rewriter<'_>, id: NodeId) -> Option<Node> {
     })
 }
 
-/// What `x` is multiplied with to make this value of its own dimensions.
+/// The number that `x` is multiplied with to make this value of its own dimensions.
 fn factor(graph: &Rewriter<'_>, value: ValueId, x: ValueId) -> Option<f32> {
     let (_, product) = only_producer(graph, value, "Mul")?;
     let (_, alpha) = scalar_operand(graph, product).filter(|(inner, _)| *inner == x)?;
     #[expect(clippy::cast_possible_truncation, reason = "a 32-bit attribute")]
-    same_dims(graph, value, x).then_some(alpha as f32)
+    same_rank(graph, value, x).then_some(alpha as f32)
 }
