@@ -27,6 +27,7 @@ pub(crate) mod matmul;
 pub(crate) mod ml;
 pub(crate) mod norm;
 pub(crate) mod normalize;
+pub(crate) mod numbers;
 pub(crate) mod pool;
 pub(crate) mod qlinear;
 pub(crate) mod quantize;

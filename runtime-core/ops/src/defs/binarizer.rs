@@ -3,11 +3,10 @@
 use remuda_ir::{
     AttrDef, AttrKind, InputDef, KernelCtx, OpDef, OpError, OutputDef, Tolerance, Traits, Val,
 };
-use remuda_tensor::{Element, dispatch_numeric};
 
-use crate::support::elementwise::{map_with, same_as_first};
+use crate::support::array::Array;
+use crate::support::elementwise::same_as_first;
 use crate::support::ml::FEATURES;
-use crate::support::unsupported_dtype;
 
 pub(crate) static OP: OpDef = OpDef {
     domain: "ai.onnx.ml",
@@ -27,7 +26,7 @@ pub(crate) static OP: OpDef = OpDef {
 fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
     let threshold = f64::from(ctx.attrs().float_or("threshold", 0.0)?);
     let x = ctx.tensor(0)?;
-    dispatch_numeric!(x.dtype(), T => {
-        map_with::<T>(x, |x| T::from_f64(f64::from(u8::from(x.to_f64() > threshold))))
-    }, else Err(unsupported_dtype(x.dtype())))
+    let mut y = Array::of(x)?;
+    y.values.iter_mut().for_each(|x| *x = f64::from(u8::from(*x > threshold)));
+    Ok(vec![y.to_numbers(x.dtype())?.into()])
 }

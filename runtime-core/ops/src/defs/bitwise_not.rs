@@ -1,10 +1,8 @@
 //! `BitwiseNot`: each integer with all its bits flipped.
 
 use remuda_ir::{InputDef, KernelCtx, OpDef, OpError, OutputDef, Tolerance, Traits, Types, Val};
-use remuda_tensor::dispatch_int;
 
-use crate::support::elementwise::{map_with, same_as_first};
-use crate::support::unsupported_dtype;
+use crate::support::elementwise::{map_numbers, same_as_first};
 
 pub(crate) static OP: OpDef = OpDef {
     domain: "",
@@ -23,5 +21,5 @@ pub(crate) static OP: OpDef = OpDef {
 
 fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
     let tensor = ctx.tensor(0)?;
-    dispatch_int!(tensor.dtype(), T => map_with::<T>(tensor, |x| !x), else Err(unsupported_dtype(tensor.dtype())))
+    map_numbers(tensor, |x| x, |x| !x)
 }

@@ -5,9 +5,10 @@
 use remuda_ir::{
     Draft, InputDef, KernelCtx, OpDef, OpError, OutputDef, Tolerance, Traits, Types, Upgrade, Val,
 };
-use remuda_tensor::{DType, Element, Tensor, bf16, f16};
+use remuda_tensor::{DType, Tensor, bf16, f16};
 
-use crate::support::elementwise::{by_kind, map_with, same_as_first};
+use crate::support::elementwise::same_as_first;
+use crate::support::numbers::{Numbers, check_same};
 use crate::support::upgrades::{drop_consumed_inputs, float_to_input};
 
 pub(crate) static OP: OpDef = OpDef {
@@ -50,33 +51,43 @@ fn largest(dtype: DType) -> f64 {
 
 fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
     let data = ctx.tensor(0)?;
-    let (min, max) = (ctx.opt_tensor(1)?, ctx.opt_tensor(2)?);
-    by_kind!(data.dtype(), T,
-    float => {
-        let limit = largest(data.dtype());
-        let low = bound::<T>(min, "min")?.map_or(-limit, Element::to_f64);
-        let high = bound::<T>(max, "max")?.map_or(limit, Element::to_f64);
-        map_with::<T>(data, |x| {
-            let value = x.to_f64();
-            let raised = if value < low { low } else { value };
-            T::from_f64(if raised > high { high } else { raised })
-        })
-    },
-    int => {
-        let low = bound::<T>(min, "min")?.unwrap_or(T::MIN);
-        let high = bound::<T>(max, "max")?.unwrap_or(T::MAX);
-        map_with::<T>(data, |x| x.max(low).min(high))
-    })
+    let low = bound(data, ctx.opt_tensor(1)?, "min")?;
+    let high = bound(data, ctx.opt_tensor(2)?, "max")?;
+    let mut numbers = Numbers::of(data)?;
+    match &mut numbers {
+        Numbers::Floats(values) => {
+            let float = |bound: Option<Numbers>| match bound {
+                Some(Numbers::Floats(values)) => values.first().copied(),
+                _ => None,
+            };
+            let limit = largest(data.dtype());
+            let (low, high) = (float(low).unwrap_or(-limit), float(high).unwrap_or(limit));
+            for value in values {
+                let raised = if *value < low { low } else { *value };
+                *value = if raised > high { high } else { raised };
+            }
+        }
+        Numbers::Ints(values) => {
+            let int = |bound: Option<Numbers>| match bound {
+                Some(Numbers::Ints(values)) => values.first().copied(),
+                _ => None,
+            };
+            let (low, high) = (int(low).unwrap_or(i128::MIN), int(high).unwrap_or(i128::MAX));
+            values.iter_mut().for_each(|value| *value = (*value).max(low).min(high));
+        }
+    }
+    Ok(vec![numbers.to_tensor(data.dtype(), data.dims())?.into()])
 }
 
 /// The one element of a bound, if it is given.
-fn bound<T: Element>(tensor: Option<&Tensor>, name: &str) -> Result<Option<T>, OpError> {
-    let Some(tensor) = tensor else { return Ok(None) };
-    match tensor.to_vec::<T>()?[..] {
-        [value] => Ok(Some(value)),
-        _ => Err(OpError::Invalid(format!(
-            "`{name}` expected one element, got dimensions {:?}",
-            tensor.dims()
-        ))),
+fn bound(data: &Tensor, bound: Option<&Tensor>, name: &str) -> Result<Option<Numbers>, OpError> {
+    let Some(bound) = bound else { return Ok(None) };
+    check_same(data.dtype(), bound)?;
+    if bound.len() == 1 {
+        return Ok(Some(Numbers::of(bound)?));
     }
+    Err(OpError::Invalid(format!(
+        "`{name}` expected one element, got dimensions {:?}",
+        bound.dims()
+    )))
 }

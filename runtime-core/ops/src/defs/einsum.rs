@@ -6,11 +6,11 @@ use remuda_ir::{
     Tolerance, Traits, Types, Val,
 };
 use remuda_tensor::index::{Offsets, contiguous_strides};
-use remuda_tensor::{Dim, Element, Tensor};
+use remuda_tensor::{Dim, Tensor};
 
 use crate::support::array::{element_count, vec_of};
 use crate::support::einsum::{Equation, Label};
-use crate::support::elementwise::{Wrapping, by_kind};
+use crate::support::numbers::{Numbers, check_same};
 
 pub(crate) static OP: OpDef = OpDef {
     domain: "",
@@ -83,11 +83,11 @@ fn plan(equation: &Equation, inputs: &[&Tensor]) -> Result<Walk, OpError> {
 }
 
 /// The sums of products of the operands' elements.
-fn contract<T: Copy, W: Copy>(
+fn contract<W: Copy>(
     walk: &mut Walk,
-    operands: &[Vec<T>],
+    operands: &[Vec<W>],
     [zero, one]: [W; 2],
-    multiply: impl Fn(W, T) -> W,
+    multiply: impl Fn(W, W) -> W,
     add: impl Fn(W, W) -> W,
 ) -> Result<Vec<W>, OpError> {
     let mut out = vec_of(&walk.dims, zero)?;
@@ -107,18 +107,18 @@ fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
     let inputs = ctx.tensors_from(0)?;
     let first = *inputs.first().ok_or_else(|| OpError::invalid("expected at least one input"))?;
     let mut walk = plan(&equation(ctx.attrs())?, &inputs)?;
-    by_kind!(first.dtype(), T,
-    float => {
-        let all = inputs.iter().map(|x| Ok(x.to_f64_vec()?)).collect::<Result<Vec<_>, OpError>>()?;
-        let values = contract(&mut walk, &all, [0.0, 1.0], |x, y: f64| x * y, |x, y| x + y)?;
-        let values = values.into_iter().map(T::from_f64).collect();
-        Ok(vec![Tensor::from_vec::<T>(walk.dims, values)?.into()])
-    },
-    int => {
-        let all = inputs.iter().map(|x| Ok(x.to_vec::<T>()?)).collect::<Result<Vec<_>, OpError>>()?;
-        let times = |x: i128, y: T| x.wrapping_mul(y.widen());
-        let values = contract(&mut walk, &all, [0, 1], times, i128::wrapping_add)?;
-        let values = values.into_iter().map(Wrapping::wrap).collect();
-        Ok(vec![Tensor::from_vec::<T>(walk.dims, values)?.into()])
-    })
+    let (mut floats, mut ints) = (Vec::new(), Vec::new());
+    for input in inputs {
+        check_same(first.dtype(), input)?;
+        match Numbers::of(input)? {
+            Numbers::Floats(values) => floats.push(values),
+            Numbers::Ints(values) => ints.push(values),
+        }
+    }
+    let sums = if floats.is_empty() {
+        Numbers::Ints(contract(&mut walk, &ints, [0, 1], i128::wrapping_mul, i128::wrapping_add)?)
+    } else {
+        Numbers::Floats(contract(&mut walk, &floats, [0.0, 1.0], |x, y| x * y, |x, y| x + y)?)
+    };
+    Ok(vec![sums.to_tensor(first.dtype(), &walk.dims)?.into()])
 }

@@ -1,8 +1,9 @@
 //! Not: the negation of each truth value.
 
 use remuda_ir::{InputDef, KernelCtx, OpDef, OpError, OutputDef, Tolerance, Traits, Types, Val};
+use remuda_tensor::Tensor;
 
-use crate::support::elementwise::{map_with, same_as_first};
+use crate::support::elementwise::same_as_first;
 
 pub(crate) static OP: OpDef = OpDef {
     domain: "",
@@ -20,5 +21,7 @@ pub(crate) static OP: OpDef = OpDef {
 };
 
 fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
-    map_with::<bool>(ctx.tensor(0)?, |x| !x)
+    let x = ctx.tensor(0)?;
+    let values = x.to_vec::<bool>()?.into_iter().map(|x| !x).collect();
+    Ok(vec![Tensor::from_vec::<bool>(x.dims(), values)?.into()])
 }

@@ -6,9 +6,8 @@ use remuda_ir::{
 };
 use remuda_tensor::{DType, Element, Tensor, dispatch_float};
 
-use crate::support::elementwise::{
-    Wrapping, broadcast_pair, broadcast_types, upgrade_axis_broadcast,
-};
+use crate::support::elementwise::{broadcast_pair, broadcast_types, upgrade_axis_broadcast};
+use crate::support::numbers::Wrapping;
 use crate::support::unsupported_dtype;
 
 pub(crate) static OP: OpDef = OpDef {

@@ -5,9 +5,9 @@ use remuda_ir::{
     Tolerance, Traits, Types, Upgrade, Val,
 };
 use remuda_tensor::dim::DisplayDims;
-use remuda_tensor::{DType, Dim, Element, Tensor};
+use remuda_tensor::{DType, Dim, Tensor};
 
-use crate::support::elementwise::{Wrapping, by_kind, join_dims, zip_with};
+use crate::support::elementwise::{join_dims, zip_pair};
 use crate::support::upgrades::{drop_consumed_inputs, known_rank};
 
 const TYPES: Types =
@@ -64,13 +64,10 @@ fn infer(ctx: &InferCtx<'_>) -> Result<Vec<Inferred>, OpError> {
 fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
     let x = ctx.tensor(0)?;
     let slope = ctx.tensor(1)?.broadcast_to(x.dims())?;
-    by_kind!(x.dtype(), T,
-    float => zip_with::<T, T>(x, &slope, |x, slope| {
-        let value = x.to_f64();
-        Ok(if value < 0.0 { T::from_f64(value * slope.to_f64()) } else { x })
-    }),
-    int => zip_with::<T, T>(x, &slope, |x, slope| {
-        let value = x.widen();
-        Ok(if value < 0 { T::wrap(value * slope.widen()) } else { x })
-    }))
+    zip_pair(
+        x,
+        &slope,
+        |x, slope| if x < 0.0 { x * slope } else { x },
+        |x, slope| Ok(if x < 0 { x * slope } else { x }),
+    )
 }

@@ -4,9 +4,10 @@ use remuda_ir::{
     AttrDef, AttrKind, InferCtx, Inferred, InputDef, KernelCtx, OpDef, OpError, OutputDef,
     Tolerance, Traits, Types, Val,
 };
-use remuda_tensor::{DType, Dim, Element, Tensor};
+use remuda_tensor::{DType, Dim, Element, Tensor, dispatch_float, dispatch_int};
 
-use crate::support::elementwise::{Wrapping, by_kind};
+use crate::support::numbers::Wrapping;
+use crate::support::unsupported_dtype;
 
 pub(crate) static OP: OpDef = OpDef {
     domain: "",
@@ -57,24 +58,30 @@ const MAX_ELEMENTS: f64 = 1e12;
 
 fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
     let (start, limit, delta) = (ctx.tensor(0)?, ctx.tensor(1)?, ctx.tensor(2)?);
-    by_kind!(start.dtype(), T,
-    float => {
-        let [start, limit, delta] = scalars::<T>([start, limit, delta])?.map(Element::to_f64);
-        let count = count((limit - start) / delta)?;
-        let values = (0..count).map(|at| T::from_f64(start + at as f64 * delta)).collect();
-        Ok(vec![Tensor::vector::<T>(values).into()])
-    },
-    int => {
-        let [start, limit, delta] = scalars::<T>([start, limit, delta])?.map(Wrapping::widen);
-        if delta == 0 {
-            return Err(OpError::invalid("`delta` is 0"));
-        }
-        let (way, step) = ((limit - start) * delta.signum(), delta.abs());
-            let steps = (way + step - 1).div_euclid(step).max(0);
-        let count = count(steps as f64)?;
-        let values = (0..count).map(|at| T::wrap(start + at as i128 * delta)).collect();
-        Ok(vec![Tensor::vector::<T>(values).into()])
+    let bounds = [start, limit, delta];
+    dispatch_int!(start.dtype(), T => ints::<T>(bounds), else {
+        dispatch_float!(start.dtype(), T => floats::<T>(bounds),
+            else Err(unsupported_dtype(start.dtype())))
     })
+}
+
+fn floats<T: Element>(bounds: [&Tensor; 3]) -> Result<Vec<Val>, OpError> {
+    let [start, limit, delta] = scalars::<T>(bounds)?.map(Element::to_f64);
+    let count = count((limit - start) / delta)?;
+    let values = (0..count).map(|at| T::from_f64(start + at as f64 * delta)).collect();
+    Ok(vec![Tensor::vector::<T>(values).into()])
+}
+
+fn ints<T: Wrapping>(bounds: [&Tensor; 3]) -> Result<Vec<Val>, OpError> {
+    let [start, limit, delta] = scalars::<T>(bounds)?.map(Wrapping::widen);
+    if delta == 0 {
+        return Err(OpError::invalid("`delta` is 0"));
+    }
+    let (way, step) = ((limit - start) * delta.signum(), delta.abs());
+    let steps = (way + step - 1).div_euclid(step).max(0);
+    let count = count(steps as f64)?;
+    let values = (0..count).map(|at| T::wrap(start + at as i128 * delta)).collect();
+    Ok(vec![Tensor::vector::<T>(values).into()])
 }
 
 fn count(steps: f64) -> Result<usize, OpError> {

@@ -34,7 +34,7 @@ pub(crate) static OP: OpDef = OpDef {
 fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
     let groups = Groups::of(ctx)?;
     if groups.dtype() == DType::Bool {
-        return groups.map::<bool, bool>(|x| x, |group| Ok(!group.contains(&false)));
+        return groups.truths(|group| !group.contains(&false));
     }
     let greatest = greatest_int(groups.dtype());
     reduce(

@@ -4,10 +4,9 @@ use remuda_ir::{
     AttrDef, AttrKind, InputDef, KernelCtx, OpDef, OpError, OutputDef, Tolerance, Traits, Types,
     Val,
 };
-use remuda_tensor::{Element, dispatch_numeric};
 
-use crate::support::elementwise::{map_with, same_as_first};
-use crate::support::unsupported_dtype;
+use crate::support::array::Array;
+use crate::support::elementwise::same_as_first;
 
 pub(crate) static OP: OpDef = OpDef {
     domain: "",
@@ -39,6 +38,7 @@ fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
         }
     };
     let tensor = ctx.tensor(0)?;
-    dispatch_numeric!(tensor.dtype(), T => map_with::<T>(tensor, |x| T::from_f64(shrink(x.to_f64()))),
-        else Err(unsupported_dtype(tensor.dtype())))
+    let mut y = Array::of(tensor)?;
+    y.values.iter_mut().for_each(|x| *x = shrink(*x));
+    Ok(vec![y.to_numbers(tensor.dtype())?.into()])
 }

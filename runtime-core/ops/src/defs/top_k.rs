@@ -5,12 +5,13 @@ use remuda_ir::{
     AttrDef, AttrKind, Draft, InferCtx, Inferred, InputDef, KernelCtx, OpDef, OpError, OutputDef,
     Tolerance, Traits, Types, Upgrade, Val,
 };
-use remuda_tensor::{DType, Dim, Tensor, dispatch_numeric};
+use remuda_tensor::{DType, Dim, Tensor};
 use std::cmp::Ordering;
 
 use crate::support::array::element_count;
 use crate::support::axes::{gather_flat, resolve_axis};
-use crate::support::{scalar_i64, unsupported_dtype};
+use crate::support::numbers::Numbers;
+use crate::support::scalar_i64;
 
 pub(crate) static OP: OpDef = OpDef {
     domain: "",
@@ -55,20 +56,17 @@ fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
         .ok()
         .filter(|&k| k <= size)
         .ok_or_else(|| OpError::Invalid(format!("`k` is {k}, axis {axis} has {size} elements")))?;
-    dispatch_numeric!(x.dtype(), T => {
-        let values = x.to_vec::<T>()?;
-        best(x, axis, k, |a, b| {
-            let (a, b) = (values[a], values[b]);
+    let numbers = Numbers::of(x)?;
+    best(x, axis, k, |a, b| {
+        let order = match &numbers {
             // NaN counts as the greatest, as sorting in NumPy has it.
-            let order = a.partial_cmp(&b).unwrap_or_else(|| is_nan(a).cmp(&is_nan(b)));
-            if largest { order.reverse() } else { order }
-        })
-    }, else Err(unsupported_dtype(x.dtype())))
-}
-
-#[expect(clippy::eq_op, reason = "the definition of NaN")]
-fn is_nan<T: PartialEq>(value: T) -> bool {
-    value != value
+            Numbers::Floats(values) => values[a]
+                .partial_cmp(&values[b])
+                .unwrap_or_else(|| values[a].is_nan().cmp(&values[b].is_nan())),
+            Numbers::Ints(values) => values[a].cmp(&values[b]),
+        };
+        if largest { order.reverse() } else { order }
+    })
 }
 
 fn best(

@@ -10,7 +10,7 @@ use remuda_ir::{
 use remuda_tensor::{DType, Dim, Tensor, dispatch_int};
 
 use crate::support::axes::{resolve_axis, select};
-use crate::support::elementwise::Wrapping;
+use crate::support::numbers::Wrapping;
 use crate::support::unsupported_dtype;
 
 pub(crate) static OP: OpDef = OpDef {

@@ -1,8 +1,9 @@
 //! What reference kernels compute with: a row-major array of `f64`, and integers that wrap.
 
 use remuda_ir::OpError;
-use remuda_tensor::{DType, Element, Tensor, TensorError, dispatch_float, dispatch_int, packed};
+use remuda_tensor::{DType, Element, Tensor, TensorError, dispatch_int, packed};
 
+use super::numbers::rounded;
 use super::unsupported_dtype;
 
 /// A row-major array of `f64`.
@@ -31,10 +32,7 @@ impl Array {
 
     /// The elements rounded to a float dtype, once.
     pub(crate) fn to_floats(&self, dtype: DType) -> Result<Tensor, OpError> {
-        dispatch_float!(dtype, T => {
-            let values = self.values.iter().map(|&value| T::from_f64(value)).collect();
-            Ok(Tensor::from_vec::<T>(&self.dims[..], values)?)
-        }, else Err(unsupported_dtype(dtype)))
+        rounded(&self.values, dtype, &self.dims)
     }
 
     /// The elements as a float dtype, or truncated and saturated to a whole-byte integer dtype.

@@ -2,9 +2,9 @@
 
 pub(crate) use remuda_ir::resolve_axis;
 use remuda_ir::{Attr, Attrs, Draft, OpError, OpName, Val};
-use remuda_tensor::{DType, Element, Tensor, dispatch_float, packed};
+use remuda_tensor::{DType, Tensor, packed};
 
-use super::elementwise::{Wrapping, by_kind};
+use super::numbers::{Numbers, check_float, rounded};
 use super::unsupported_dtype;
 
 /// Applies `f` to each line of a float tensor along an axis, in `f64`, rounding at the end.
@@ -14,8 +14,10 @@ pub(crate) fn along_axis(
     f: impl Fn(&mut [f64]),
 ) -> Result<Vec<Val>, OpError> {
     let axis = resolve_axis(axis, tensor.rank())?;
-    dispatch_float!(tensor.dtype(), T => map_lines::<T, f64>(tensor, axis, T::to_f64, T::from_f64, f),
-        else Err(unsupported_dtype(tensor.dtype())))
+    check_float(tensor.dtype())?;
+    let mut values = tensor.to_f64_vec()?;
+    map_lines(&mut values, tensor.dims(), axis, f);
+    Ok(vec![rounded(&values, tensor.dtype(), tensor.dims())?.into()])
 }
 
 /// Applies a function to each line of a tensor along an axis: floats in `f64`, integers in `i128`.
@@ -26,21 +28,21 @@ pub(crate) fn along_axis_numbers(
     int: impl Fn(&mut [i128]),
 ) -> Result<Vec<Val>, OpError> {
     let axis = resolve_axis(axis, tensor.rank())?;
-    by_kind!(tensor.dtype(), T,
-        float => map_lines::<T, f64>(tensor, axis, T::to_f64, T::from_f64, float),
-        int => map_lines::<T, i128>(tensor, axis, T::widen, T::wrap, int))
+    let mut numbers = Numbers::of(tensor)?;
+    match &mut numbers {
+        Numbers::Floats(values) => map_lines(values, tensor.dims(), axis, float),
+        Numbers::Ints(values) => map_lines(values, tensor.dims(), axis, int),
+    }
+    Ok(vec![numbers.to_tensor(tensor.dtype(), tensor.dims())?.into()])
 }
 
-fn map_lines<T: Element, W: Copy + Default>(
-    tensor: &Tensor,
+fn map_lines<W: Copy + Default>(
+    values: &mut [W],
+    dims: &[usize],
     axis: usize,
-    widen: impl Fn(T) -> W,
-    narrow: impl Fn(W) -> T,
     f: impl Fn(&mut [W]),
-) -> Result<Vec<Val>, OpError> {
-    let dims = tensor.dims();
+) {
     let (count, inner) = (dims[axis], dims[axis + 1..].iter().product::<usize>());
-    let mut values: Vec<W> = tensor.to_vec::<T>()?.into_iter().map(widen).collect();
     let mut line = vec![W::default(); count];
     for block in values.chunks_mut((count * inner).max(1)) {
         for start in 0..inner {
@@ -50,8 +52,6 @@ fn map_lines<T: Element, W: Copy + Default>(
             (0..count).for_each(|i| block[at(i)] = line[i]);
         }
     }
-    let values = values.into_iter().map(narrow).collect();
-    Ok(vec![Tensor::from_vec::<T>(dims, values)?.into()])
 }
 
 /// Before opset 13, Softmax and its kin flattened the tensor to two dimensions at `axis`: the same is

@@ -10,7 +10,7 @@ use remuda_ir::OpError;
 use remuda_tensor::float8::{E2M1, E4M3FN, E4M3FNUZ, E5M2, E5M2FNUZ, Overflow};
 use remuda_tensor::{DType, Element, Tensor, bf16, dispatch_int, f16, packed};
 
-use super::elementwise::Wrapping;
+use super::numbers::Wrapping;
 use super::unsupported_dtype;
 
 /// How numbers become powers of two (`f8e8m0`).

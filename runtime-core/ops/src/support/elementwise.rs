@@ -1,13 +1,11 @@
 //! Elementwise operators: shape rules, and kernels over floats (in `f64`) and integers (in `i128`).
-//!
-//! Computing in a wider type and rounding once is what makes these the oracle; integers wrap to
-//! their width as ONNX's own reference does.
 
 use remuda_ir::{Attrs, Draft, InferCtx, Inferred, KernelCtx, OpError, OpName, Val};
 use remuda_tensor::dim::DisplayDims;
 use remuda_tensor::index::broadcast;
-use remuda_tensor::{DType, Dim, Element, Tensor, dispatch_float};
+use remuda_tensor::{DType, Dim, Tensor};
 
+use super::numbers::{Numbers, Pair, check_float, check_same, rounded};
 use super::unsupported_dtype;
 
 /// Output 0 has the type of input 0.
@@ -95,50 +93,13 @@ pub(crate) fn upgrade_axis_broadcast(draft: &mut Draft<'_>) -> Result<(), OpErro
     Ok(())
 }
 
-/// Integers by their values; wraps back to the width of the dtype.
-pub(crate) trait Wrapping: Element {
-    fn widen(self) -> i128;
-    fn wrap(value: i128) -> Self;
-}
-
-macro_rules! wrapping {
-    ($($rust:ty),*) => {$(
-        impl Wrapping for $rust {
-            fn widen(self) -> i128 {
-                i128::from(self)
-            }
-            fn wrap(value: i128) -> Self {
-                value as $rust
-            }
-        }
-    )*};
-}
-
-wrapping!(i8, i16, i32, i64, u8, u16, u32, u64);
-
-/// Runs `$float` for a float dtype and `$int` for an integer dtype, with the element type bound.
-macro_rules! by_kind {
-    ($dtype:expr, $T:ident, float => $float:expr, int => $int:expr) => {
-        by_kind!(@ $dtype, $T, $float, $int,
-            [F32 f32, F64 f64, F16 remuda_tensor::f16, BF16 remuda_tensor::bf16],
-            [I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16, U32 u32, U64 u64])
-    };
-    (@ $dtype:expr, $T:ident, $float:expr, $int:expr, [$($fv:ident $ft:ty),*], [$($iv:ident $it:ty),*]) => {
-        match $dtype {
-            $(remuda_tensor::DType::$fv => { type $T = $ft; $float })*
-            $(remuda_tensor::DType::$iv => { type $T = $it; $int })*
-            other => Err($crate::support::unsupported_dtype(other)),
-        }
-    };
-}
-
-pub(crate) use by_kind;
-
 /// Applies a function to each element of input 0, a float tensor, in `f64`.
 pub(crate) fn map_floats(ctx: &KernelCtx<'_>, f: impl Fn(f64) -> f64) -> Result<Vec<Val>, OpError> {
     let tensor = ctx.tensor(0)?;
-    dispatch_float!(tensor.dtype(), T => map_with::<T>(tensor, |x| T::from_f64(f(x.to_f64()))),
-        else Err(unsupported_dtype(tensor.dtype())))
+    check_float(tensor.dtype())?;
+    let mut values = tensor.to_f64_vec()?;
+    values.iter_mut().for_each(|x| *x = f(*x));
+    Ok(vec![rounded(&values, tensor.dtype(), tensor.dims())?.into()])
 }
 
 /// Asks a question of each element of input 0, a tensor of any numbers.
@@ -157,17 +118,12 @@ pub(crate) fn map_numbers(
     float: impl Fn(f64) -> f64,
     int: impl Fn(i128) -> i128,
 ) -> Result<Vec<Val>, OpError> {
-    by_kind!(tensor.dtype(), T,
-        float => map_with::<T>(tensor, |x| T::from_f64(float(x.to_f64()))),
-        int => map_with::<T>(tensor, |x| T::wrap(int(x.widen()))))
-}
-
-pub(crate) fn map_with<T: Element>(
-    tensor: &Tensor,
-    f: impl Fn(T) -> T,
-) -> Result<Vec<Val>, OpError> {
-    let values = tensor.to_vec::<T>()?.into_iter().map(f).collect();
-    Ok(vec![Tensor::from_vec::<T>(tensor.dims(), values)?.into()])
+    let mut numbers = Numbers::of(tensor)?;
+    match &mut numbers {
+        Numbers::Floats(values) => values.iter_mut().for_each(|x| *x = float(*x)),
+        Numbers::Ints(values) => values.iter_mut().for_each(|x| *x = int(*x)),
+    }
+    Ok(vec![numbers.to_tensor(tensor.dtype(), tensor.dims())?.into()])
 }
 
 /// The inputs 0 and 1 as views of the dimensions they broadcast to.
@@ -189,9 +145,29 @@ pub(crate) fn zip_numbers(
     int: impl Fn(i128, i128) -> Result<i128, OpError>,
 ) -> Result<Vec<Val>, OpError> {
     let (a, b) = broadcast_pair(ctx.tensor(0)?, ctx.tensor(1)?)?;
-    by_kind!(a.dtype(), T,
-        float => zip_with::<T, T>(&a, &b, |x, y| Ok(T::from_f64(float(x.to_f64(), y.to_f64())))),
-        int => zip_with::<T, T>(&a, &b, |x, y| Ok(T::wrap(int(x.widen(), y.widen())?))))
+    zip_pair(&a, &b, float, int)
+}
+
+/// Combines two tensors of the same dimensions element by element.
+pub(crate) fn zip_pair(
+    a: &Tensor,
+    b: &Tensor,
+    float: impl Fn(f64, f64) -> f64,
+    int: impl Fn(i128, i128) -> Result<i128, OpError>,
+) -> Result<Vec<Val>, OpError> {
+    let combined = match Pair::of(a, b)? {
+        Pair::Floats(mut xs, ys) => {
+            xs.iter_mut().zip(ys).for_each(|(x, y)| *x = float(*x, y));
+            Numbers::Floats(xs)
+        }
+        Pair::Ints(mut xs, ys) => {
+            for (x, y) in xs.iter_mut().zip(ys) {
+                *x = int(*x, y)?;
+            }
+            Numbers::Ints(xs)
+        }
+    };
+    Ok(vec![combined.to_tensor(a.dtype(), a.dims())?.into()])
 }
 
 /// Combines inputs 0 and 1, integer tensors, element by element.
@@ -200,9 +176,11 @@ pub(crate) fn zip_ints(
     f: impl Fn(i128, i128) -> i128,
 ) -> Result<Vec<Val>, OpError> {
     let (a, b) = broadcast_pair(ctx.tensor(0)?, ctx.tensor(1)?)?;
-    by_kind!(a.dtype(), T,
-        float => Err(unsupported_dtype(T::DTYPE)),
-        int => zip_with::<T, T>(&a, &b, |x, y| Ok(T::wrap(f(x.widen(), y.widen())))))
+    let Pair::Ints(mut xs, ys) = Pair::of(&a, &b)? else {
+        return Err(unsupported_dtype(a.dtype()));
+    };
+    xs.iter_mut().zip(ys).for_each(|(x, y)| *x = f(*x, y));
+    Ok(vec![Numbers::Ints(xs).to_tensor(a.dtype(), a.dims())?.into()])
 }
 
 /// Combines inputs 0 and 1, tensors of truth values, element by element.
@@ -211,7 +189,8 @@ pub(crate) fn zip_bools(
     f: impl Fn(bool, bool) -> bool,
 ) -> Result<Vec<Val>, OpError> {
     let (a, b) = broadcast_pair(ctx.tensor(0)?, ctx.tensor(1)?)?;
-    zip_with::<bool, bool>(&a, &b, |x, y| Ok(f(x, y)))
+    let pairs = a.to_vec::<bool>()?.into_iter().zip(b.to_vec::<bool>()?);
+    truths(&a, pairs.map(|(x, y)| f(x, y)).collect())
 }
 
 /// Compares inputs 0 and 1 element by element: one question for floats, one for integers.
@@ -221,9 +200,16 @@ pub(crate) fn compare_numbers(
     int: impl Fn(&i128, &i128) -> bool,
 ) -> Result<Vec<Val>, OpError> {
     let (a, b) = broadcast_pair(ctx.tensor(0)?, ctx.tensor(1)?)?;
-    by_kind!(a.dtype(), T,
-        float => zip_with::<T, bool>(&a, &b, |x, y| Ok(float(&x.to_f64(), &y.to_f64()))),
-        int => zip_with::<T, bool>(&a, &b, |x, y| Ok(int(&x.widen(), &y.widen()))))
+    let answers = match Pair::of(&a, &b)? {
+        Pair::Floats(xs, ys) => xs.iter().zip(&ys).map(|(x, y)| float(x, y)).collect(),
+        Pair::Ints(xs, ys) => xs.iter().zip(&ys).map(|(x, y)| int(x, y)).collect(),
+    };
+    truths(&a, answers)
+}
+
+/// Truth values of the dimensions of a tensor.
+fn truths(like: &Tensor, values: Vec<bool>) -> Result<Vec<Val>, OpError> {
+    Ok(vec![Tensor::from_vec::<bool>(like.dims(), values)?.into()])
 }
 
 /// Folds all inputs, broadcast to common dimensions, element by element in `f64` or `i128`; `finish`
@@ -235,50 +221,25 @@ pub(crate) fn fold_numbers(
     finish: impl Fn(f64) -> f64,
 ) -> Result<Vec<Val>, OpError> {
     let tensors = ctx.tensors_from(0)?;
-    let first = tensors.first().ok_or_else(|| OpError::invalid("expected at least one input"))?;
+    let (first, others) =
+        tensors.split_first().ok_or_else(|| OpError::invalid("expected at least one input"))?;
     let mut dims = first.dims().to_vec();
-    for tensor in &tensors[1..] {
+    for tensor in others {
         dims = common_dims(&dims, tensor.dims())?;
     }
-    let wide: Vec<Tensor> =
-        tensors.iter().map(|tensor| tensor.broadcast_to(&dims)).collect::<Result<_, _>>()?;
-    by_kind!(first.dtype(), T,
-    float => {
-        let sums = fold_columns::<T, f64>(&wide, T::to_f64, float)?;
-        let values = sums.into_iter().map(|sum| T::from_f64(finish(sum))).collect();
-        Ok(vec![Tensor::from_vec::<T>(dims, values)?.into()])
-    },
-    int => {
-        let sums = fold_columns::<T, i128>(&wide, T::widen, int)?;
-        let values = sums.into_iter().map(T::wrap).collect();
-        Ok(vec![Tensor::from_vec::<T>(dims, values)?.into()])
-    })
-}
-
-fn fold_columns<T: Element, W: Copy>(
-    tensors: &[Tensor],
-    widen: impl Fn(T) -> W,
-    fold: impl Fn(W, W) -> W,
-) -> Result<Vec<W>, OpError> {
-    let mut folded: Vec<W> = Vec::new();
-    for (at, tensor) in tensors.iter().enumerate() {
-        let values = tensor.to_vec::<T>()?;
-        if at == 0 {
-            folded = values.into_iter().map(&widen).collect();
-        } else {
-            folded.iter_mut().zip(values).for_each(|(sum, x)| *sum = fold(*sum, widen(x)));
+    let mut folded = Numbers::of(&first.broadcast_to(&dims)?)?;
+    for tensor in others {
+        check_same(first.dtype(), tensor)?;
+        let numbers = Numbers::of(&tensor.broadcast_to(&dims)?)?;
+        if let (Numbers::Floats(sums), Numbers::Floats(values)) = (&mut folded, &numbers) {
+            sums.iter_mut().zip(values).for_each(|(sum, x)| *sum = float(*sum, *x));
+        }
+        if let (Numbers::Ints(sums), Numbers::Ints(values)) = (&mut folded, &numbers) {
+            sums.iter_mut().zip(values).for_each(|(sum, x)| *sum = int(*sum, *x));
         }
     }
-    Ok(folded)
-}
-
-/// Combines two tensors of the same dimensions element by element.
-pub(crate) fn zip_with<T: Element, R: Element>(
-    a: &Tensor,
-    b: &Tensor,
-    f: impl Fn(T, T) -> Result<R, OpError>,
-) -> Result<Vec<Val>, OpError> {
-    let (xs, ys) = (a.to_vec::<T>()?, b.to_vec::<T>()?);
-    let values = xs.into_iter().zip(ys).map(|(x, y)| f(x, y)).collect::<Result<_, _>>()?;
-    Ok(vec![Tensor::from_vec::<R>(a.dims(), values)?.into()])
+    if let Numbers::Floats(sums) = &mut folded {
+        sums.iter_mut().for_each(|sum| *sum = finish(*sum));
+    }
+    Ok(vec![folded.to_tensor(first.dtype(), &dims)?.into()])
 }

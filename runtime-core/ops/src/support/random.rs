@@ -95,13 +95,14 @@ pub(crate) fn draw(
     dims: &[usize],
     mut number: impl FnMut() -> f64,
 ) -> Result<Vec<Val>, OpError> {
+    let count = dims.iter().try_fold(1usize, |count, &dim| count.checked_mul(dim));
+    let mut values: Vec<f64> = Vec::new();
+    if count.is_none_or(|count| values.try_reserve_exact(count).is_err()) {
+        return Err(OpError::Resource(format!("dimensions {dims:?} do not fit in memory")));
+    }
+    values.extend((0..count.unwrap_or(0)).map(|_| number()));
     dispatch_numeric_or_bool!(dtype, T => {
-        let count = dims.iter().try_fold(1usize, |count, &dim| count.checked_mul(dim));
-        let mut values: Vec<T> = Vec::new();
-        if count.is_none_or(|count| values.try_reserve_exact(count).is_err()) {
-            return Err(OpError::Resource(format!("dimensions {dims:?} do not fit in memory")));
-        }
-        values.extend((0..count.unwrap_or(0)).map(|_| T::from_f64(number())));
+        let values = values.into_iter().map(T::from_f64).collect();
         Ok(vec![Tensor::from_vec::<T>(dims, values)?.into()])
     }, else Err(unsupported_dtype(dtype)))
 }

@@ -1,11 +1,12 @@
 //! Reductions: many elements along some axes become one.
 
 use remuda_ir::{Draft, InferCtx, Inferred, InputDef, KernelCtx, OpError, Types, Val};
-use remuda_tensor::{DType, Dim, Element, Tensor};
+use remuda_tensor::{DType, Dim, Tensor};
 
+use super::array::element_count;
 use super::axes::resolve_axis;
 use super::contents::{checked, flat_content};
-use super::elementwise::{Wrapping, by_kind};
+use super::numbers::Numbers;
 
 /// What most reductions take.
 pub(crate) const REDUCIBLE: Types =
@@ -87,9 +88,11 @@ pub(crate) fn reduce(
     int: impl Fn(&[i128]) -> Result<i128, OpError>,
 ) -> Result<Vec<Val>, OpError> {
     let groups = Groups::of(ctx)?;
-    by_kind!(groups.data.dtype(), T,
-        float => groups.map::<T, f64>(T::to_f64, |group| Ok(T::from_f64(float(group)))),
-        int => groups.map::<T, i128>(T::widen, |group| int(group).map(T::wrap)))
+    let reduced = match Numbers::of(&groups.data)? {
+        Numbers::Floats(values) => Numbers::Floats(groups.each(&values, |group| Ok(float(group)))?),
+        Numbers::Ints(values) => Numbers::Ints(groups.each(&values, int)?),
+    };
+    Ok(vec![reduced.to_tensor(groups.dtype(), &groups.dims)?.into()])
 }
 
 /// The elements of input 0, those of each group together.
@@ -134,27 +137,21 @@ impl Groups {
         self.data.dtype()
     }
 
-    /// One element for each group.
-    pub(crate) fn map<T: Element, W>(
-        &self,
-        widen: impl Fn(T) -> W,
-        f: impl Fn(&[W]) -> Result<T, OpError>,
-    ) -> Result<Vec<Val>, OpError> {
-        self.map_to::<T, W, T>(widen, f)
+    /// One truth value for each group of truth values.
+    pub(crate) fn truths(&self, f: impl Fn(&[bool]) -> bool) -> Result<Vec<Val>, OpError> {
+        let answers = self.each(&self.data.to_vec::<bool>()?, |group| Ok(f(group)))?;
+        Ok(vec![Tensor::from_vec::<bool>(&self.dims[..], answers)?.into()])
     }
 
-    /// One element of another type for each group.
-    pub(crate) fn map_to<T: Element, W, R: Element>(
+    /// What `f` makes of each group of the elements.
+    fn each<W, R>(
         &self,
-        widen: impl Fn(T) -> W,
+        values: &[W],
         f: impl Fn(&[W]) -> Result<R, OpError>,
-    ) -> Result<Vec<Val>, OpError> {
-        // Checks that the result can be addressed even where groups are empty.
-        let count = Tensor::zeros(R::DTYPE, &self.dims[..])?.len();
-        let values: Vec<W> = self.data.to_vec::<T>()?.into_iter().map(widen).collect();
-        let group = |at: usize| &values[at * self.size..(at + 1) * self.size];
-        let results = (0..count).map(|at| f(group(at))).collect::<Result<Vec<R>, _>>()?;
-        Ok(vec![Tensor::from_vec::<R>(&self.dims[..], results)?.into()])
+    ) -> Result<Vec<R>, OpError> {
+        // Checks that there is memory for the results even where groups are empty.
+        let count = element_count(&self.dims)?;
+        (0..count).map(|at| f(&values[at * self.size..(at + 1) * self.size])).collect()
     }
 }
 
@@ -175,9 +172,11 @@ pub(crate) fn arg_best(
     let last = ctx.attrs().bool_or("select_last_index", false)?;
     let groups = Groups::along(ctx, ctx.attrs().int_or("axis", 0)?)?;
     let beats = |a: &f64, b: &f64| float(a, b) && !b.is_nan() || a.is_nan() && !b.is_nan();
-    by_kind!(groups.dtype(), T,
-        float => groups.map_to::<T, f64, i64>(T::to_f64, |group| best_place(group, last, beats)),
-        int => groups.map_to::<T, i128, i64>(T::widen, |group| best_place(group, last, &int)))
+    let places = match Numbers::of(&groups.data)? {
+        Numbers::Floats(values) => groups.each(&values, |group| best_place(group, last, beats))?,
+        Numbers::Ints(values) => groups.each(&values, |group| best_place(group, last, &int))?,
+    };
+    Ok(vec![Tensor::from_vec::<i64>(&groups.dims[..], places)?.into()])
 }
 
 fn best_place<W>(group: &[W], last: bool, beats: impl Fn(&W, &W) -> bool) -> Result<i64, OpError> {

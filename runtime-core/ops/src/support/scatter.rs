@@ -1,11 +1,11 @@
 //! Elements put to places of a tensor, or combined with what is there.
 
 use remuda_ir::{OpError, Val};
-use remuda_tensor::{Element, Tensor};
+use remuda_tensor::Tensor;
 
 use super::axes::gather_flat;
-use super::elementwise::{Wrapping, by_kind};
 use super::flat::join_flat;
+use super::numbers::{Numbers, Pair};
 
 type FloatFn = fn(f64, f64) -> f64;
 type IntFn = fn(i128, i128) -> i128;
@@ -30,9 +30,11 @@ pub(crate) fn scatter(
             return Err(OpError::Invalid(text));
         }
     };
-    by_kind!(data.dtype(), T,
-        float => combine::<T>(data, places, updates, |a, b| T::from_f64(float(a.to_f64(), b.to_f64()))),
-        int => combine::<T>(data, places, updates, |a, b| T::wrap(int(a.widen(), b.widen()))))
+    let combined = match Pair::of(data, updates)? {
+        Pair::Floats(values, updates) => Numbers::Floats(combine(values, places, updates, float)),
+        Pair::Ints(values, updates) => Numbers::Ints(combine(values, places, updates, int)),
+    };
+    Ok(vec![combined.to_tensor(data.dtype(), data.dims())?.into()])
 }
 
 fn replace(data: &Tensor, places: &[usize], updates: &Tensor) -> Result<Tensor, OpError> {
@@ -43,15 +45,14 @@ fn replace(data: &Tensor, places: &[usize], updates: &Tensor) -> Result<Tensor, 
     gather_flat(&join_flat(&[data, updates])?, data.dims().to_vec(), source.into_iter())
 }
 
-fn combine<T: Element>(
-    data: &Tensor,
+fn combine<W: Copy>(
+    mut values: Vec<W>,
     places: &[usize],
-    updates: &Tensor,
-    f: impl Fn(T, T) -> T,
-) -> Result<Vec<Val>, OpError> {
-    let mut values = data.to_vec::<T>()?;
-    for (&place, update) in places.iter().zip(updates.to_vec::<T>()?) {
+    updates: Vec<W>,
+    f: fn(W, W) -> W,
+) -> Vec<W> {
+    for (&place, update) in places.iter().zip(updates) {
         values[place] = f(values[place], update);
     }
-    Ok(vec![Tensor::from_vec(data.dims(), values)?.into()])
+    values
 }

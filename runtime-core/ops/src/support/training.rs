@@ -1,9 +1,10 @@
 //! Steps of optimisers: each element of a tensor is updated from its gradient and running values.
 
 use remuda_ir::{InferCtx, Inferred, KernelCtx, OpError, Types, Val};
-use remuda_tensor::{DType, Element, Tensor, dispatch_float};
+use remuda_tensor::DType;
 
-use super::{scalar_i64, unsupported_dtype};
+use super::numbers::rounded;
+use super::scalar_i64;
 
 /// What is optimised.
 pub(crate) const REALS: Types = Types::one(DType::F32).or(Types::one(DType::F64));
@@ -57,15 +58,8 @@ pub(crate) fn step<const IN: usize, const OUT: usize>(
             let values: Vec<f64> = updated.iter().map(|element| element[list]).collect();
             // Among the inputs the gradients stand second.
             let like = tensors[if list == 0 { at } else { (list + 1) * size + at }];
-            outputs[list * size + at] = Some(rounded(like, &values)?);
+            outputs[list * size + at] = Some(rounded(&values, like.dtype(), like.dims())?.into());
         }
     }
     Ok(outputs.into_iter().flatten().collect())
-}
-
-fn rounded(like: &Tensor, values: &[f64]) -> Result<Val, OpError> {
-    dispatch_float!(like.dtype(), T => {
-        let values = values.iter().map(|&value| T::from_f64(value)).collect();
-        Ok(Tensor::from_vec::<T>(like.dims(), values)?.into())
-    }, else Err(unsupported_dtype(like.dtype())))
 }
