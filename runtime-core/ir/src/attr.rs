@@ -3,7 +3,7 @@
 use remuda_base::Map;
 use remuda_tensor::Tensor;
 
-use crate::{Graph, OpError, ValueId, ValueType};
+use crate::{AttrKind, Graph, OpError, ValueId, ValueType};
 
 /// The value of an attribute.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,17 +38,19 @@ pub struct Body {
 }
 
 impl Attr {
-    fn kind(&self) -> &'static str {
+    /// What kind of attribute it is.
+    #[must_use]
+    pub fn kind(&self) -> AttrKind {
         match self {
-            Self::Int(_) => "an integer",
-            Self::Float(_) => "a float",
-            Self::Text(_) => "a string",
-            Self::Ints(_) => "integers",
-            Self::Floats(_) => "floats",
-            Self::Texts(_) => "strings",
-            Self::Tensor(_) => "a tensor",
-            Self::Graph(_) => "a graph",
-            Self::Type(_) => "a type",
+            Self::Int(_) => AttrKind::Int,
+            Self::Float(_) => AttrKind::Float,
+            Self::Text(_) => AttrKind::Text,
+            Self::Ints(_) => AttrKind::Ints,
+            Self::Floats(_) => AttrKind::Floats,
+            Self::Texts(_) => AttrKind::Texts,
+            Self::Tensor(_) => AttrKind::Tensor,
+            Self::Graph(_) => AttrKind::Graph,
+            Self::Type(_) => AttrKind::Type,
         }
     }
 }
@@ -58,7 +60,7 @@ impl Attr {
 pub struct Attrs(pub Map<String, Attr>);
 
 macro_rules! getters {
-    ($($(#[$doc:meta])* $name:ident: $variant:ident -> $out:ty, $wanted:literal, |$found:ident| $map:expr;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident: $variant:ident -> $out:ty, |$found:ident| $map:expr;)*) => {$(
         $(#[$doc])*
         ///
         /// # Errors
@@ -67,36 +69,36 @@ macro_rules! getters {
             match self.0.get(name) {
                 None => Ok(None),
                 Some(Attr::$variant($found)) => Ok(Some($map)),
-                Some(other) => Err(wrong_kind(name, $wanted, other)),
+                Some(other) => Err(wrong_kind(name, AttrKind::$variant, other)),
             }
         }
     )*};
 }
 
-fn wrong_kind(name: &str, expected: &str, got: &Attr) -> OpError {
+fn wrong_kind(name: &str, expected: AttrKind, got: &Attr) -> OpError {
     OpError::Invalid(format!("attribute `{name}` expected {expected}, got {}", got.kind()))
 }
 
 impl Attrs {
     getters! {
         /// The integer of this name, if present.
-        int: Int -> i64, "an integer", |value| *value;
+        int: Int -> i64, |value| *value;
         /// The float of this name, if present.
-        float: Float -> f32, "a float", |value| *value;
+        float: Float -> f32, |value| *value;
         /// The text of this name, if present.
-        text: Text -> &str, "a string", |value| value;
+        text: Text -> &str, |value| value;
         /// The integers of this name, if present.
-        ints: Ints -> &[i64], "integers", |value| value;
+        ints: Ints -> &[i64], |value| value;
         /// The floats of this name, if present.
-        floats: Floats -> &[f32], "floats", |value| value;
+        floats: Floats -> &[f32], |value| value;
         /// The texts of this name, if present.
-        texts: Texts -> &[String], "strings", |value| value;
+        texts: Texts -> &[String], |value| value;
         /// The tensor of this name, if present.
-        tensor: Tensor -> &Tensor, "a tensor", |value| value;
+        tensor: Tensor -> &Tensor, |value| value;
         /// The body of this name, if present.
-        body: Graph -> &Body, "a graph", |value| value;
+        body: Graph -> &Body, |value| value;
         /// The type of this name, if present.
-        ty: Type -> &ValueType, "a type", |value| value;
+        ty: Type -> &ValueType, |value| value;
     }
 
     /// The integer of this name, or `default`.

@@ -1,5 +1,7 @@
 //! What an operator is, as one value.
 
+use std::fmt;
+
 use remuda_tensor::Tensor;
 
 use crate::{
@@ -133,18 +135,23 @@ impl AttrKind {
     /// Whether the attribute is of this kind.
     #[must_use]
     pub fn fits(self, attr: &Attr) -> bool {
-        matches!(
-            (self, attr),
-            (Self::Int, Attr::Int(_))
-                | (Self::Float, Attr::Float(_))
-                | (Self::Text, Attr::Text(_))
-                | (Self::Ints, Attr::Ints(_))
-                | (Self::Floats, Attr::Floats(_))
-                | (Self::Texts, Attr::Texts(_))
-                | (Self::Tensor, Attr::Tensor(_))
-                | (Self::Graph, Attr::Graph(_))
-                | (Self::Type, Attr::Type(_))
-        )
+        self == attr.kind()
+    }
+}
+
+impl fmt::Display for AttrKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Int => "an integer",
+            Self::Float => "a float",
+            Self::Text => "a string",
+            Self::Ints => "integers",
+            Self::Floats => "floats",
+            Self::Texts => "strings",
+            Self::Tensor => "a tensor",
+            Self::Graph => "a graph",
+            Self::Type => "a type",
+        })
     }
 }
 

@@ -11,10 +11,13 @@
 //! 7. Constants have the type that their value says.
 //! 8. Bodies obey the same rules.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use remuda_base::{BitSet, Map, Set, nearest};
-use remuda_tensor::DType;
+use remuda_tensor::{DType, TensorType};
 
 use crate::{Def, Graph, Node, OpDef, OpTable, Presence, ValueId, ValueType};
 
@@ -101,13 +104,14 @@ impl Verifier<'_> {
                 Def::Capture => captures.contains(&id),
                 Def::Const(tensor) => {
                     let declared = value.ty.as_ref().and_then(ValueType::as_tensor);
-                    let fits = declared.is_none_or(|ty| {
-                        ty.dtype == tensor.dtype()
-                            && ty.fixed_dims().as_deref() == Some(tensor.dims())
+                    let misfit = declared.filter(|ty| {
+                        ty.dtype != tensor.dtype()
+                            || ty.fixed_dims().as_deref() != Some(tensor.dims())
                     });
-                    if !fits {
-                        let message =
-                            format!("the constant is not of its declared type: {tensor:?}");
+                    if let Some(ty) = misfit {
+                        let dims = tensor.dims().iter().map(|&dim| dim.into());
+                        let got = TensorType::new(tensor.dtype(), dims);
+                        let message = format!("the constant is `{got}`, declared as `{ty}`");
                         return Err(self.error(7, &format!("value `{}`", value.name), message));
                     }
                     true
@@ -211,7 +215,7 @@ fn attributes(node: &Node, def: &OpDef) -> Result<(), String> {
             return Err(format!("unknown attribute `{name}`{hint}"));
         };
         if !spec.kind.fits(attr) {
-            return Err(format!("attribute `{name}` expected {:?}, got {attr:?}", spec.kind));
+            return Err(format!("attribute `{name}` expected {}, got {}", spec.kind, attr.kind()));
         }
     }
     let missing =
