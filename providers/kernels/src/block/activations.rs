@@ -152,26 +152,41 @@ impl Activations {
         }
     }
 
+    /// Those of the chunks that are filled: earlier rows may have needed more.
+    fn filled<'a, const T: usize>(&self, chunks: &'a [Chunk<T>]) -> &'a [Chunk<T>] {
+        let count = self.count.div_ceil(T) * self.depth.div_ceil(RECORD);
+        &chunks[..count.min(chunks.len())]
+    }
+
     pub(super) fn ones(&self) -> &[Chunk<1>] {
-        &self.one
+        self.filled(&self.one)
     }
 
     pub(super) fn twos(&self) -> &[Chunk<2>] {
-        &self.two
+        self.filled(&self.two)
     }
 
     /// The tiles of each record, one after the other.
     pub(super) fn threes(&self) -> &[Chunk<TILE>] {
-        &self.three
+        self.filled(&self.three)
     }
 
     pub(super) fn fours(&self) -> &[Chunk<4>] {
-        &self.four
+        self.filled(&self.four)
     }
 
     /// Floats: for every [`FLOAT_DEPTH`] of the depth, for every tile, for every value, its tokens.
     pub(super) fn floats(&self) -> &[f32] {
-        &self.floats
+        let places = self.count.next_multiple_of(float_tile(self.count).max(1));
+        &self.floats[..(places * self.depth).min(self.floats.len())]
+    }
+}
+
+/// Makes room for so many, without touching what is there.
+fn make_room<T: Copy>(room: &mut Vec<T>, count: usize, filler: T) {
+    if room.len() < count {
+        room.reserve_exact(count - room.len());
+        room.resize(count, filler);
     }
 }
 
@@ -211,7 +226,7 @@ fn quantize<const T: usize>(
     wide: bool,
 ) {
     let (tiles, records) = (count.div_ceil(T), depth.div_ceil(RECORD));
-    chunks.resize(tiles * records, Chunk::ZERO);
+    make_room(chunks, tiles * records, Chunk::ZERO);
     let chunks = Shared::new(chunks.as_mut_ptr());
     for_tiles(cx, tiles, count * depth, |tile| {
         for (place, token) in (tile * T..count.min(tile * T + T)).enumerate() {
@@ -293,7 +308,7 @@ impl<const T: usize> Kernel for Quantize<'_, T> {
 fn pack_floats(cx: Context<'_>, floats: &mut Vec<f32>, [count, depth]: [usize; 2], rows: Rows<'_>) {
     let width = float_tile(count).max(1);
     let tiles = count.div_ceil(width);
-    floats.resize(tiles * width * depth, 0.0);
+    make_room(floats, tiles * width * depth, 0.0);
     let floats = Shared::new(floats.as_mut_ptr());
     for_tiles(cx, tiles, count * depth, |tile| {
         for place in 0..width {
