@@ -44,6 +44,8 @@ MIXTURE = {
     "ffn_up_exps": [EXPERTS, INNER, F],
     "ffn_down_exps": [EXPERTS, F, INNER],
 }
+MANY = 8
+MANY_EXPERTS = {name: [MANY, *shape[1:]] for name, shape in MIXTURE.items()}
 MIXES = {"expert_count": EXPERTS, "expert_used_count": 2}
 
 # Latent attention: features of the rows, elements of a head that are turned and not, and of its values.
@@ -100,6 +102,26 @@ CASES = {
         {**NEW_LATENT, **MIXTURE, **SHARED, "exp_probs_b": [EXPERTS]},
         {
             **LATENT_KEYS,
+            "attention.head_count_kv": 1,
+            "attention.key_length": ROW + TURNED,
+            "attention.value_length": ROW,
+            "attention.key_length_mla": PLAIN + TURNED,
+            "attention.value_length_mla": VALUE,
+            "expert_weights_scale": 2.5,
+            "expert_weights_norm": True,
+            "expert_gating_func": 2,
+        },
+        arch="deepseek2",
+        first={0: {**NEW_LATENT, **GATED}},
+    ),
+    "deepseek3-groups": Direct(
+        {**NEW_LATENT, **MANY_EXPERTS, **SHARED, "exp_probs_b": [MANY]},
+        {
+            **LATENT_KEYS,
+            "expert_count": MANY,
+            "expert_used_count": 3,
+            "expert_group_count": 4,
+            "expert_group_used_count": 2,
             "attention.head_count_kv": 1,
             "attention.key_length": ROW + TURNED,
             "attention.value_length": ROW,

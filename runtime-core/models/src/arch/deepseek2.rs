@@ -65,11 +65,25 @@ fn experts(keys: &Keys<'_>, decoder: &mut Decoder) -> Result<(), ModelError> {
             return Err(keys.unsupported("expert_gating_func", expected, other.to_string()));
         }
     };
-    match keys.optional_size("expert_group_count")? {
-        None | Some(1) => Ok(()),
-        Some(groups) => {
-            let expected = "experts that are chosen among all".to_owned();
-            Err(keys.unsupported("expert_group_count", expected, format!("{groups} groups")))
-        }
+    mixture.groups = groups(keys, [mixture.count, mixture.used])?;
+    Ok(())
+}
+
+/// Experts in groups of equal size, of which each token has those of a few.
+fn groups(keys: &Keys<'_>, [count, used]: [usize; 2]) -> Result<Option<[usize; 2]>, ModelError> {
+    let Some(groups) = keys.optional_size("expert_group_count")?.filter(|&groups| groups > 1)
+    else {
+        return Ok(None);
+    };
+    // The two best of a group speak for it.
+    if !count.is_multiple_of(groups) || count / groups < 2 {
+        let expected = format!("a number that divides {count} into groups of 2 at least");
+        return Err(keys.bad("expert_group_count", expected, groups.to_string()));
     }
+    let of_groups = keys.size("expert_group_used_count")?;
+    if of_groups > groups || of_groups * (count / groups) < used {
+        let expected = format!("as many of {groups} groups as {used} experts are in");
+        return Err(keys.bad("expert_group_used_count", expected, of_groups.to_string()));
+    }
+    Ok(Some([groups, of_groups]))
 }

@@ -49,19 +49,47 @@ fn route(
         Gate::Sigmoid => net.onnx("Sigmoid", &[scores], &[], "shares"),
     };
     let used = net.constant("used", Tensor::vector(vec![int(mixture.used)]));
-    let [mut shares, chosen] = if net.has("exp_probs_b.bias") {
-        // The bias has a say in who is chosen, not in how much they count.
+    let mut rated = all;
+    if net.has("exp_probs_b.bias") {
         let bias = net.vector("exp_probs_b.bias", mixture.count)?;
-        let biased = net.onnx("Add", &[all, bias], &[], "biased");
-        let [_, chosen] = net.two("TopK", &[biased, used], "chosen");
-        [net.onnx("GatherElements", &[all, chosen], &last, "of_chosen"), chosen]
-    } else {
-        net.two("TopK", &[all, used], "chosen")
-    };
+        rated = net.onnx("Add", &[all, bias], &[], "biased");
+    }
+    if let Some(groups) = mixture.groups {
+        rated = in_best_groups(net, rated, mixture.count, groups);
+    }
+    let [mut shares, chosen] = net.two("TopK", &[rated, used], "chosen");
+    if rated != all {
+        // Bias and groups have a say in who is chosen, not in how much they count.
+        shares = net.onnx("GatherElements", &[all, chosen], &last, "of_chosen");
+    }
     if mixture.to_one {
         let axes = net.constant("axes", Tensor::vector(vec![-1i64]));
         let sum = net.onnx("ReduceSum", &[shares, axes], &[], "sum");
         shares = net.onnx("Div", &[shares, sum], &[], "of_one");
     }
     Ok((net.scale(shares, mixture.scale), chosen))
+}
+
+/// The ratings of experts in the groups that are best by the sum of their two best; all others are rated
+/// below any.
+fn in_best_groups(
+    net: &mut Net<'_>,
+    rated: ValueId,
+    count: usize,
+    [groups, best]: [usize; 2],
+) -> ValueId {
+    let grouped = net.reshape(rated, &[-1, int(groups), int(count / groups)]);
+    let two = net.constant("two", Tensor::vector(vec![2i64]));
+    let [pairs, _] = net.two("TopK", &[grouped, two], "best_of_group");
+    let axes = net.constant("axes", Tensor::vector(vec![-1i64]));
+    let flat = [("keepdims", Attr::Int(0))];
+    let scores = net.onnx("ReduceSum", &[pairs, axes], &flat, "of_group");
+    let best = net.constant("best", Tensor::vector(vec![int(best)]));
+    let [tops, _] = net.two("TopK", &[scores, best], "best_groups");
+    let least = net.onnx("ReduceMin", &[tops, axes], &[], "least");
+    let kept = net.onnx("GreaterOrEqual", &[scores, least], &[], "kept");
+    let kept = net.reshape(kept, &[-1, int(groups), 1]);
+    let never = net.constant("never", Tensor::scalar(f32::NEG_INFINITY));
+    let masked = net.onnx("Where", &[kept, grouped, never], &[], "of_best_groups");
+    net.reshape(masked, &[-1, int(count)])
 }

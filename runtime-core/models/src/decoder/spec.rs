@@ -58,6 +58,8 @@ pub(crate) struct Experts {
     pub(crate) scale: f64,
     /// Layers in front whose feed-forward part is none.
     pub(crate) dense_layers: usize,
+    /// How many groups they come in, and of how many groups a token's experts are, if not of all.
+    pub(crate) groups: Option<[usize; 2]>,
 }
 
 impl Experts {
@@ -81,6 +83,7 @@ impl Experts {
             to_one: true,
             scale: 1.0,
             dense_layers: 0,
+            groups: None,
         }))
     }
 }
