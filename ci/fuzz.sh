@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 seconds=${1:-60}
 shift $(($# > 0))
 targets=("$@")
-[ $# -gt 0 ] || targets=(onnx onnx_run ir_text gguf tokenizer template)
+[ $# -gt 0 ] || targets=(onnx onnx_run ir_text gguf tokenizer template grammar)
 if ! command -v c++ >/dev/null; then
   echo "skipped: libFuzzer needs a C++ compiler, and there is no \`c++\`"
   # What the check command takes for a skip.
