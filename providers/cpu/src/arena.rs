@@ -1,5 +1,7 @@
 //! Memory of one run, used again as soon as the value in it is dead.
 
+use std::ops::RangeInclusive;
+
 use remuda_base::Map;
 use remuda_ir::{OpError, Val};
 use remuda_kernels::Context;
@@ -31,6 +33,16 @@ struct Free {
 /// Blocks come in multiples of this.
 const GRAIN: usize = 256;
 
+/// The bytes of a block that holds so many.
+pub(crate) fn block_bytes(bytes: usize) -> Option<usize> {
+    bytes.max(1).checked_next_multiple_of(GRAIN)
+}
+
+/// The blocks that will do for one of `size` bytes: large enough, and not wastefully larger.
+pub(crate) fn fitting(size: usize) -> RangeInclusive<usize> {
+    size..=size.saturating_add(size / 2)
+}
+
 impl Arena {
     /// A tensor whose elements are to be written: they hold anything now.
     ///
@@ -51,9 +63,8 @@ impl Arena {
 
     /// The smallest free block that is large enough and not wastefully larger, or a new one.
     fn block(&mut self, bytes: usize) -> Option<AlignedBytes> {
-        let size = bytes.max(1).checked_next_multiple_of(GRAIN)?;
-        let fits = size..=size.saturating_add(size / 2);
-        if let Some((&found, blocks)) = self.free.range_mut(fits).next() {
+        let size = block_bytes(bytes)?;
+        if let Some((&found, blocks)) = self.free.range_mut(fitting(size)).next() {
             let free = blocks.pop();
             if blocks.is_empty() {
                 self.free.remove(&found);

@@ -6,11 +6,11 @@ use remuda_ir::{Graph, Node, OpName, StateRef, Val};
 use remuda_kernels::ThreadPool;
 use remuda_sdk::{
     Backend, CompileRequest, Compiled, Cost, Device, Failure, HostServices, MemoryInfo,
-    ProgramInfo, RunRequest, StateRequest, Support,
+    ProgramInfo, Proposal, RunRequest, StateRequest, Support,
 };
 use remuda_simd::Isa;
 
-use crate::{PagedCache, Profile, Program, RunOptions, Settings, cache_bytes};
+use crate::{PagedCache, Profile, Program, RunOptions, Settings, cache_bytes, workspace_bytes};
 
 /// The CPU.
 #[derive(Debug)]
@@ -82,6 +82,11 @@ impl Backend for CpuBackend {
             return Support::Yes(Cost::default());
         }
         Support::No { code: "op-unsupported", text: format!("operator `{}` is not known", node.op) }
+    }
+
+    fn propose(&self, _device: u32, region: &Graph) -> Proposal {
+        let workspace_bytes = workspace_bytes(region, &self.settings);
+        Proposal { workspace_bytes, ..Proposal::default() }
     }
 
     fn compile_subgraph(

@@ -102,15 +102,19 @@ impl PagedCache {
         let slot = slot_mut(sequences, sequence)?;
         slot.forget(ty.reach(slot.length), pages);
         slot.reserve(count, pages)?;
-        let (keys, values) = (encoded(ty.dtype, keys)?, encoded(ty.dtype, values)?);
         let (key_bytes, value_bytes) =
             (ty.heads * self.layout.key_bytes, ty.heads * self.layout.value_bytes);
-        let rows =
-            keys.bytes().chunks_exact(key_bytes).zip(values.bytes().chunks_exact(value_bytes));
-        for (at, row) in rows.take(count).enumerate() {
-            let position = slot.length + at;
-            let page = pages.page_mut(slot.page_of(position));
-            self.layout.write(page, position % PAGE, row)?;
+        // A page's worth at a time: what is encoded at once is memory beside the cache.
+        let pieces = keys.chunks(PAGE * ty.heads * ty.key_dim);
+        let pieces = pieces.zip(values.chunks(PAGE * ty.heads * ty.value_dim));
+        for (first, (keys, values)) in (slot.length..).step_by(PAGE).zip(pieces) {
+            let (keys, values) = (encoded(ty.dtype, keys)?, encoded(ty.dtype, values)?);
+            let rows = keys.bytes().chunks_exact(key_bytes);
+            let rows = rows.zip(values.bytes().chunks_exact(value_bytes));
+            for (position, row) in (first..).zip(rows) {
+                let page = pages.page_mut(slot.page_of(position));
+                self.layout.write(page, position % PAGE, row)?;
+            }
         }
         slot.length += count;
         Ok(())

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use remuda_ir::{Graph, Node, OpError, Val, ValueType};
+use remuda_kernels::block::Grain;
 use remuda_kernels::{Context, ThreadPool};
 use remuda_simd::Isa;
 use remuda_tensor::{DType, Tensor};
@@ -32,6 +33,12 @@ pub trait Kernel: Send + Sync {
         0
     }
 
+    /// What a run takes of memory beside inputs and outputs, where dimensions are numbers.
+    fn needs(&self, preparation: &Preparation<'_>) -> Needs {
+        let _ = preparation;
+        Needs::default()
+    }
+
     /// Whether elements of this input may lie at any address.
     fn reads_unaligned(&self, at: usize) -> bool {
         let _ = at;
@@ -44,6 +51,20 @@ pub trait Kernel: Send + Sync {
     /// # Errors
     /// When the inputs break the operator's rules, or memory does not suffice.
     fn run(&self, run: &mut Run<'_>, inputs: &mut [Option<Val>]) -> Result<Vec<Val>, OpError>;
+}
+
+/// Memory that a kernel takes beside its inputs and outputs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Whether it writes over an input as large as its output, if nobody else needs that.
+    pub in_place: bool,
+    /// How rows of its first input are made ready to be multiplied ([`Arena::operands`]), how many they
+    /// are, and values of each.
+    pub operands: Option<(Grain, [usize; 2])>,
+    /// Bytes until it returns.
+    pub run_bytes: usize,
+    /// Bytes of each thread, which are kept for the next kernel.
+    pub thread_bytes: usize,
 }
 
 /// Gives a node a fast kernel, or `None` where there is none for its types and attributes.
@@ -102,6 +123,12 @@ impl<'a> Preparation<'a> {
     #[must_use]
     pub fn rank(&self, at: usize) -> Option<usize> {
         Some(self.input_type(at)?.as_tensor()?.dims.as_ref()?.len())
+    }
+
+    /// The dimensions of an input, if all are known numbers.
+    #[must_use]
+    pub fn dims(&self, at: usize) -> Option<Vec<usize>> {
+        self.input_type(at)?.as_tensor()?.fixed_dims()
     }
 
     /// The content of a constant input. Weights are not to be read here: see [`Kernel::packs`].

@@ -19,6 +19,6 @@ mod program;
 pub use arena::Arena;
 pub use backend::{CpuBackend, table};
 pub use cache::{PAGE, PagedCache, cache_bytes};
-pub use kernel::{Kernel, Preparation, Prepare, Run};
+pub use kernel::{Kernel, Needs, Preparation, Prepare, Run};
 pub use profile::{Profile, StepTime};
-pub use program::{Program, RunOptions, Settings};
+pub use program::{Program, RunOptions, Settings, workspace_bytes};

@@ -15,6 +15,9 @@ mod fixed;
 mod sizes;
 mod step;
 mod strided;
+mod workspace;
+
+pub use workspace::workspace_bytes;
 
 use fixed::{Start, fixed_values};
 use sizes::{Sizes, values_of_sizes};

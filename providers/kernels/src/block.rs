@@ -23,6 +23,7 @@ mod format;
 mod fused;
 mod lanes;
 mod many;
+mod needs;
 mod output;
 mod pack;
 mod plain;
@@ -35,6 +36,7 @@ use crate::Context;
 
 pub use activations::{Activations, Grain};
 pub use format::Format;
+pub use needs::scratch_bytes;
 pub use pack::pack;
 pub use plain::Codec;
 

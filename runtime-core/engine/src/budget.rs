@@ -65,7 +65,7 @@ pub struct Memory {
     /// Weights in forms of the devices' own, which the first run makes; what it makes them of is then
     /// let go.
     pub packed_bytes: u64,
-    /// Values between the nodes of a full step.
+    /// What a full step takes beside: values between the nodes, what kernels need, logits.
     pub work_bytes: u64,
 }
 
@@ -79,6 +79,7 @@ impl Memory {
         model: &LanguageModel,
         budget: &Budget,
         (provider, device, packs): (&Provider, u32, bool),
+        opset: u32,
     ) -> Result<Self, Failure> {
         let info = &model.info;
         let mut cache_bytes = 0u64;
@@ -87,13 +88,17 @@ impl Memory {
             let bytes = provider.state_bytes(device, ty, budget.sequences, capacity)?;
             cache_bytes = cache_bytes.saturating_add(bytes);
         }
-        let sizes = [("tokens", budget.step_tokens), ("outputs", budget.sequences as usize)];
+        let (tokens, outputs) = (budget.step_tokens.min(budget.context), budget.sequences as usize);
+        let sizes = [("tokens", tokens), ("outputs", outputs)];
         let sizes = sizes.into_iter().map(|(name, size)| (name.to_owned(), size)).collect();
+        let step = work_bytes(&model.graph, &sizes, (provider, device), opset)?;
+        // What samplers choose from.
+        let logits = outputs.saturating_mul(info.vocabulary).saturating_mul(size_of::<f32>());
         Ok(Self {
             weight_bytes: info.weight_bytes,
             cache_bytes,
             packed_bytes: if packs { info.weight_bytes } else { 0 },
-            work_bytes: work_bytes(&model.graph, sizes),
+            work_bytes: step.saturating_add(logits as u64),
         })
     }
 

@@ -2,12 +2,12 @@
 //! queries of all sequences are answered from there.
 
 use remuda_base::Set;
-use remuda_ir::{Appended, OpError, State, StateType, Val, appended};
-use remuda_kernels::attention::paged::{PagedOptions, Sequence, paged_attention};
+use remuda_ir::{Appended, OpError, State, StateType, Val, ValueType, appended};
+use remuda_kernels::attention::paged::{PagedOptions, Sequence, paged_attention, scratch_bytes};
 use remuda_tensor::{DType, Tensor};
 
 use crate::cache::PagedCache;
-use crate::kernel::{Kernel, Preparation, Run, tensor, writable};
+use crate::kernel::{Kernel, Needs, Preparation, Run, tensor, writable};
 
 struct CachedAttention {
     heads: usize,
@@ -57,6 +57,11 @@ fn distinct(steps: &[Appended]) -> usize {
 }
 
 impl Kernel for CachedAttention {
+    fn needs(&self, preparation: &Preparation<'_>) -> Needs {
+        let Some(ValueType::State(ty)) = preparation.input_type(3) else { return Needs::default() };
+        Needs { thread_bytes: scratch_bytes(&self.options(ty)), ..Needs::default() }
+    }
+
     fn run(&self, run: &mut Run<'_>, inputs: &mut [Option<Val>]) -> Result<Vec<Val>, OpError> {
         let missing = || OpError::Invalid("input 3 is missing".to_owned());
         let state = inputs.get(3).and_then(Option::as_ref).ok_or_else(missing)?.state()?.clone();

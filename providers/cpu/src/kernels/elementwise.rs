@@ -6,7 +6,7 @@ use remuda_simd::Element as Fast;
 use remuda_tensor::index::broadcast;
 use remuda_tensor::{DType, Element, Tensor, bf16, f16};
 
-use crate::kernel::{Kernel, Preparation, Run, tensor, writable};
+use crate::kernel::{Kernel, Needs, Preparation, Run, tensor, writable};
 
 /// The function of a unary node; `None` where the fast kernels do not have it.
 pub(super) fn unary_function(preparation: &Preparation<'_>) -> Option<Unary> {
@@ -128,6 +128,10 @@ macro_rules! with_fast {
 pub(super) use with_fast;
 
 impl Kernel for UnaryKernel {
+    fn needs(&self, _: &Preparation<'_>) -> Needs {
+        Needs { in_place: true, ..Needs::default() }
+    }
+
     fn run(&self, run: &mut Run<'_>, inputs: &mut [Option<Val>]) -> Result<Vec<Val>, OpError> {
         let (dtype, dims) = (tensor(inputs, 0)?.dtype(), tensor(inputs, 0)?.dims().to_vec());
         if let Some(mut out) = run.reuse(inputs, 0, dtype, &dims) {
@@ -150,6 +154,10 @@ impl Kernel for UnaryKernel {
 }
 
 impl Kernel for BinaryKernel {
+    fn needs(&self, _: &Preparation<'_>) -> Needs {
+        Needs { in_place: true, ..Needs::default() }
+    }
+
     fn run(&self, run: &mut Run<'_>, inputs: &mut [Option<Val>]) -> Result<Vec<Val>, OpError> {
         let dims = joined(tensor(inputs, 0)?, tensor(inputs, 1)?)?;
         let dtype = tensor(inputs, 0)?.dtype();

@@ -6,12 +6,14 @@ use std::sync::OnceLock;
 
 use remuda_ir::{OpError, Val};
 use remuda_kernels::Context;
-use remuda_kernels::block::{Activations, Codec, Format, Weights, multiply, pack};
+use remuda_kernels::block::{
+    Activations, Codec, Format, Grain, Weights, multiply, pack, scratch_bytes,
+};
 use remuda_tensor::storage::AlignedBytes;
 use remuda_tensor::{DType, Tensor};
 
 use super::linear::{bytes, codec_of, failed, format_of};
-use crate::kernel::{Kernel, Preparation, Run, tensor, writable};
+use crate::kernel::{Kernel, Needs, Preparation, Run, tensor, writable};
 
 struct ExpertLinear {
     layout: Layout,
@@ -120,6 +122,24 @@ impl Kernel for ExpertLinear {
 
     fn packed_bytes(&self) -> usize {
         if let Layout::Packed(_, bytes, _) = self.layout { bytes } else { 0 }
+    }
+
+    /// At the most, when one expert gets all rows.
+    fn needs(&self, preparation: &Preparation<'_>) -> Needs {
+        let grain = match self.layout {
+            Layout::Packed(format, ..) => format.grain(),
+            Layout::Plain(..) => Grain::Float,
+        };
+        let (weight, chosen) = (preparation.dims(1), preparation.dims(2));
+        let (Some(&[_, outputs, depth]), Some(&[tokens, used])) =
+            (weight.as_deref(), chosen.as_deref())
+        else {
+            return Needs::default();
+        };
+        let rows = tokens * used;
+        let floats = rows * (depth + outputs) * size_of::<f32>();
+        let run_bytes = floats + Activations::bytes(grain, [rows, depth]);
+        Needs { run_bytes, thread_bytes: scratch_bytes(grain, rows), ..Needs::default() }
     }
 
     fn pack(&self, cx: Context<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {

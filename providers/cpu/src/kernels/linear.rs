@@ -6,12 +6,14 @@ use std::sync::OnceLock;
 
 use remuda_ir::{OpError, Val};
 use remuda_kernels::Context;
-use remuda_kernels::block::{BlockError, Codec, Format, Weights, multiply, pack};
+use remuda_kernels::block::{
+    BlockError, Codec, Format, Grain, Weights, multiply, pack, scratch_bytes,
+};
 use remuda_tensor::storage::AlignedBytes;
 use remuda_tensor::{DType, Tensor, rows};
 
 use super::norm::per_element;
-use crate::kernel::{Kernel, Preparation, Run, optional, tensor, writable};
+use crate::kernel::{Kernel, Needs, Preparation, Run, optional, tensor, writable};
 
 struct Linear {
     layout: Layout,
@@ -123,6 +125,18 @@ impl Kernel for Linear {
 
     fn packed_bytes(&self) -> usize {
         if let Layout::Packed(_, bytes, _) = self.layout { bytes } else { 0 }
+    }
+
+    fn needs(&self, preparation: &Preparation<'_>) -> Needs {
+        let grain = match self.layout {
+            Layout::Packed(format, ..) => format.grain(),
+            Layout::Plain(_) => Grain::Float,
+        };
+        let dims = preparation.dims(0).unwrap_or_default();
+        let Some((&depth, front)) = dims.split_last() else { return Needs::default() };
+        let count = front.iter().product();
+        let thread_bytes = scratch_bytes(grain, count);
+        Needs { operands: Some((grain, [count, depth])), thread_bytes, ..Needs::default() }
     }
 
     fn pack(&self, cx: Context<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {

@@ -48,7 +48,7 @@ fn is_fixed(graph: &Graph, node: &Node, fixed: &[bool]) -> bool {
 }
 
 /// Bytes of a tensor whose dimensions are numbers.
-fn bytes_of(graph: &Graph, id: ValueId) -> Option<usize> {
+pub(super) fn bytes_of(graph: &Graph, id: ValueId) -> Option<usize> {
     let ty = graph.value(id).ty.as_ref()?.as_tensor()?;
     let count = ty.fixed_dims()?.iter().try_fold(1usize, |count, &dim| count.checked_mul(dim))?;
     ty.dtype.bytes_for(count)

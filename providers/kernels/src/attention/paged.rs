@@ -13,6 +13,8 @@ mod pages;
 mod tests;
 mod tiles;
 
+use std::ops::Range;
+
 use remuda_simd::{Isa, Kernel, Simd, math};
 
 use super::streamed::weigh;
@@ -133,38 +135,80 @@ pub fn paged_attention(
     assert_eq!(queries.len(), tokens * heads * size, "queries of {tokens} tokens");
     assert_eq!(out.len(), tokens * heads * value_size, "outputs of {tokens} tokens");
     let units = units(options, sequences);
+    if units.is_empty() {
+        return;
+    }
     let longest = sequences.iter().map(|sequence| sequence.keys).max().unwrap_or(0);
     let parts = longest.div_ceil(PART).max(1);
-    let split = if units.len() < 4 * cx.pool.size() && cx.pool.size() > 1 { parts } else { 1 };
-    let length = options.record().length();
+    let job = Job { cx, options, sequences, queries, units: &units, parts };
     let out = Shared::new(out.as_mut_ptr());
-    with_scratch(units.len() * split * MAX_ROWS * length, |records| {
-        cx.pool.parallel_pieces(records, MAX_ROWS * length, Schedule::Dynamic, |task, records| {
-            // The last rows of a causal sequence reach the most keys: they go first.
-            let unit = &units[units.len() - 1 - task / split];
-            let parts = if split == 1 { 0..parts } else { task % split..task % split + 1 };
-            let records = &mut records[..unit.rows * length];
-            run_task(cx, &Task { options, sequences, queries, unit, parts }, records);
-            if split == 1 {
-                cx.run(Write { options, unit, records, out: &out });
+    if parts > 1 && units.len() < 4 * cx.pool.size() && cx.pool.size() > 1 {
+        job.in_parts(&out);
+    } else {
+        job.as_wholes(&out);
+    }
+}
+
+/// Bytes that each thread takes for attention, whatever the number of queries and positions. Few queries to
+/// long caches take more: a record for every part of the positions.
+#[must_use]
+pub fn scratch_bytes(options: &PagedOptions) -> usize {
+    let records = MAX_ROWS * options.record().length();
+    (buffer_lengths(options).iter().sum::<usize>() + 2 * records) * size_of::<f32>()
+}
+
+/// Attention of some sequences, cut into tasks.
+struct Job<'a> {
+    cx: Context<'a>,
+    options: &'a PagedOptions,
+    sequences: &'a [Sequence<'a>],
+    queries: &'a [f32],
+    /// The last rows of a causal sequence reach the most keys: tasks start from the end.
+    units: &'a [Unit],
+    /// Of the positions of the longest sequence.
+    parts: usize,
+}
+
+impl Job<'_> {
+    /// A task for every unit.
+    fn as_wholes(&self, out: &Shared<f32>) {
+        let length = self.options.record().length();
+        self.cx.pool.parallel_for(self.units.len(), Schedule::Dynamic, |task| {
+            let unit = &self.units[self.units.len() - 1 - task];
+            with_scratch(unit.rows * length, |records| {
+                self.run(unit, 0..self.parts, records);
+                self.cx.run(Write { options: self.options, unit, records, out });
+            });
+        });
+    }
+
+    /// A task for every part of the positions of every unit.
+    fn in_parts(&self, out: &Shared<f32>) {
+        let (units, parts, length) = (self.units, self.parts, self.options.record().length());
+        let room = units.iter().map(|unit| unit.rows).max().unwrap_or(0) * length;
+        with_scratch(units.len() * parts * room, |records| {
+            self.cx.pool.parallel_pieces(records, room, Schedule::Dynamic, |task, records| {
+                let unit = &units[units.len() - 1 - task / parts];
+                let part = task % parts;
+                self.run(unit, part..part + 1, &mut records[..unit.rows * length]);
+            });
+            let records = records.chunks_exact_mut(parts * room);
+            for (unit, records) in units.iter().rev().zip(records) {
+                let (all, others) = records.split_at_mut(room);
+                let all = &mut all[..unit.rows * length];
+                for part in others.chunks_exact(room) {
+                    let part = &part[..unit.rows * length];
+                    self.cx.run(Join { record: self.options.record(), all, part });
+                }
+                self.cx.run(Write { options: self.options, unit, records: all, out });
             }
         });
-        if split > 1 {
-            let records = records.chunks_exact_mut(split * MAX_ROWS * length);
-            for (unit, records) in units.iter().rev().zip(records) {
-                let (all, others) = records.split_at_mut(MAX_ROWS * length);
-                let all = &mut all[..unit.rows * length];
-                for part in others.chunks_exact(MAX_ROWS * length) {
-                    cx.run(Join {
-                        record: options.record(),
-                        all,
-                        part: &part[..unit.rows * length],
-                    });
-                }
-                cx.run(Write { options, unit, records: all, out: &out });
-            }
-        }
-    });
+    }
+
+    fn run(&self, unit: &Unit, parts: Range<usize>, records: &mut [f32]) {
+        let Self { cx, options, sequences, queries, .. } = *self;
+        run_task(cx, &Task { options, sequences, queries, unit, parts }, records);
+    }
 }
 
 fn units(options: &PagedOptions, sequences: &[Sequence<'_>]) -> Vec<Unit> {
@@ -189,12 +233,17 @@ struct Task<'a> {
     sequences: &'a [Sequence<'a>],
     queries: &'a [f32],
     unit: &'a Unit,
-    parts: std::ops::Range<usize>,
+    parts: Range<usize>,
+}
+
+/// Of queries, keys, values and scores.
+fn buffer_lengths(options: &PagedOptions) -> [usize; 4] {
+    let PagedOptions { size, value_size, .. } = *options;
+    [MAX_ROWS * size, POSITIONS * size, POSITIONS * value_size, MAX_ROWS * POSITIONS]
 }
 
 fn run_task(cx: Context<'_>, task: &Task<'_>, records: &mut [f32]) {
-    let PagedOptions { size, value_size, .. } = *task.options;
-    let lengths = [MAX_ROWS * size, POSITIONS * size, POSITIONS * value_size, MAX_ROWS * POSITIONS];
+    let lengths = buffer_lengths(task.options);
     with_scratch(lengths.iter().sum::<usize>() + records.len(), |scratch| {
         let (queries, rest) = scratch.split_at_mut(lengths[0]);
         let (keys, rest) = rest.split_at_mut(lengths[1]);

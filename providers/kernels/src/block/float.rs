@@ -12,7 +12,7 @@ use half::{bf16, f16};
 use super::lanes::{Lanes, ROWS};
 
 pub(super) use few::FewFloats;
-pub(super) use many::{Buffers, DECODED, FloatPanels, ManyFloats, Panels};
+pub(super) use many::{Buffers, DECODED, FloatPanels, ManyFloats, Panels, many_floats_length};
 
 /// A float that weights are kept as.
 pub(super) trait FloatRecipe: Send + Sync + 'static {

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use remuda_engine::{Budget, Engine, Memory as Plan, Runner};
 use remuda_exec::Target;
 use remuda_models::{Adapter, LanguageModel as Built, ModelFile, Options};
+use remuda_sample::Candidate;
 use remuda_tensor::Memory;
 
 use super::{LanguageModel, LanguageOptions, Loaded, model_error, run_error};
@@ -161,7 +162,11 @@ impl Wish<'_> {
         let cpu = self.cpu()?;
         let packs = self.runtime.packs && self.runtime.selection.targets.len() == 1;
         let place = (&cpu.provider, cpu.device.index, packs);
-        Plan::of(model, &self.budget(context), place).map_err(|failure| Error::Run(failure.into()))
+        let opset = self.runtime.session_options().opset;
+        let plan = Plan::of(model, &self.budget(context), place, opset);
+        let plan = plan.map_err(|failure| Error::Run(failure.into()))?;
+        let sampled = model.info.vocabulary.saturating_mul(size_of::<Candidate>());
+        Ok(Plan { work_bytes: plan.work_bytes.saturating_add(sampled as u64), ..plan })
     }
 
     /// The context that is asked for, if memory has room for it; else the model's own, or the most that

@@ -78,11 +78,9 @@ impl ManyFloats<'_> {
     pub(in crate::block) fn run(&self, isa: Isa) {
         let width = float_tile(self.output.count);
         let tiles = self.output.count.div_ceil(width);
-        let panel = FLOAT_DEPTH * PANEL_ROWS;
-        let decoded = DECODED * PANEL_ROWS;
-        with_scratch(panel + decoded + tiles * width * PANEL_ROWS, |scratch| {
-            let (panel, rest) = scratch.split_at_mut(panel);
-            let (decoded, totals) = rest.split_at_mut(decoded);
+        with_scratch(many_floats_length(self.output.count), |scratch| {
+            let (panel, rest) = scratch.split_at_mut(FLOAT_DEPTH * PANEL_ROWS);
+            let (decoded, totals) = rest.split_at_mut(DECODED * PANEL_ROWS);
             for part in 0..self.depth.div_ceil(FLOAT_DEPTH) {
                 let buffers = Buffers { panel, decoded };
                 self.weights.expand(isa, self.first_group, part, buffers);
@@ -109,6 +107,12 @@ impl ManyFloats<'_> {
             self.output.put(self.first_group + place % GROUPS, place / GROUPS, sums);
         }
     }
+}
+
+/// Floats that a thread takes to multiply so many tokens.
+pub(in crate::block) fn many_floats_length(count: usize) -> usize {
+    let totals = count.next_multiple_of(float_tile(count).max(1));
+    (FLOAT_DEPTH + DECODED + totals) * PANEL_ROWS
 }
 
 /// A panel by the tokens of a tile.
