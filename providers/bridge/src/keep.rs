@@ -2,14 +2,14 @@
 
 use std::any::Any;
 
-/// Owns slices at fixed addresses.
+/// Owns slices at fixed addresses: as vectors that are never touched again, since to move a boxed slice would take
+/// back every pointer into it.
 #[derive(Default)]
 pub(crate) struct Keep(Vec<Box<dyn Any + Send + Sync>>);
 
 impl Keep {
     /// Keeps these items and says where they are.
     pub(crate) fn slice<T: Send + Sync + 'static>(&mut self, items: Vec<T>) -> *const T {
-        let items: Box<[T]> = items.into_boxed_slice();
         let ptr = items.as_ptr();
         self.0.push(Box::new(items));
         ptr
@@ -27,7 +27,6 @@ unsafe impl<T> Sync for Plain<T> {}
 impl Keep {
     /// As [`Keep::slice`], for structs with raw pointers.
     pub(crate) fn structs<T: Copy + 'static>(&mut self, items: Vec<T>) -> *const T {
-        let items: Box<[T]> = items.into_boxed_slice();
         let ptr = items.as_ptr();
         self.0.push(Box::new(Plain(items)));
         ptr
