@@ -130,7 +130,7 @@ fn depth(text: &str) -> usize {
     for byte in text.bytes() {
         match byte {
             b'(' | b'[' | b'{' => {
-                open += 1;
+                open = open.saturating_add(1);
                 deepest = deepest.max(open);
             }
             b')' | b']' | b'}' => open = open.saturating_sub(1),

@@ -8,7 +8,7 @@
 //!
 //! Sources come from requests and are hostile: length, nesting, and the work at each step are bounded.
 #![forbid(unsafe_code)]
-#![warn(clippy::expect_used, clippy::indexing_slicing)]
+#![warn(clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod compiler;
 mod constraint;

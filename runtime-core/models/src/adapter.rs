@@ -78,7 +78,7 @@ impl<'a> Opened<'a> {
         if !names.iter().any(|name| self.file.has(&self.parts, name)) {
             return Ok(None);
         }
-        let [narrow, widen] = [0, 1].map(|at| self.file.tensor(&self.parts, &names[at]));
+        let [narrow, widen] = names.each_ref().map(|name| self.file.tensor(&self.parts, name));
         let (narrow, widen) = (narrow?, widen?);
         self.used.borrow_mut().extend(names);
         let rank = widen.dims().last().copied().unwrap_or(0).max(1);

@@ -232,16 +232,16 @@ fn attention(
     let square = [features, features];
     let parts = if net.has("attn_qkv.weight") {
         let all = net.linear(x, "attn_qkv", [3 * features, features])?;
-        net.split(all, &[features; 3], "qkv")
+        net.split(all, [features; 3], "qkv")
     } else {
-        vec![
+        [
             net.linear(x, "attn_q", square)?,
             net.linear(x, "attn_k", square)?,
             net.linear(x, "attn_v", square)?,
         ]
     };
     let mut batch = Vec::with_capacity(3);
-    for (at, &part) in parts.iter().enumerate() {
+    for (at, part) in parts.into_iter().enumerate() {
         let turned = match angles.filter(|_| at < 2) {
             Some(angles) => turn(net, &encoder.rope, angles, (part, heads, features / heads)),
             None => part,

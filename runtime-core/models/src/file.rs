@@ -162,15 +162,16 @@ impl ModelFile {
     /// # Errors
     /// When there is none.
     pub(crate) fn tensor(&self, parts: &Parts<'_>, name: &str) -> Result<Tensor, ModelError> {
+        let missing = || ModelError::Missing { name: name.to_owned() };
         let files = match &self.0 {
             Form::Gguf(files) => files,
             Form::Folder(folder) => {
-                let missing = || ModelError::Missing { name: name.to_owned() };
                 return folder.weights.get(name).cloned().ok_or_else(missing);
             }
         };
         let (part, info) = parts.tensor(name)?;
-        let memory = Slice { file: Arc::clone(&files[part]), range: info.range.clone() };
+        let file = Arc::clone(files.get(part).ok_or_else(missing)?);
+        let memory = Slice { file, range: info.range.clone() };
         let tensor = Tensor::from_memory(info.dtype, info.shape.clone(), Arc::new(memory));
         Ok(tensor.map_err(remuda_ir::OpError::from)?)
     }

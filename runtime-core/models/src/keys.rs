@@ -10,8 +10,8 @@ pub(crate) struct Keys<'a> {
     architecture: &'a str,
 }
 
-/// No model has more of anything that is counted by a key.
-const MOST: usize = 1 << 32;
+/// No model has more of anything that is counted by a key, and products of two sizes fit a number.
+const MOST: usize = 1 << 31;
 
 impl<'a> Keys<'a> {
     pub(crate) fn new(metadata: &'a Metadata<'a>, architecture: &'a str) -> Self {

@@ -9,7 +9,7 @@
 //! `sequences` (one each per token) and `outputs` (the tokens whose logits are wanted), has one state
 //! per layer, and gives `logits`.
 #![forbid(unsafe_code)]
-#![warn(clippy::expect_used)]
+#![warn(clippy::expect_used, clippy::indexing_slicing)]
 
 mod adapter;
 mod arch;

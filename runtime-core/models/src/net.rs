@@ -160,17 +160,20 @@ impl<'a> Net<'a> {
     }
 
     /// Splits the last axis into parts of these sizes.
-    pub(crate) fn split(&mut self, x: ValueId, sizes: &[usize], name: &str) -> Vec<ValueId> {
+    pub(crate) fn split<const N: usize>(
+        &mut self,
+        x: ValueId,
+        sizes: [usize; N],
+        name: &str,
+    ) -> [ValueId; N] {
         let sizes = sizes.iter().map(|&size| i64::try_from(size).unwrap_or(i64::MAX)).collect();
-        let sizes: Vec<i64> = sizes;
-        let count = sizes.len();
-        let sizes = self.constant("sizes", Tensor::vector(sizes));
+        let sizes = self.constant("sizes", Tensor::vector::<i64>(sizes));
         let name = self.scoped(name);
-        let outputs: Vec<_> = (0..count).map(|_| self.graph.add_pending(&name)).collect();
+        let outputs = [(); N].map(|()| self.graph.add_pending(&name));
         let mut node = Node::new(
             OpName::onnx("Split"),
             vec![Some(x), Some(sizes)],
-            outputs.iter().copied().map(Some).collect(),
+            outputs.map(Some).to_vec(),
         );
         node.name = name;
         node.attrs = attributes(&[("axis", Attr::Int(-1))]);

@@ -114,7 +114,7 @@ impl<'a> Scanner<'a> {
             match rest.chars().next() {
                 Some(' ' | '\t') => self.rest = rest.get(1..).unwrap_or_default(),
                 Some('\n' | '\r') if lines => {
-                    self.line += usize::from(rest.starts_with('\n'));
+                    self.line = self.line.saturating_add(usize::from(rest.starts_with('\n')));
                     self.rest = rest.get(1..).unwrap_or_default();
                 }
                 Some('#') => {
@@ -165,16 +165,18 @@ impl<'a> Scanner<'a> {
     /// One character of a text or a class, escaped or not.
     fn character(&mut self) -> Result<char, GrammarError> {
         let mut characters = self.rest.chars();
-        let (Some(first), second) = (characters.next(), characters.next()) else {
+        let (Some(first), second, behind) =
+            (characters.next(), characters.next(), characters.as_str())
+        else {
             return Err(self.expected("the rest of a text or a class"));
         };
         if first != '\\' {
-            self.line += usize::from(first == '\n');
+            self.line = self.line.saturating_add(usize::from(first == '\n'));
             self.rest = self.rest.get(first.len_utf8()..).unwrap_or_default();
             return Ok(first);
         }
         let Some(code) = second else { return Err(self.expected("an escape")) };
-        self.rest = self.rest.get(1 + code.len_utf8()..).unwrap_or_default();
+        self.rest = behind;
         match code {
             'n' => Ok('\n'),
             'r' => Ok('\r'),

@@ -97,10 +97,7 @@ fn project(net: &mut Net<'_>, decoder: &Decoder, x: ValueId) -> Result<[ValueId;
     ];
     if net.has("attn_qkv.weight") {
         let all = net.linear(x, "attn_qkv", [sizes.iter().sum(), decoder.features])?;
-        let parts = net.split(all, &sizes, "qkv");
-        if let [query, key, value] = parts[..] {
-            return Ok([query, key, value]);
-        }
+        return Ok(net.split(all, sizes, "qkv"));
     }
     let mut part = |name: &str, outputs: usize| net.linear(x, name, [outputs, decoder.features]);
     Ok([part("attn_q", sizes[0])?, part("attn_k", sizes[1])?, part("attn_v", sizes[2])?])

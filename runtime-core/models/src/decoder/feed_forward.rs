@@ -23,8 +23,8 @@ pub(super) fn feed_forward(
     }
     let hidden = if both_in_one(net, decoder)? {
         let both = net.linear(x, "ffn_up", [2 * inner, features])?;
-        let parts = net.split(both, &[inner, inner], "gate_up");
-        gated(net, decoder, parts[0], parts[1])
+        let [gate, up] = net.split(both, [inner, inner], "gate_up");
+        gated(net, decoder, gate, up)
     } else {
         let value = net.linear(x, "ffn_up", [inner, features])?;
         activate(net, decoder, value)

@@ -28,12 +28,12 @@ pub(super) fn project(
     };
     let queries = queries(net, decoder, latent, x)?;
     let queries = net.reshape(queries, &[-1, int(heads), int(latent.plain + turned)]);
-    let [query, query_turned] = halves(net, queries, [latent.plain, turned], "query")?;
+    let [query, query_turned] = net.split(queries, [latent.plain, turned], "query");
     let query_turned = turn_rows(net, query_turned, heads);
     let query_turned = net.reshape(query_turned, &[-1, int(heads), int(turned)]);
 
     let both = net.linear(x, "attn_kv_a_mqa", [latent.rank + turned, decoder.features])?;
-    let [row, key_turned] = halves(net, both, [latent.rank, turned], "row")?;
+    let [row, key_turned] = net.split(both, [latent.rank, turned], "row");
     let row = norm(net, decoder, row, "attn_kv_a_norm", latent.rank)?;
     let key_turned = turn_rows(net, key_turned, 1);
     if latent.absorbed {
@@ -45,7 +45,7 @@ pub(super) fn project(
     let made =
         net.linear(row, "attn_kv_b", [heads * (latent.plain + latent.value), latent.rank])?;
     let made = net.reshape(made, &[-1, int(heads), int(latent.plain + latent.value)]);
-    let [key, value] = halves(net, made, [latent.plain, latent.value], "key_value")?;
+    let [key, value] = net.split(made, [latent.plain, latent.value], "key_value");
     let key_turned = net.reshape(key_turned, &[-1, 1, int(turned)]);
     let every_head = net.constant("heads", Tensor::vector(vec![1, int(heads), 1]));
     let key_turned = net.onnx("Expand", &[key_turned, every_head], &[], "every_head");
@@ -102,17 +102,6 @@ fn per_head(
     let zeros = net.onnx("Mul", &[tokens, zero], &[], "zeros");
     let heads = net.onnx("Add", &[zeros, numbers], &[], "heads");
     net.expert_linear((rows, heads), name, [decoder.heads, outputs, inputs])
-}
-
-/// The last axis in two parts.
-fn halves(
-    net: &mut Net<'_>,
-    x: ValueId,
-    sizes: [usize; 2],
-    name: &str,
-) -> Result<[ValueId; 2], ModelError> {
-    let parts = net.split(x, &sizes, name);
-    parts.try_into().map_err(|_| ModelError::Missing { name: name.to_owned() })
 }
 
 /// Two parts as the last axis, and all in front of that but the tokens as part of it.
