@@ -114,6 +114,7 @@ const STEPS: &[Step] = &[
         command: &["cargo", "xtask", "spills"],
         environment: &[],
     },
+    Step { name: "Miri", tier: Tier::Default, command: &["bash", "ci/miri.sh"], environment: &[] },
     Step { name: "fuzz", tier: Tier::Default, command: &["bash", "ci/fuzz.sh"], environment: &[] },
 ];
 
