@@ -1,7 +1,8 @@
 //! Reads a plan back from its text.
 //!
 //! A plan file is foreign input: every field, name and index is checked, and the content must match
-//! the id, so that an edited or damaged file is refused instead of being run.
+//! the id, so that an edited or damaged file is refused instead of being run. Entries must come in the
+//! order in which they are written.
 
 use super::write::VERSION;
 use super::{
@@ -9,7 +10,7 @@ use super::{
     Transfer,
 };
 use crate::ids::{NodeId, ProviderId, TensorId};
-use crate::json::{Json, JsonError, parse};
+use crate::json::{JsonError, Reader};
 use crate::notice::{Doubt, Notice};
 use crate::options::Policy;
 use crate::problem::Source;
@@ -27,7 +28,7 @@ pub enum ReadError {
         /// What should be there.
         expected: &'static str,
     },
-    /// invalid: a field is absent or of the wrong kind.
+    /// invalid: a field is absent, or holds what cannot be.
     #[error("not a plan: expected `{field}` as {expected}")]
     Field {
         /// Which.
@@ -65,34 +66,41 @@ impl Plan {
     /// # Errors
     /// If the text is no plan, of another version, or was changed.
     pub fn from_json(text: &str) -> Result<Self, ReadError> {
-        let json = parse(text)?;
-        let root = Fields::new(&json, "plan")?;
-        let got: u32 = root.number("version")?;
-        if got != VERSION {
-            return Err(ReadError::Version { got });
-        }
-        let stated = root.id("id")?;
-        let providers = root.list("providers", provider)?;
-        let nodes = root.list("nodes", |json| text_of(json, "nodes"))?;
-        let tensors = root.list("tensors", |json| text_of(json, "tensors"))?;
-        let limits =
-            Limits { providers: providers.len(), nodes: nodes.len(), tensors: tensors.len() };
-        let plan = Self {
-            id: stated,
-            problem: root.id("problem")?,
-            policy: root.word("policy", Policy::parse)?,
-            origin: root.word("origin", Origin::parse)?,
-            cost_ns: root.number("cost_ns")?,
-            classes: root.list("classes", |json| class(json, &limits))?,
-            instead: root.list("instead", instead)?,
-            notices: root.list("notices", |json| notice(json, &limits))?,
-            providers,
-            nodes,
-            tensors,
-        };
-        let actual = plan.content_id();
+        let mut json = Reader::new(text);
+        let plan = json.object(plan)?;
+        json.end()?;
+        let (stated, actual) = (plan.id, plan.content_id());
         if actual == stated { Ok(plan) } else { Err(ReadError::Changed { stated, actual }) }
     }
+}
+
+fn plan(json: &mut Reader<'_>) -> Read<Plan> {
+    let id = json.id("id")?;
+    let got: u32 = json.whole("version")?;
+    if got != VERSION {
+        return Err(ReadError::Version { got });
+    }
+    let problem = json.id("problem")?;
+    let policy = json.word("policy", Policy::parse)?;
+    let origin = json.word("origin", Origin::parse)?;
+    let cost_ns = json.whole("cost_ns")?;
+    let providers = json.entries("providers", provider)?;
+    let nodes = json.entries("nodes", |json| Ok(json.text()?.into_owned()))?;
+    let tensors = json.entries("tensors", |json| Ok(json.text()?.into_owned()))?;
+    let limits = Limits { providers: providers.len(), nodes: nodes.len(), tensors: tensors.len() };
+    Ok(Plan {
+        id,
+        problem,
+        policy,
+        origin,
+        cost_ns,
+        providers,
+        nodes,
+        tensors,
+        classes: json.entries("classes", |json| class(json, &limits))?,
+        instead: json.entries("instead", instead)?,
+        notices: json.entries("notices", |json| notice(json, &limits))?,
+    })
 }
 
 /// How many of each thing the plan names.
@@ -102,218 +110,210 @@ struct Limits {
     tensors: usize,
 }
 
-/// The entries of one object.
-struct Fields<'j>(&'j [(String, Json)]);
-
-impl<'j> Fields<'j> {
-    fn new(json: &'j Json, field: &'static str) -> Read<Self> {
-        match json {
-            Json::Object(entries) => Ok(Self(entries)),
-            _ => Err(ReadError::Field { field, expected: "an object" }),
-        }
+/// The entries of the object that is being read.
+impl Reader<'_> {
+    fn field(&mut self, field: &'static str, expected: &'static str) -> Read<()> {
+        if self.key(field)? { Ok(()) } else { Err(ReadError::Field { field, expected }) }
     }
 
-    fn get(&self, field: &'static str) -> Read<&'j Json> {
-        let found = self.0.iter().find(|(key, _)| key == field);
-        found.map(|(_, value)| value).ok_or(ReadError::Field { field, expected: "a value" })
+    fn whole<T: TryFrom<i128>>(&mut self, field: &'static str) -> Read<T> {
+        self.field(field, "the next number")?;
+        in_range(self.number()?, field)
     }
 
-    fn number<T: TryFrom<i128>>(&self, field: &'static str) -> Read<T> {
-        number(self.get(field)?, field)
+    fn maybe<T: TryFrom<i128>>(&mut self, field: &'static str) -> Read<Option<T>> {
+        self.field(field, "the next number, or `null`")?;
+        if self.null() { Ok(None) } else { in_range(self.number()?, field).map(Some) }
     }
 
-    fn maybe<T: TryFrom<i128>>(&self, field: &'static str) -> Read<Option<T>> {
-        match self.get(field)? {
-            Json::Null => Ok(None),
-            value => number(value, field).map(Some),
-        }
+    fn string(&mut self, field: &'static str) -> Read<String> {
+        self.field(field, "the next text")?;
+        Ok(self.text()?.into_owned())
     }
 
-    fn text(&self, field: &'static str) -> Read<String> {
-        text_of(self.get(field)?, field)
+    fn word<T>(&mut self, field: &'static str, parse: fn(&str) -> Option<T>) -> Read<T> {
+        self.field(field, "the next word")?;
+        parse(&self.text()?).ok_or(ReadError::Field { field, expected: "a known word" })
     }
 
-    fn word<T>(&self, field: &'static str, parse: fn(&str) -> Option<T>) -> Read<T> {
-        let known = parse(&self.text(field)?);
-        known.ok_or(ReadError::Field { field, expected: "a known word" })
-    }
-
-    fn id(&self, field: &'static str) -> Read<PlanId> {
-        let text = self.text(field)?;
-        let plain = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let value = u128::from_str_radix(&text, 16).ok().filter(|_| plain);
-        value.map(PlanId).ok_or(ReadError::Field { field, expected: "32 hexadecimal digits" })
+    fn id(&mut self, field: &'static str) -> Read<PlanId> {
+        self.word(field, |text| {
+            let plain = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+            u128::from_str_radix(text, 16).ok().filter(|_| plain).map(PlanId)
+        })
     }
 
     /// An index below `limit`.
-    fn index(&self, field: &'static str, limit: usize) -> Read<u32> {
-        below(self.get(field)?, field, limit)
+    fn index(&mut self, field: &'static str, limit: usize) -> Read<u32> {
+        below(self.whole(field)?, field, limit)
     }
 
-    fn maybe_index(&self, field: &'static str, limit: usize) -> Read<Option<u32>> {
-        match self.get(field)? {
-            Json::Null => Ok(None),
-            value => below(value, field, limit).map(Some),
-        }
+    fn maybe_index(&mut self, field: &'static str, limit: usize) -> Read<Option<u32>> {
+        self.maybe(field)?.map(|index| below(index, field, limit)).transpose()
     }
 
-    fn list<T>(&self, field: &'static str, read: impl Fn(&Json) -> Read<T>) -> Read<Vec<T>> {
-        match self.get(field)? {
-            Json::List(items) => items.iter().map(read).collect(),
-            _ => Err(ReadError::Field { field, expected: "a list" }),
-        }
+    fn entries<T>(
+        &mut self,
+        field: &'static str,
+        read: impl FnMut(&mut Self) -> Read<T>,
+    ) -> Read<Vec<T>> {
+        self.field(field, "the next list")?;
+        self.list(read)
     }
 
-    fn indices<T: From<usize>>(&self, field: &'static str, limit: usize) -> Read<Vec<T>> {
-        self.list(field, |json| below(json, field, limit).map(|index| T::from(index as usize)))
+    fn indices<T: From<usize>>(&mut self, field: &'static str, limit: usize) -> Read<Vec<T>> {
+        self.entries(field, |json| {
+            let index = below(in_range(json.number()?, field)?, field, limit)?;
+            Ok(T::from(index as usize))
+        })
     }
 }
 
-fn number<T: TryFrom<i128>>(json: &Json, field: &'static str) -> Read<T> {
-    let value = match json {
-        Json::Int(value) => T::try_from(*value).ok(),
-        _ => None,
-    };
-    value.ok_or(ReadError::Field { field, expected: "a whole number in range" })
+fn in_range<T: TryFrom<i128>>(value: i128, field: &'static str) -> Read<T> {
+    T::try_from(value).map_err(|_| ReadError::Field { field, expected: "a whole number in range" })
 }
 
-fn below(json: &Json, field: &'static str, limit: usize) -> Read<u32> {
-    let index: u32 = number(json, field)?;
+fn below(index: u32, field: &'static str, limit: usize) -> Read<u32> {
     let known = (index as usize) < limit;
     if known { Ok(index) } else { Err(ReadError::Field { field, expected: "an index in range" }) }
 }
 
-fn text_of(json: &Json, field: &'static str) -> Read<String> {
-    match json {
-        Json::Text(text) => Ok(text.clone()),
-        _ => Err(ReadError::Field { field, expected: "a text" }),
+fn provider(json: &mut Reader<'_>) -> Read<ProviderUse> {
+    json.object(|json| {
+        Ok(ProviderUse {
+            name: json.string("name")?,
+            budget_bytes: json.maybe("budget_bytes")?,
+            weights_bytes: json.whole("weights_bytes")?,
+            workspace_bytes: json.whole("workspace_bytes")?,
+            arena_bytes: json.whole("arena_bytes")?,
+        })
+    })
+}
+
+fn instead(json: &mut Reader<'_>) -> Read<Instead> {
+    json.object(|json| {
+        Ok(Instead {
+            rule: json.word("rule", Origin::parse)?,
+            cost_ns: json.whole("cost_ns")?,
+            parts: json.whole("parts")?,
+        })
+    })
+}
+
+fn class(json: &mut Reader<'_>, limits: &Limits) -> Read<ClassPlan> {
+    json.object(|json| {
+        let (name, runs) = (json.string("name")?, json.whole("runs")?);
+        let cost = Breakdown {
+            compute_ns: json.whole("compute_ns")?,
+            transfer_ns: json.whole("transfer_ns")?,
+            launch_ns: json.whole("launch_ns")?,
+        };
+        let parts = json.entries("parts", |json| part(json, limits))?;
+        let transfers = json.entries("transfers", |json| transfer(json, limits, parts.len()))?;
+        let buffers = json.entries("buffers", |json| buffer(json, limits))?;
+        let placements = json.entries("placements", |json| placement(json, limits, parts.len()))?;
+        if placements.len() != limits.nodes {
+            return Err(ReadError::Field { field: "placements", expected: "one entry per node" });
+        }
+        Ok(ClassPlan { name, runs, parts, placements, transfers, buffers, cost })
+    })
+}
+
+fn part(json: &mut Reader<'_>, limits: &Limits) -> Read<Part> {
+    json.object(|json| {
+        Ok(Part {
+            provider: ProviderId(json.index("provider", limits.providers)?),
+            wave: json.whole("wave")?,
+            nodes: json.indices::<NodeId>("nodes", limits.nodes)?,
+            repeats: json.indices::<NodeId>("repeats", limits.nodes)?,
+            inputs: json.indices::<TensorId>("inputs", limits.tensors)?,
+            outputs: json.indices::<TensorId>("outputs", limits.tensors)?,
+            compute_ns: json.whole("compute_ns")?,
+            launch_ns: json.whole("launch_ns")?,
+            source: json.word("source", Source::parse)?,
+        })
+    })
+}
+
+fn transfer(json: &mut Reader<'_>, limits: &Limits, parts: usize) -> Read<Transfer> {
+    json.object(|json| {
+        Ok(Transfer {
+            tensor: TensorId(json.index("tensor", limits.tensors)?),
+            from: ProviderId(json.index("from", limits.providers)?),
+            to: ProviderId(json.index("to", limits.providers)?),
+            bytes: json.whole("bytes")?,
+            cost_ns: json.whole("cost_ns")?,
+            source: json.word("source", Source::parse)?,
+            issue: json.maybe_index("issue", parts)?,
+            needed: json.maybe_index("needed", parts)?,
+        })
+    })
+}
+
+fn buffer(json: &mut Reader<'_>, limits: &Limits) -> Read<Buffer> {
+    json.object(|json| {
+        Ok(Buffer {
+            tensor: TensorId(json.index("tensor", limits.tensors)?),
+            provider: ProviderId(json.index("provider", limits.providers)?),
+            offset: json.whole("offset")?,
+            bytes: json.whole("bytes")?,
+            first: json.whole("first")?,
+            last: json.whole("last")?,
+        })
+    })
+}
+
+fn placement(json: &mut Reader<'_>, limits: &Limits, parts: usize) -> Read<Placement> {
+    json.object(|json| {
+        Ok(Placement {
+            provider: ProviderId(json.index("provider", limits.providers)?),
+            part: json.index("part", parts)?,
+            cost_ns: json.whole("cost_ns")?,
+            source: json.word("source", Source::parse)?,
+            reasons: json.entries("reasons", |json| reason(json, limits))?,
+        })
+    })
+}
+
+fn reason(json: &mut Reader<'_>, limits: &Limits) -> Read<Reason> {
+    json.object(|json| {
+        Ok(Reason {
+            provider: ProviderId(json.index("provider", limits.providers)?),
+            code: json.word("code", Code::parse)?,
+            there_ns: json.maybe("there_ns")?,
+            delta: delta(json)?,
+            text: json.string("text")?,
+        })
+    })
+}
+
+fn delta(json: &mut Reader<'_>) -> Read<Option<Delta>> {
+    const FIELD: &str = "delta_ns";
+    json.field(FIELD, "the next list, or `null`")?;
+    if json.null() {
+        return Ok(None);
+    }
+    let sums =
+        json.list(
+            |json| {
+                if json.null() { Ok(None) } else { in_range(json.number()?, FIELD).map(Some) }
+            },
+        )?;
+    match sums[..] {
+        [Some(compute_ns), Some(transfer_ns), launch_ns] => {
+            Ok(Some(Delta { compute_ns, transfer_ns, launch_ns }))
+        }
+        _ => Err(ReadError::Field { field: FIELD, expected: "three numbers" }),
     }
 }
 
-fn provider(json: &Json) -> Read<ProviderUse> {
-    let fields = Fields::new(json, "providers")?;
-    Ok(ProviderUse {
-        name: fields.text("name")?,
-        budget_bytes: fields.maybe("budget_bytes")?,
-        weights_bytes: fields.number("weights_bytes")?,
-        workspace_bytes: fields.number("workspace_bytes")?,
-        arena_bytes: fields.number("arena_bytes")?,
-    })
-}
-
-fn instead(json: &Json) -> Read<Instead> {
-    let fields = Fields::new(json, "instead")?;
-    Ok(Instead {
-        rule: fields.word("rule", Origin::parse)?,
-        cost_ns: fields.number("cost_ns")?,
-        parts: fields.number("parts")?,
-    })
-}
-
-fn class(json: &Json, limits: &Limits) -> Read<ClassPlan> {
-    let fields = Fields::new(json, "classes")?;
-    let parts = fields.list("parts", |json| part(json, limits))?;
-    let placements = fields.list("placements", |json| placement(json, limits, parts.len()))?;
-    if placements.len() != limits.nodes {
-        return Err(ReadError::Field { field: "placements", expected: "one entry per node" });
-    }
-    Ok(ClassPlan {
-        name: fields.text("name")?,
-        runs: fields.number("runs")?,
-        transfers: fields.list("transfers", |json| transfer(json, limits, parts.len()))?,
-        buffers: fields.list("buffers", |json| buffer(json, limits))?,
-        cost: Breakdown {
-            compute_ns: fields.number("compute_ns")?,
-            transfer_ns: fields.number("transfer_ns")?,
-            launch_ns: fields.number("launch_ns")?,
-        },
-        placements,
-        parts,
-    })
-}
-
-fn part(json: &Json, limits: &Limits) -> Read<Part> {
-    let fields = Fields::new(json, "parts")?;
-    Ok(Part {
-        provider: ProviderId(fields.index("provider", limits.providers)?),
-        wave: fields.number("wave")?,
-        nodes: fields.indices::<NodeId>("nodes", limits.nodes)?,
-        repeats: fields.indices::<NodeId>("repeats", limits.nodes)?,
-        inputs: fields.indices::<TensorId>("inputs", limits.tensors)?,
-        outputs: fields.indices::<TensorId>("outputs", limits.tensors)?,
-        compute_ns: fields.number("compute_ns")?,
-        launch_ns: fields.number("launch_ns")?,
-        source: fields.word("source", Source::parse)?,
-    })
-}
-
-fn transfer(json: &Json, limits: &Limits, parts: usize) -> Read<Transfer> {
-    let fields = Fields::new(json, "transfers")?;
-    Ok(Transfer {
-        tensor: TensorId(fields.index("tensor", limits.tensors)?),
-        from: ProviderId(fields.index("from", limits.providers)?),
-        to: ProviderId(fields.index("to", limits.providers)?),
-        bytes: fields.number("bytes")?,
-        cost_ns: fields.number("cost_ns")?,
-        source: fields.word("source", Source::parse)?,
-        issue: fields.maybe_index("issue", parts)?,
-        needed: fields.maybe_index("needed", parts)?,
-    })
-}
-
-fn buffer(json: &Json, limits: &Limits) -> Read<Buffer> {
-    let fields = Fields::new(json, "buffers")?;
-    Ok(Buffer {
-        tensor: TensorId(fields.index("tensor", limits.tensors)?),
-        provider: ProviderId(fields.index("provider", limits.providers)?),
-        offset: fields.number("offset")?,
-        bytes: fields.number("bytes")?,
-        first: fields.number("first")?,
-        last: fields.number("last")?,
-    })
-}
-
-fn placement(json: &Json, limits: &Limits, parts: usize) -> Read<Placement> {
-    let fields = Fields::new(json, "placements")?;
-    Ok(Placement {
-        provider: ProviderId(fields.index("provider", limits.providers)?),
-        part: fields.index("part", parts)?,
-        cost_ns: fields.number("cost_ns")?,
-        source: fields.word("source", Source::parse)?,
-        reasons: fields.list("reasons", |json| reason(json, limits))?,
-    })
-}
-
-fn reason(json: &Json, limits: &Limits) -> Read<Reason> {
-    let fields = Fields::new(json, "reasons")?;
-    Ok(Reason {
-        provider: ProviderId(fields.index("provider", limits.providers)?),
-        code: fields.word("code", Code::parse)?,
-        there_ns: fields.maybe("there_ns")?,
-        delta: delta(fields.get("delta_ns")?)?,
-        text: fields.text("text")?,
-    })
-}
-
-fn delta(json: &Json) -> Read<Option<Delta>> {
-    let Json::List(items) = json else { return Ok(None) };
-    let [compute, transfer, launch] = items.as_slice() else {
-        return Err(ReadError::Field { field: "delta_ns", expected: "three numbers" });
-    };
-    let launch_ns = match launch {
-        Json::Null => None,
-        known => Some(number(known, "delta_ns")?),
-    };
-    let (compute_ns, transfer_ns) = (number(compute, "delta_ns")?, number(transfer, "delta_ns")?);
-    Ok(Some(Delta { compute_ns, transfer_ns, launch_ns }))
-}
-
-fn notice(json: &Json, limits: &Limits) -> Read<Notice> {
-    let fields = Fields::new(json, "notices")?;
-    Ok(Notice {
-        provider: fields.maybe_index("provider", limits.providers)?.map(ProviderId),
-        doubt: fields.word("doubt", Doubt::parse)?,
-        count: fields.number("count")?,
-        first: fields.text("first")?,
+fn notice(json: &mut Reader<'_>, limits: &Limits) -> Read<Notice> {
+    json.object(|json| {
+        Ok(Notice {
+            provider: json.maybe_index("provider", limits.providers)?.map(ProviderId),
+            doubt: json.word("doubt", Doubt::parse)?,
+            count: json.whole("count")?,
+            first: json.string("first")?,
+        })
     })
 }
