@@ -79,7 +79,7 @@ impl Constraint {
     /// When it is not allowed; the sequence stays where it was.
     pub fn accept(&mut self, token: TokenId) -> Result<(), GrammarError> {
         if self.is_end(token) && self.is_complete()? {
-            self.ends += 1;
+            self.ends = self.ends.saturating_add(1);
             return Ok(());
         }
         let taken = if self.ends > 0 { Ok(0) } else { self.matcher.try_consume_tokens(&[token]) };
@@ -95,8 +95,10 @@ impl Constraint {
     /// When fewer were taken.
     pub fn rollback(&mut self, count: usize) -> Result<(), GrammarError> {
         let over_end = count.min(self.ends);
-        self.matcher.rollback(count - over_end).map_err(|error| self.limit(&error))?;
-        self.ends -= over_end;
+        self.matcher
+            .rollback(count.saturating_sub(over_end))
+            .map_err(|error| self.limit(&error))?;
+        self.ends = self.ends.saturating_sub(over_end);
         Ok(())
     }
 

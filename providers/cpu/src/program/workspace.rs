@@ -190,7 +190,7 @@ mod tests {
         let inputs = graph.inputs.iter().map(zeros).collect::<Option<Vec<_>>>().unwrap();
         let program = Program::new(&graph, &settings).unwrap();
         // What the caller still holds is no memory of the run.
-        program.run(inputs.iter().cloned().collect(), &RunOptions::default()).unwrap();
+        program.run(inputs.clone(), &RunOptions::default()).unwrap();
         let held = program.lock_arenas().iter().map(Arena::held_bytes).sum();
         (usize::try_from(planned).unwrap(), held)
     }
