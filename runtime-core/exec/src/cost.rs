@@ -1,16 +1,20 @@
 //! What a node costs by a roofline: the longer of computing and moving bytes.
 //!
-//! The rates are measured ones, or those of an ordinary core, which are meant to be right to a factor of
-//! two or so: they rank nodes against each other until somebody measures.
+//! The rates are measured ones, one for each sort of work, or those of an ordinary core, which are meant
+//! to be right to a factor of two or so: they rank nodes against each other until somebody measures.
+
+mod work;
 
 use remuda_base::Map;
-use remuda_ir::{Graph, Node, ValueId, ValueType};
+use remuda_ir::{Graph, Node, ValueType};
 use remuda_tensor::{DType, Dim, TensorType};
 
 use crate::speeds::Speeds;
 
 /// Arithmetic operations per nanosecond of one thread, unless somebody has measured it.
 const OPS_PER_NS: f64 = 16.0;
+/// Elements of exponentials and the like per nanosecond of one thread.
+const FUNCTIONS_PER_NS: f64 = 0.5;
 /// Bytes per nanosecond that all threads together move.
 const BYTES_PER_NS: f64 = 8.0;
 /// What any node costs.
@@ -63,6 +67,7 @@ fn width(dtype: DType, count: usize) -> Option<u64> {
 pub(crate) struct Rates {
     node_ns: f64,
     ops_per_ns: f64,
+    functions_per_ns: f64,
     bytes_per_ns: f64,
 }
 
@@ -70,55 +75,41 @@ impl Rates {
     /// Those of an ordinary CPU with so many threads.
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     pub(crate) fn of_cpu(threads: usize) -> Self {
-        let ops_per_ns = OPS_PER_NS * threads.max(1) as f64;
-        Self { node_ns: NODE_NS, ops_per_ns, bytes_per_ns: BYTES_PER_NS }
+        let threads = threads.max(1) as f64;
+        Self {
+            node_ns: NODE_NS,
+            ops_per_ns: OPS_PER_NS * threads,
+            functions_per_ns: FUNCTIONS_PER_NS * threads,
+            bytes_per_ns: BYTES_PER_NS,
+        }
     }
 }
 
 impl From<&Speeds> for Rates {
     fn from(speeds: &Speeds) -> Self {
-        let &Speeds { node_ns, ops_per_ns, bytes_per_ns, .. } = speeds;
-        Self { node_ns, ops_per_ns, bytes_per_ns }
+        let &Speeds { node_ns, ops_per_ns, functions_per_ns, bytes_per_ns, .. } = speeds;
+        Self { node_ns, ops_per_ns, functions_per_ns, bytes_per_ns }
     }
 }
 
-/// Nanoseconds of a node.
+/// Nanoseconds of a node, with those of its bodies.
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
 pub(crate) fn of_node(graph: &Graph, node: &Node, sizes: &Sizes, rates: &Rates) -> f64 {
     let values = node.uses().chain(node.outputs.iter().flatten().copied());
     let bytes: u64 =
         values.map(|id| sizes.bytes(graph.value(id).ty.as_ref())).fold(0, u64::saturating_add);
-    let compute = operations(graph, node, sizes) / rates.ops_per_ns;
-    rates.node_ns + compute.max(bytes as f64 / rates.bytes_per_ns)
+    let work = work::of(graph, node, sizes);
+    let compute = work.products / rates.ops_per_ns + work.functions / rates.functions_per_ns;
+    let own = rates.node_ns + compute.max(bytes as f64 / rates.bytes_per_ns);
+    own + node.attrs.bodies().map(|(_, body)| of_body(&body.graph, node, sizes, rates)).sum::<f64>()
 }
 
-/// Arithmetic operations of a node.
+/// Nanoseconds of a body: once for a branch of `If`, else as often as a loop is taken to run.
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-fn operations(graph: &Graph, node: &Node, sizes: &Sizes) -> f64 {
-    let dims = |id: Option<ValueId>| {
-        let ty = graph.value(id?).ty.as_ref()?.as_tensor()?;
-        sizes.dims(ty)
-    };
-    let count = |dims: &[u64]| dims.iter().fold(1.0, |count, &dim| count * dim as f64);
-    let made = node.output(0).and_then(|id| dims(Some(id)));
-    let elements = made.as_deref().map_or(1.0, count);
-    let last = |at: usize| dims(node.input(at)).and_then(|dims| dims.last().copied());
-    let per_element = match &*node.op.name {
-        "MatMul" | "FusedMatMul" | "MatMulInteger" | "QLinearMatMul" | "Gemm" | "FusedGemm"
-        | "Linear" | "MatMulNBits" => 2.0 * last(0).unwrap_or(1) as f64,
-        "Conv" | "FusedConv" | "ConvInteger" | "QLinearConv" | "ConvTranspose" => {
-            // A weight of [out, in, window…] is used once per output element.
-            2.0 * dims(node.input(1)).map_or(1.0, |dims| count(dims.get(1..).unwrap_or(&[])))
-        }
-        "Attention" | "MultiHeadAttention" | "GroupQueryAttention" => {
-            let rows = dims(node.input(1)).and_then(|dims| dims.iter().rev().nth(1).copied());
-            4.0 * rows.unwrap_or(1) as f64
-        }
-        "Exp" | "Tanh" | "Erf" | "Gelu" | "Sigmoid" | "Softmax" | "Swish"
-        | "LayerNormalization" => 12.0,
-        _ => 2.0,
-    };
-    elements * per_element
+fn of_body(body: &Graph, node: &Node, sizes: &Sizes, rates: &Rates) -> f64 {
+    let rounds = if &*node.op.name == "If" { 1 } else { USUAL_SIZE };
+    let nodes = body.nodes().map(|(_, inner)| of_node(body, inner, sizes, rates));
+    nodes.sum::<f64>() * rounds as f64
 }
 
 #[cfg(test)]

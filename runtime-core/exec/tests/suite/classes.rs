@@ -52,12 +52,14 @@ fn wishes(launch_ns: f64, classes: Vec<ShapeClass>) -> Options {
         launch_ns: 1_000.0,
         node_ns: 300.0,
         ops_per_ns: 16.0,
+        functions_per_ns: 0.5,
         bytes_per_ns: 8.0,
         ..Speeds::default()
     };
     let gpu = Speeds {
         launch_ns,
         ops_per_ns: 4_000.0,
+        functions_per_ns: 100.0,
         bytes_per_ns: 400.0,
         upload: copies,
         download: copies,

@@ -84,6 +84,7 @@ fn boasting() -> Options {
         launch_ns: 1.0,
         node_ns: 1.0,
         ops_per_ns: 1e3,
+        functions_per_ns: 1e3,
         bytes_per_ns: 1e3,
         ..Speeds::default()
     };
