@@ -107,7 +107,7 @@ impl FakeDevice {
         pass(self.config.latency + Duration::from_secs_f64(moving.min(60.0)));
     }
 
-    /// Lets as much more time pass as a run takes that the CPU's kernels did in this.
+    /// Lets as much more time pass as a run takes whose kernels worked so long.
     pub(crate) fn run_takes(&self, kernels: Duration) {
         pass(kernels.mul_f64(self.config.pace - 1.0));
     }

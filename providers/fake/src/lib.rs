@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+mod clock;
 pub mod config;
 mod device;
 mod memory;

@@ -3,13 +3,14 @@
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use remuda_cpu::{Profile, Program, RunOptions};
 use remuda_sdk::ir::Val;
 use remuda_sdk::tensor::{DType, Tensor};
 use remuda_sdk::{Compiled, DeviceTensor, Failure, Operand, ProgramInfo, RunRequest};
 
+use crate::clock::worked;
 use crate::config::FaultKind;
 use crate::device::FakeDevice;
 use crate::memory::FakeBuffer;
@@ -75,9 +76,9 @@ impl FakeProgram {
             profile: request.profile.map(Profile::new),
             states: request.states,
         };
-        let started = Instant::now();
+        let before = worked();
         let mut outputs = self.program.run(inputs, &options)?;
-        self.device.run_takes(started.elapsed());
+        self.device.run_takes(worked().saturating_sub(before));
         match fault {
             Some(FaultKind::Count) => drop(outputs.pop()),
             Some(FaultKind::Type) => {
