@@ -109,6 +109,12 @@ const STEPS: &[Step] = &[
         environment: &[],
     },
     Step {
+        name: "guide for providers",
+        tier: Tier::Default,
+        command: &["bash", "ci/provider_guide.sh"],
+        environment: &[],
+    },
+    Step {
         name: "spills",
         tier: Tier::Default,
         command: &["cargo", "xtask", "spills"],
