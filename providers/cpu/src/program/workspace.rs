@@ -192,6 +192,7 @@ mod tests {
         // What the caller still holds is no memory of the run.
         program.run(inputs.clone(), &RunOptions::default()).unwrap();
         let held = program.lock_arenas().iter().map(Arena::held_bytes).sum();
+        drop(inputs);
         (usize::try_from(planned).unwrap(), held)
     }
 
