@@ -47,6 +47,7 @@ pub fn optimize(
     for _ in 0..MAX_ROUNDS {
         let Sweep { changes, .. } = sweep(graph, &known, &rules, &mut counts);
         drop_dead(graph);
+        debug_assert_eq!(remuda_ir::verify(graph, &Ops), Ok(()), "a rule broke the graph");
         if changes == 0 {
             break;
         }

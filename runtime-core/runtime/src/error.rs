@@ -36,7 +36,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The file is no model that can be run.
-    #[error("{message}")]
+    #[error("{}", shortened(message))]
     Model {
         /// The family.
         kind: ErrorKind,
@@ -46,20 +46,34 @@ pub enum Error {
         hint: Option<String>,
     },
     /// The values given to a run do not fit the model.
-    #[error("{0}")]
+    #[error("{}", shortened(.0))]
     Input(String),
     /// The runtime cannot be set up as asked.
     #[error("{0}")]
     Setup(String),
     /// A run failed.
-    #[error("{0}")]
+    #[error("{}", shortened(.0))]
     Run(#[from] OpError),
     /// No placement does what is demanded of it.
     #[error("{0}")]
     Placement(String),
     /// A tensor could not be made.
-    #[error(transparent)]
+    #[error("{}", shortened(.0))]
     Tensor(#[from] TensorError),
+}
+
+/// Bytes of the longest message: names, lists and dimensions of a model may have any length.
+const LONGEST: usize = 4096;
+
+/// The message, without its middle where it is too long.
+fn shortened(message: &impl ToString) -> String {
+    let text = message.to_string();
+    if text.len() <= LONGEST {
+        return text;
+    }
+    let (head, tail) = (text.floor_char_boundary(LONGEST / 2), text.len() - LONGEST / 4);
+    let tail = text.ceil_char_boundary(tail);
+    format!("{} … {} bytes left out … {}", &text[..head], tail - head, &text[tail..])
 }
 
 impl Error {
@@ -125,5 +139,21 @@ pub(crate) fn kind_of(error: &OpError) -> ErrorKind {
         OpError::Resource(_) | OpError::DeviceLost(_) => ErrorKind::Resource,
         OpError::Cancelled => ErrorKind::Cancelled,
         OpError::Bug(_) => ErrorKind::Bug,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Error, LONGEST};
+
+    #[test]
+    fn long_messages_keep_their_ends() {
+        let short = "é".repeat(LONGEST / 2);
+        assert_eq!(Error::Input(short.clone()).to_string(), short);
+        let long = format!("first {} last", "é".repeat(1 << 20));
+        let shown = Error::Input(long).to_string();
+        assert!(shown.len() < LONGEST, "{}", shown.len());
+        assert!(shown.starts_with("first é") && shown.ends_with("é last"), "{shown}");
+        assert!(shown.contains(" bytes left out "), "{shown}");
     }
 }
