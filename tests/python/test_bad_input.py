@@ -258,44 +258,139 @@ def test_the_same_weights_in_the_folder_are_read(folder: Path) -> None:
 
 PROBE = """
 import json, resource, sys
+import numpy as np
 import remuda
-megabytes = int(sys.argv[2]) * 2**20
-resource.setrlimit(resource.RLIMIT_DATA, (megabytes, megabytes))
+path, megabytes, seconds = sys.argv[1], *map(int, sys.argv[2:])
+resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+if megabytes:
+    resource.setrlimit(resource.RLIMIT_DATA, (megabytes << 20, megabytes << 20))
 try:
-    remuda.InferenceSession(sys.argv[1])
-    print(json.dumps("read"))
+    session = remuda.InferenceSession(path)
+    session.run(None, {i.name: np.ones(i.shape, np.float32) for i in session.get_inputs()})
+    print(json.dumps(["fine", ""]))
 except remuda.Error as error:
-    print(json.dumps(str(error)))
+    print(json.dumps([type(error).__name__, str(error)]))
 """
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="limits of a process are Linux's")
 
 
-# What is repeated, and the field of the model that holds all of it (none: the model itself).
+def run_apart(path: Path, megabytes: int = 0, seconds: int = 10) -> list[str]:
+    """Loads and runs a model in a process of its own: the error's type and text.
+
+    The seconds are of the processor, the interpreter's start included; 0 megabytes are no limit.
+    """
+    command = [sys.executable, "-c", PROBE, str(path), str(megabytes), str(seconds)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, (ended.returncode, ended.stderr)
+    return json.loads(ended.stdout)
+
+
+# What is repeated, and the fields of the model that hold all of it, from the outside in.
 REPEATED = {
-    "nodes": (field(1, field(4, b"Neg")), 7),
-    "names-of-inputs": (field(1, b"a"), 7),
-    "metadata": (field(14, field(1, b"key")), None),
+    "nodes": (field(1, field(4, b"Neg")), (7,)),
+    "names-of-inputs": (field(1, b"a"), (7, 1)),
+    "metadata": (field(14, field(1, b"key")), ()),
 }
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the limit of private memory is Linux's")
-@pytest.mark.parametrize(("repeated", "number"), REPEATED.values(), ids=REPEATED.keys())
-def test_a_gigabyte_of_repeated_fields_is_refused_in_bounded_memory(
-    tmp_path: Path, repeated: bytes, number: int | None
+@LINUX
+@pytest.mark.parametrize(("repeated", "fields"), REPEATED.values(), ids=REPEATED.keys())
+def test_a_gigabyte_of_repeated_fields_is_refused_in_bounded_memory_and_time(
+    tmp_path: Path, repeated: bytes, fields: tuple[int, ...]
 ) -> None:
     path = tmp_path / "large.onnx"
     block = repeated * (2**20 // len(repeated))
     count = 2**30 // len(block)
+    heads, size = b"", count * len(block)
+    for number in reversed(fields):
+        heads = varint(number << 3 | 2) + varint(len(heads) + size) + heads
     with path.open("wb") as file:
-        file.write(b"\x08\x0a")
-        if number is not None:
-            file.write(varint(number << 3 | 2) + varint(count * len(block)))
+        file.write(b"\x08\x0a" + heads)
         for _ in range(count):
             file.write(block)
-    command = [sys.executable, "-c", PROBE, str(path), "768"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    kind, text = run_apart(path, megabytes=768)
     path.unlink()
-    assert ended.returncode == 0, ended.stderr
-    assert json.loads(ended.stdout) != "read"
+    assert kind == "ResourceError"
+    assert "max_structure_bytes" in text or "max_fields" in text
+
+
+def one_node(
+    op: str, shapes: list[list[int]], constants: list[list[int]], **attributes: Any
+) -> Model:
+    """A model of one node over inputs of ones and constants of integers."""
+    names = [f"x{at}" for at in range(len(shapes))]
+    fixed = [
+        numpy_helper.from_array(np.array(c, np.int64), f"c{at}") for at, c in enumerate(constants)
+    ]
+    node = helper.make_node(op, [*names, *[c.name for c in fixed]], ["y"], **attributes)
+    inputs = [helper.make_tensor_value_info(n, FLOAT, s) for n, s in zip(names, shapes)]
+    graph = helper.make_graph([node], "g", inputs, [onnx.ValueInfoProto(name="y")], fixed)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+
+
+FAR = 2**46
+IMAGES = [[1, 2, 2, 2], [2, 2, 1, 1]]
+ABSURD = {
+    "expand": one_node("Expand", [[1]], [[FAR]]),
+    "expand-further": one_node("Expand", [[1]], [[2**62]]),
+    "tile": one_node("Tile", [[1]], [[FAR]]),
+    "pad": one_node("Pad", [[1]], [[FAR, 0]]),
+    "resize": one_node("Resize", [[1]], [[FAR]]),
+    "conv-pads": one_node("Conv", IMAGES, [], pads=[FAR, 0, 0, 0]),
+    "conv-dilations": one_node("Conv", [[1, 2, 2], [2, 2, 2]], [], pads=[FAR, 0], dilations=[FAR]),
+    "transposed-strides": one_node("ConvTranspose", [[1, 2, 2], [2, 2, 2]], [], strides=[FAR]),
+    "pool-pads": one_node("AveragePool", [[1, 1, 1]], [], kernel_shape=[FAR], pads=[FAR, FAR - 2]),
+}
+ABSURD["resize"].graph.node[0].input[1:] = ["", "", "c0"]
+
+
+@LINUX
+@pytest.mark.parametrize("model", ABSURD.values(), ids=ABSURD.keys())
+def test_sizes_beyond_any_memory_are_refused(tmp_path: Path, model: Model) -> None:
+    path = tmp_path / "absurd.onnx"
+    path.write_bytes(as_bytes(model))
+    kind, text = run_apart(path)
+    assert kind in ("ResourceError", "ModelFormatError"), (kind, text)
+    assert "memory" in text or "large" in text or "addressed" in text, text
+
+
+def with_attribute(**attributes: Any) -> Model:
+    model = one_node("Transpose", [[1, 1]], [])
+    model.graph.node[0].attribute.extend(
+        helper.make_attribute(name, value) for name, value in attributes.items()
+    )
+    return model
+
+
+UNBOUNDED = {
+    "integers-for-a-string": (
+        one_node("DepthToSpace", [[1, 4, 1, 1]], [], blocksize=2, mode=[1] * 300_000),
+        "`mode` expected a string, got integers",
+    ),
+    "graph-for-integers": (
+        with_attribute(perm=add().graph),
+        "`perm` expected integers, got a graph",
+    ),
+    "perm": (with_attribute(perm=[0] * 300_000), "permutation"),
+    "name": (one_node("Odd" * 300_000, [[1]], []), "OddOdd"),
+}
+
+
+@pytest.mark.parametrize(("model", "message"), UNBOUNDED.values(), ids=UNBOUNDED.keys())
+def test_messages_are_short_whatever_they_refuse(model: Model, message: str) -> None:
+    with pytest.raises(remuda.Error, match=message) as caught:
+        remuda.InferenceSession(as_bytes(model))
+    assert len(str(caught.value)) < 5000
+
+
+def test_statistics_that_nobody_makes_are_refused() -> None:
+    model = one_node("BatchNormalization", [[1, 2, 3], [2], [2], [2], [2]], [], training_mode=0)
+    model.graph.node[0].output.extend(["mean", "variance"])
+    model.graph.output.add(name="mean")
+    with pytest.raises(remuda.Error, match="training_mode") as caught:
+        session = remuda.InferenceSession(as_bytes(model))
+        session.run(None, {i.name: np.ones(i.shape, np.float32) for i in session.get_inputs()})
+    assert not isinstance(caught.value, remuda.InternalError)
 
 
 WRONG_INPUTS = {

@@ -1,7 +1,8 @@
 //! The table of fast kernels, sorted by domain and name. An operator may stand in it more than once:
 //! the first entry that takes the node wins.
 
-use remuda_ir::resolve_axis;
+use remuda_ir::{OpError, resolve_axis};
+use remuda_kernels::NoMemory;
 use remuda_kernels::gemm::Activation;
 
 use crate::kernel::{Kernel, Preparation, Prepare};
@@ -199,6 +200,10 @@ pub(crate) fn prepare(preparation: &Preparation<'_>) -> Option<Box<dyn Kernel>> 
 /// The operators that have a fast kernel for some types: domain and name.
 pub fn fast_operators() -> impl Iterator<Item = (&'static str, &'static str)> {
     TABLE.iter().map(|&(domain, name, _)| (domain, name))
+}
+
+fn no_memory(error: NoMemory) -> OpError {
+    OpError::Resource(error.to_string())
 }
 
 /// The activation that fused operators name, with its parameters.

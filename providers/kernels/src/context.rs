@@ -3,7 +3,7 @@
 //! A kernel says what an element costs; work that would finish sooner than threads can be told of it
 //! stays on the caller.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use remuda_simd::{Isa, Kernel};
 
@@ -71,6 +71,23 @@ impl<'a> Context<'a> {
         self.pool.parallel_pieces(data, units * unit, Schedule::Static, |index, piece| {
             body(index * units, piece);
         });
+    }
+
+    /// Like [`Self::pieces`] where each may fail: one of the errors, if there are any.
+    pub(crate) fn try_pieces<T: Send, E: Send + Sync>(
+        self,
+        data: &mut [T],
+        unit: usize,
+        cost: Picoseconds,
+        body: impl Fn(usize, &mut [T]) -> Result<(), E> + Sync,
+    ) -> Result<(), E> {
+        let failure = OnceLock::new();
+        self.pieces(data, unit, cost, |first, piece| {
+            if let Err(error) = body(first, piece) {
+                failure.get_or_init(|| error);
+            }
+        });
+        failure.into_inner().map_or(Ok(()), Err)
     }
 
     /// Like [`Self::pieces`] for two slices of the same number of units, cut at the same units.

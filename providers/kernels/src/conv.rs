@@ -18,10 +18,11 @@ mod windows;
 use crate::Context;
 use crate::gemm::{Epilogue, GemmError, Matrix, Offsets, Product, Rhs};
 use crate::int8::ByteError;
-use crate::scratch::with_scratch;
+use crate::memory::{NoMemory, collected};
+use crate::scratch::try_with_scratch;
 
 use axis::Axis;
-use image::Layout;
+use image::{Layout, Shape};
 use windows::Windows;
 
 pub use axis::AxisSpec;
@@ -63,6 +64,9 @@ pub enum ConvError {
     /// Sizes whose product does not fit an integer.
     #[error("expected sizes whose product fits an integer")]
     TooLarge,
+    /// What lies between the elements does not fit into memory.
+    #[error(transparent)]
+    Memory(#[from] NoMemory),
     /// An operand that does not fit.
     #[error(transparent)]
     Product(#[from] GemmError),
@@ -80,7 +84,7 @@ pub struct Conv {
     input: usize,
     /// Output channels of a group.
     output: usize,
-    layout: Layout,
+    shape: Shape,
 }
 
 impl Conv {
@@ -105,10 +109,10 @@ impl Conv {
         let mut axes = [(); AXES].map(|()| Axis::single());
         for (index, spec) in specs.iter().enumerate() {
             axes[AXES - specs.len() + index] =
-                Axis::new(spec).ok_or(ConvError::Axis { axis: index })?;
+                Axis::new(spec)?.ok_or(ConvError::Axis { axis: index })?;
         }
-        let layout = Layout::new(axes).ok_or(ConvError::TooLarge)?;
-        let conv = Self { batch, groups, input: input / groups, output: output / groups, layout };
+        let shape = Shape::new(axes).ok_or(ConvError::TooLarge)?;
+        let conv = Self { batch, groups, input: input / groups, output: output / groups, shape };
         conv.sizes().ok_or(ConvError::TooLarge)?;
         Ok(conv)
     }
@@ -116,13 +120,13 @@ impl Conv {
     /// The output's size along the spatial axes, in the order of the specs, last ones significant.
     #[must_use]
     pub fn output_axes(&self) -> [usize; AXES] {
-        self.layout.axes().each_ref().map(|axis| axis.output)
+        self.shape.axes().each_ref().map(|axis| axis.output)
     }
 
     /// Elements of the output.
     #[must_use]
     pub fn output_len(&self) -> usize {
-        self.batch * self.groups * self.output * self.layout.outputs()
+        self.batch * self.groups * self.output * self.shape.outputs()
     }
 
     /// Convolves `input` with `weights`, `[output channels, input channels / groups, ..]`.
@@ -144,24 +148,33 @@ impl Conv {
         check("weights", weights_len, weights.len())?;
         check("output", out_len, out.len())?;
         epilogue.check(self.groups * self.output, usize::MAX, out_len)?;
-        if self.input == 1 && self.output == 1 {
-            self.run_depthwise(context, input, weights, epilogue, out);
+        if out_len == 0 {
             return Ok(());
         }
-        if self.layout.is_plain() {
-            return self.multiply(context, input, weights, epilogue, (0..self.batch, out));
+        let layout = &Layout::new(&self.shape)?;
+        if self.input == 1 && self.output == 1 {
+            return Ok(self.run_depthwise(context, (layout, input), weights, epilogue, out)?);
+        }
+        if layout.is_plain() {
+            return self.multiply(
+                context,
+                (layout, input),
+                weights,
+                epilogue,
+                (0..self.batch, out),
+            );
         }
         let channels = self.groups * self.input;
-        let image = channels * self.layout.channel_len();
+        let image = channels * layout.channel_len();
         let at_once = (IMAGE_BUDGET / image.max(1)).clamp(1, self.batch.max(1));
         for first in (0..self.batch).step_by(at_once) {
             let images = first..(first + at_once).min(self.batch);
-            let start = first * channels * self.layout.plain_len();
-            with_scratch(images.len() * image + windows::SLACK, |arranged| {
-                let (body, _) = arranged.split_at_mut(images.len() * image);
-                self.layout.arrange(context, &input[start..], body);
-                self.multiply(context, arranged, weights, epilogue, (images, &mut *out))
-            })?;
+            let start = first * channels * layout.plain_len();
+            let length = images.len() * image;
+            try_with_scratch(length.saturating_add(windows::SLACK), |arranged| {
+                layout.arrange(context, &input[start..], &mut arranged[..length]);
+                self.multiply(context, (layout, arranged), weights, epilogue, (images, &mut *out))
+            })??;
         }
         Ok(())
     }
@@ -170,28 +183,29 @@ impl Conv {
     fn multiply(
         &self,
         context: Context<'_>,
-        arranged: &[f32],
+        (layout, arranged): (&Layout<'_>, &[f32]),
         weights: &[f32],
         epilogue: Epilogue<'_>,
         (images, out): (std::ops::Range<usize>, &mut [f32]),
     ) -> Result<(), ConvError> {
-        let (depth, outputs) = (self.depth(), self.layout.outputs());
+        let (depth, outputs) = (self.depth(), layout.outputs());
         let lhs = Matrix::new(weights, self.output, depth)?;
-        let items: Vec<_> = images
+        let count = images.len() * self.groups;
+        let items = images
             .enumerate()
             .flat_map(|(slot, image)| (0..self.groups).map(move |group| (slot, image, group)))
             .map(|(slot, image, group)| Offsets {
                 lhs: group * self.output * depth,
-                rhs: (slot * self.groups + group) * self.input * self.layout.channel_len(),
+                rhs: (slot * self.groups + group) * self.input * layout.channel_len(),
                 out: (image * self.groups + group) * self.output * outputs,
                 row_bias: group * self.output,
-            })
-            .collect();
+            });
+        let items = collected(count, items)?;
         let windows;
-        let rhs = if self.layout.is_pointwise() {
+        let rhs = if layout.is_pointwise() {
             Rhs::Matrix(Matrix::new(arranged, self.input, outputs)?)
         } else {
-            windows = Windows::new(context.isa, &self.layout, self.input, arranged);
+            windows = Windows::new(context.isa, layout, self.input, arranged);
             Rhs::Source(&windows)
         };
         let product = Product { lhs, rhs, epilogue, items: &items };
@@ -200,7 +214,7 @@ impl Conv {
 
     /// Elements of a window over all channels of a group.
     fn depth(&self) -> usize {
-        self.input * self.layout.taps()
+        self.input * self.shape.taps()
     }
 
     /// Elements of input, weights and output.
@@ -208,12 +222,12 @@ impl Conv {
         let product = |factors: &[usize]| {
             factors.iter().try_fold(1_usize, |product, &factor| product.checked_mul(factor))
         };
-        let (batch, groups, layout) = (self.batch, self.groups, &self.layout);
-        product(&[batch, groups, self.input, layout.channel_len().max(layout.plain_len())])?;
+        let (batch, groups, shape) = (self.batch, self.groups, &self.shape);
+        product(&[batch, groups, self.input, shape.channel_len().max(shape.plain_len())])?;
         Some([
-            product(&[batch, groups, self.input, layout.plain_len()])?,
-            product(&[groups, self.output, self.input, layout.taps()])?,
-            product(&[batch, groups, self.output, layout.outputs()])?,
+            product(&[batch, groups, self.input, shape.plain_len()])?,
+            product(&[groups, self.output, self.input, shape.taps()])?,
+            product(&[batch, groups, self.output, shape.outputs()])?,
         ])
     }
 }

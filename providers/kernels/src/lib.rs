@@ -16,6 +16,7 @@ pub mod gemm;
 pub mod int4;
 pub mod int8;
 pub mod layout;
+mod memory;
 pub mod norm;
 pub mod pool;
 pub mod pooling;
@@ -31,4 +32,5 @@ pub mod suppress;
 pub mod threads;
 
 pub use context::Context;
+pub use memory::NoMemory;
 pub use pool::{Schedule, ThreadPool};

@@ -12,6 +12,7 @@ use remuda_simd::{Element, Kernel, Simd};
 
 use crate::Context;
 use crate::context::Picoseconds;
+use crate::memory::{NoMemory, filled};
 
 pub use window::PoolAxis;
 
@@ -30,6 +31,9 @@ const COST: Picoseconds = Picoseconds(250);
 
 /// Pools `planes` images (batch times channels) over up to three axes, the last innermost.
 ///
+/// # Errors
+/// When there is no memory for an image with its padding.
+///
 /// # Panics
 /// When there are more axes, or a slice does not fit them.
 pub fn pool<T: Element>(
@@ -39,7 +43,7 @@ pub fn pool<T: Element>(
     planes: usize,
     src: &[T],
     out: &mut [T],
-) {
+) -> Result<(), NoMemory> {
     let axes = window::three(axes);
     let input: usize = axes.iter().map(|axis| axis.input).product();
     let output: usize = axes.iter().map(|axis| axis.output).product();
@@ -47,10 +51,9 @@ pub fn pool<T: Element>(
     let [_, high, wide] = &axes;
     let cost = Picoseconds(COST.0 * (2 + high.kernel + wide.kernel).min(16));
     let shares = shares(kind, high, wide);
-    cx.pieces(out, high.output * wide.output, cost, |first, out| {
-        let task = Images { kind, axes: &axes, shares: &shares, src, first, out };
-        cx.run(task);
-    });
+    cx.try_pieces(out, high.output * wide.output, cost, |first, out| {
+        cx.run(Images { kind, axes: &axes, shares: &shares, src, first, out })
+    })
 }
 
 /// What the sum of each window of an image is multiplied with to be the mean; nothing for a maximum.
@@ -77,10 +80,10 @@ struct Images<'a, T> {
 }
 
 impl<T: Element> Kernel for Images<'_, T> {
-    type Output = ();
+    type Output = Result<(), NoMemory>;
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run<S: Simd>(self, s: S) -> Self::Output {
         match self.kind {
             Pooling::Max => self.fold(
                 s,
@@ -100,13 +103,20 @@ impl<T: Element> Kernel for Images<'_, T> {
 
 impl<T: Element> Images<'_, T> {
     #[inline(always)]
-    fn fold<S: Simd>(self, s: S, neutral: f32, f: impl Fn(S::F32, S::F32) -> S::F32 + Copy) {
+    fn fold<S: Simd>(
+        self,
+        s: S,
+        neutral: f32,
+        f: impl Fn(S::F32, S::F32) -> S::F32 + Copy,
+    ) -> Result<(), NoMemory> {
         let [deep, high, wide] = self.axes;
         // The image with its padding; a row more, so that the last vectors may reach past the end.
         let (rows, width) = (high.padded(), wide.padded());
-        let mut padded = vec![neutral; rows * width + S::LANES];
-        let mut folded = vec![neutral; (high.output + 1) * width + S::LANES];
-        let mut results = vec![neutral; high.output * width + S::LANES];
+        let lines =
+            |rows: usize| filled(rows.saturating_mul(width).saturating_add(S::LANES), neutral);
+        let mut padded = lines(rows)?;
+        let mut folded = lines(high.output + 1)?;
+        let mut results = lines(high.output)?;
         let image = high.input * wide.input;
         let padding = high.pad_before + wide.pad_before + deep.pad_before;
         let direct = deep.kernel == 1 && deep.stride == 1 && padding == 0 && rows * width == image;
@@ -146,6 +156,7 @@ impl<T: Element> Images<'_, T> {
                 pick(from, wide.stride, shares, depth, out);
             }
         }
+        Ok(())
     }
 }
 

@@ -6,6 +6,8 @@
 
 use std::cell::RefCell;
 
+use crate::memory::NoMemory;
+
 /// A cache line of f32: what makes a vector of these start on one.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
@@ -44,6 +46,11 @@ impl AlignedFloats {
             self.lines.resize(lines, Line([0.0; LINE]));
         }
     }
+
+    fn reserve(&mut self, length: usize) -> Result<(), NoMemory> {
+        let more = length.div_ceil(LINE).saturating_sub(self.lines.len());
+        self.lines.try_reserve(more).map_err(|_| NoMemory(length))
+    }
 }
 
 thread_local! {
@@ -62,15 +69,33 @@ pub(crate) fn with_scratch<R>(length: usize, body: impl FnOnce(&mut [f32]) -> R)
     result
 }
 
+/// [`with_scratch`] of a length that a model chooses.
+pub(crate) fn try_with_scratch<R>(
+    length: usize,
+    body: impl FnOnce(&mut [f32]) -> R,
+) -> Result<R, NoMemory> {
+    let mut floats = FREE.with_borrow_mut(|free| free.pop().unwrap_or_default());
+    let reserved = floats.reserve(length);
+    FREE.with_borrow_mut(|free| free.push(floats));
+    reserved.map(|()| with_scratch(length, body))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{AlignedFloats, with_scratch};
+    use super::{AlignedFloats, try_with_scratch, with_scratch};
+    use crate::memory::NoMemory;
 
     #[test]
     fn floats_start_on_a_cache_line_and_are_zero() {
         let floats = AlignedFloats::zeroed(17);
         assert_eq!(floats.as_slice(), [0.0; 32]);
         assert_eq!(floats.as_slice().as_ptr().align_offset(64), 0);
+    }
+
+    #[test]
+    fn scratch_beyond_memory_is_refused() {
+        assert_eq!(try_with_scratch(100, |floats| floats.len()), Ok(100));
+        assert_eq!(try_with_scratch(usize::MAX, |_| ()), Err(NoMemory(usize::MAX)));
     }
 
     #[test]

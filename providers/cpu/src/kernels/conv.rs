@@ -1,12 +1,15 @@
 //! Conv and `FusedConv` of f32: bias, residual and activation in the same pass.
 
 use remuda_ir::{Attrs, OpError, Val};
-use remuda_kernels::conv::{AxisSpec, Conv};
+use remuda_kernels::conv::{AxisSpec, Conv, ConvError};
 use remuda_kernels::gemm::{Activation, Epilogue, Residual};
 use remuda_tensor::DType;
 
 use super::activation;
 use crate::kernel::{Kernel, Preparation, Run, optional, tensor, writable};
+
+/// The largest window of weights that have no elements.
+const MAX_EMPTY_TAPS: usize = 1 << 20;
 
 /// What the attributes of a convolution say of its windows.
 pub(super) struct Geometry {
@@ -61,8 +64,16 @@ impl Kernel for ConvKernel {
             ..Epilogue::default()
         };
         conv.run(run.context(), x.as_slice()?, w.as_slice()?, epilogue, writable(&mut out)?)
-            .map_err(|error| OpError::Invalid(error.to_string()))?;
+            .map_err(failed)?;
         Ok(vec![out.into()])
+    }
+}
+
+pub(super) fn failed(error: impl Into<ConvError>) -> OpError {
+    let error = error.into();
+    match error {
+        ConvError::TooLarge | ConvError::Memory(_) => OpError::Resource(error.to_string()),
+        _ => OpError::Invalid(error.to_string()),
     }
 }
 
@@ -90,12 +101,16 @@ impl Geometry {
             let text = format!("an input of {x:?} and weights of {w:?} do not fit {groups} groups");
             return Err(OpError::Invalid(text));
         }
+        // Weights without elements may have windows of any size, which nothing else bounds.
+        let taps = kernel.iter().try_fold(1usize, |taps, &size| taps.checked_mul(size));
+        if w.contains(&0) && taps.is_none_or(|taps| taps > MAX_EMPTY_TAPS) {
+            return Err(OpError::Resource(format!("weights of {w:?} have too large a window")));
+        }
         let specs = spatial.iter().zip(kernel).enumerate();
         let specs =
             specs.map(|(axis, (&input, &kernel))| self.axis(axis, spatial.len(), input, kernel));
         let specs = specs.collect::<Result<Vec<_>, _>>()?;
-        let conv = Conv::new(*batch, [*channels, *output], groups, &specs)
-            .map_err(|error| OpError::Invalid(error.to_string()))?;
+        let conv = Conv::new(*batch, [*channels, *output], groups, &specs).map_err(failed)?;
         let axes = conv.output_axes();
         let dims = [&[*batch, *output][..], &axes[axes.len() - spatial.len()..]].concat();
         Ok((conv, dims))
@@ -128,10 +143,9 @@ impl Geometry {
             "VALID" => [0, 0],
             mode => {
                 // As many outputs as strides start within the input.
-                let reach = (input.div_ceil(stride).saturating_sub(1)) * stride
-                    + (kernel - 1) * dilation
-                    + 1;
-                let total = reach.saturating_sub(input);
+                let last = input.div_ceil(stride).saturating_sub(1).saturating_mul(stride);
+                let reach = last.saturating_add((kernel - 1).saturating_mul(dilation));
+                let total = reach.saturating_add(1).saturating_sub(input);
                 let small = total / 2;
                 if mode == "SAME_LOWER" { [total - small, small] } else { [small, total - small] }
             }

@@ -3,13 +3,12 @@
 use std::sync::OnceLock;
 
 use remuda_ir::{OpError, Val};
-use remuda_kernels::conv::ConvError;
 use remuda_kernels::int8::{ByteMatrix, Output, PackedRows, Per, Requantize};
 use remuda_kernels::{Context, ThreadPool};
 use remuda_simd::Isa;
 use remuda_tensor::{DType, Tensor};
 
-use super::conv::Geometry;
+use super::conv::{Geometry, failed};
 use super::int8::{bytes, is_single, rank_of, single, whole};
 use crate::kernel::{Kernel, Preparation, Run, optional, tensor, writable};
 
@@ -72,10 +71,6 @@ fn per<T: Copy>(values: &[T]) -> Per<'_, T> {
         &[value] => Per::Tensor(value),
         _ => Per::Row(values),
     }
-}
-
-fn failed(error: impl Into<ConvError>) -> OpError {
-    OpError::Invalid(error.into().to_string())
 }
 
 impl ByteConv {

@@ -4,6 +4,7 @@ use remuda_ir::{Attrs, OpError, Val};
 use remuda_kernels::conv::{ConvTranspose, TransposedAxis};
 use remuda_tensor::{DType, Tensor};
 
+use super::conv::failed;
 use crate::kernel::{Kernel, Preparation, Run, optional, tensor, writable};
 
 /// How the padding in front is found.
@@ -120,7 +121,7 @@ impl Kernel for Transposed {
         let axes = axes.collect::<Option<Vec<_>>>().ok_or_else(misfit)?;
         let output = columns.checked_mul(self.groups).ok_or_else(misfit)?;
         let conv = ConvTranspose::new(*batch, [*channels, output], self.groups, &axes);
-        let conv = conv.map_err(|error| OpError::Invalid(error.to_string()))?;
+        let conv = conv.map_err(failed)?;
         let mut dims = vec![*batch, output];
         dims.extend(axes.iter().map(|axis| axis.output));
         let bias = optional(inputs, 2)?.map(Tensor::contiguous);
@@ -131,7 +132,7 @@ impl Kernel for Transposed {
         let bias = bias.as_ref().map(Tensor::as_slice).transpose()?;
         let mut out = run.arena.tensor(DType::F32, &dims)?;
         conv.run(run.context(), x.as_slice()?, w.as_slice()?, bias, writable(&mut out)?)
-            .map_err(|error| OpError::Bug(error.to_string()))?;
+            .map_err(failed)?;
         Ok(vec![out.into()])
     }
 }

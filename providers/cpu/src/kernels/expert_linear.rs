@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use remuda_base::Map;
 use remuda_ir::{OpError, Val};
 use remuda_kernels::Context;
 use remuda_kernels::block::{
@@ -103,14 +104,14 @@ impl ExpertLinear {
 }
 
 /// The places of each expert's results, in order.
-fn by_expert(experts: &[i64], count: usize) -> Result<Vec<Vec<usize>>, OpError> {
-    let mut places = vec![Vec::new(); count];
+fn by_expert(experts: &[i64], count: usize) -> Result<Map<usize, Vec<usize>>, OpError> {
+    let mut places = Map::<usize, Vec<usize>>::new();
     for (place, &expert) in experts.iter().enumerate() {
-        let own = usize::try_from(expert).ok().and_then(|expert| places.get_mut(expert));
+        let own = usize::try_from(expert).ok().filter(|&expert| expert < count);
         let own = own.ok_or_else(|| {
             OpError::Invalid(format!("an expert is not one of {count}, expected 0 to {count} - 1"))
         })?;
-        own.push(place);
+        places.entry(own).or_default().push(place);
     }
     Ok(places)
 }
@@ -183,7 +184,7 @@ impl Kernel for ExpertLinear {
         }
         let cx = run.context();
         let mut activations = Activations::default();
-        for (expert, places) in places.iter().enumerate().filter(|(_, own)| !own.is_empty()) {
+        for (&expert, places) in &places {
             if depth == 0 || outputs == 0 {
                 break;
             }

@@ -1,10 +1,11 @@
 //! Operators that move elements: any dtype of whole bytes, by its bits.
 
 use remuda_ir::{OpError, Val};
-use remuda_kernels::layout::{AxisMap, Fill, concat, gather, remap, split, transpose};
+use remuda_kernels::layout::{AxisMap, concat, gather, split, transpose};
 use remuda_tensor::storage::{cast, cast_mut};
 use remuda_tensor::{DType, Tensor};
 
+use super::remap::mapped;
 use super::resolve_axis;
 use crate::kernel::{Kernel, Preparation, Run, tensor};
 
@@ -254,22 +255,11 @@ impl Kernel for Expand {
             return Ok(vec![x.into()]);
         }
         let padded = [vec![1; dims.len() - x.rank()], x.dims().to_vec()].concat();
-        let maps: Vec<AxisMap> = padded
-            .iter()
-            .zip(&dims)
-            .map(
-                |(&from, &to)| {
-                    if from == to { AxisMap::identity(to) } else { AxisMap::tile(1, to) }
-                },
-            )
-            .collect();
-        let mut out = new_bits(run, x.dtype(), &dims)?;
-        if out.len() > 0 {
-            by_width!(x.dtype(), T => {
-                remap::<T>(run.context(), bits(&x)?, &maps, Fill(0), bits_mut(&mut out)?);
-                Ok(())
-            })?;
-        }
-        Ok(vec![finish(out, x.dtype())?])
+        mapped(run, &x, &dims, None, || {
+            let axis = |(&from, &to): (&usize, &usize)| {
+                if from == to { AxisMap::identity(to) } else { AxisMap::tile(1, to) }
+            };
+            padded.iter().zip(&dims).map(axis).collect()
+        })
     }
 }

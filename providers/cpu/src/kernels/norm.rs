@@ -72,7 +72,8 @@ pub(super) fn prepare_batch(preparation: &Preparation<'_>) -> Option<Box<dyn Ker
     let node = preparation.node;
     let training = node.attrs.int_or("training_mode", 0).ok()? != 0;
     let epsilon = node.attrs.float_or("epsilon", 1e-5).ok()?;
-    let fits = !training && is_fast(preparation.dtype(0)?);
+    let only_data = (1..node.outputs.len()).all(|at| node.output(at).is_none());
+    let fits = !training && only_data && is_fast(preparation.dtype(0)?);
     fits.then(|| Box::new(Batch { epsilon }) as Box<dyn Kernel>)
 }
 

@@ -6,6 +6,7 @@ use remuda_kernels::reduce::{Reduction, reduce};
 use remuda_tensor::{DType, bf16, f16};
 
 use super::elementwise::{is_fast, with_fast};
+use super::no_memory;
 use crate::kernel::{Kernel, Preparation, Run, tensor, writable};
 
 /// Windows, steps and pads beyond this are left to the reference.
@@ -120,8 +121,7 @@ impl Kernel for Pool {
         if out.len() > 0 {
             with_fast!(x.dtype(), T => {
                 let (from, to) = (x.as_slice::<T>()?, writable(&mut out)?);
-                pool(run.context(), self.kind, &axes, planes, from, to);
-                Ok(())
+                pool(run.context(), self.kind, &axes, planes, from, to).map_err(no_memory)
             })?;
         }
         Ok(vec![out.into()])

@@ -1,28 +1,30 @@
 //! Slice, Pad and Tile: copies in which every output index of an axis names a source index of it.
 
 use remuda_ir::{OpError, Val};
+use remuda_kernels::NoMemory;
 use remuda_kernels::layout::{AxisMap, Fill, PadMode, remap};
 use remuda_tensor::Tensor;
 
 use super::layout::{bits, bits_mut, by_width, finish, new_bits, width};
-use super::resolve_axis;
+use super::{no_memory, resolve_axis};
 use crate::kernel::{Kernel, Preparation, Run, optional, tensor};
 
 /// The elements that `maps` name. They are made only when the result is known to fit into memory,
 /// because they are as long as its axes.
-fn mapped(
+pub(super) fn mapped(
     run: &mut Run<'_>,
     x: &Tensor,
     dims: &[usize],
     fill: Option<&Tensor>,
-    maps: impl FnOnce() -> Vec<AxisMap>,
+    maps: impl FnOnce() -> Result<Vec<AxisMap>, NoMemory>,
 ) -> Result<Vec<Val>, OpError> {
     let mut out = new_bits(run, x.dtype(), dims)?;
     if out.len() > 0 {
         by_width!(x.dtype(), T => {
             let fill = fill.map_or(Ok(0), |fill| bits::<T>(fill).map(|bits| bits[0]))?;
-            remap::<T>(run.context(), bits(x)?, &maps(), Fill(fill), bits_mut(&mut out)?);
-            Ok(())
+            let maps = maps().map_err(no_memory)?;
+            remap::<T>(run.context(), bits(x)?, &maps, Fill(fill), bits_mut(&mut out)?)
+                .map_err(no_memory)
         })?;
     }
     Ok(vec![finish(out, x.dtype())?])

@@ -6,7 +6,7 @@ use remuda_kernels::resize::{Coordinates, Filter, Rounding, Sampling, Taps, resi
 use remuda_tensor::{DType, bf16, f16};
 
 use super::elementwise::{is_fast, with_fast};
-use super::resolve_axis;
+use super::{no_memory, resolve_axis};
 use crate::kernel::{Kernel, Preparation, Run, optional, tensor, writable};
 
 struct Resize {
@@ -139,7 +139,9 @@ impl Kernel for Resize {
             .iter()
             .zip(x.dims())
             .map(|(along, &dim)| along.map(|at| self.sampling.taps(dim, at.output, at.scale)))
-            .collect();
+            .map(Option::transpose)
+            .collect::<Result<_, _>>()
+            .map_err(no_memory)?;
         with_fast!(x.dtype(), T => {
             resize(run.context(), &taps, x.as_slice::<T>()?, x.dims(), writable(&mut out)?);
             Ok(())

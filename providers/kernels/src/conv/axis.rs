@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use crate::memory::{NoMemory, collected};
+
 /// One spatial axis of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AxisSpec {
@@ -37,26 +39,36 @@ pub(super) struct Axis {
     pub(super) taps: Vec<usize>,
 }
 
-impl Axis {
-    pub(super) fn new(spec: &AxisSpec) -> Option<Self> {
-        let AxisSpec { input, kernel, stride, dilation, pads } = *spec;
-        if kernel == 0 || stride == 0 || dilation == 0 {
-            return None;
-        }
-        let span = (kernel - 1).checked_mul(dilation)?.checked_add(1)?;
+impl AxisSpec {
+    /// Outputs, and elements of a stored row.
+    fn sizes(&self) -> Option<[usize; 2]> {
+        let Self { input, kernel, stride, dilation, pads } = *self;
+        let reach = kernel.checked_sub(1)?.checked_mul(dilation)?;
         let padded = input.checked_add(pads[0])?.checked_add(pads[1])?;
-        let output = padded.checked_sub(span)? / stride + 1;
-        let mut remainders: Vec<_> = (0..kernel).map(|tap| tap * dilation % stride).collect();
+        let steps = padded.checked_sub(reach)?.checked_sub(1)?.checked_div(stride)?;
+        let fits = dilation > 0 && isize::try_from(padded).is_ok();
+        fits.then_some([steps + 1, steps + 1 + reach / stride])
+    }
+}
+
+impl Axis {
+    /// Nothing where no window fits, or a place does not fit an integer.
+    pub(super) fn new(spec: &AxisSpec) -> Result<Option<Self>, NoMemory> {
+        let AxisSpec { input, kernel, stride, dilation, pads } = *spec;
+        let Some([output, length]) = spec.sizes() else { return Ok(None) };
+        let remainder = |tap| tap * dilation % stride;
+        let mut remainders = collected(kernel, (0..kernel).map(remainder))?;
         remainders.sort_unstable();
         remainders.dedup();
-        let length = output + (span - 1) / stride;
-        let taps = (0..kernel)
-            .map(|tap| {
-                let row = remainders.partition_point(|&r| r < tap * dilation % stride);
-                row * length + tap * dilation / stride
-            })
-            .collect();
-        Some(Self { input, output, stride, pad: pads[0], remainders, length, taps })
+        if remainders.len().checked_mul(length).is_none() {
+            return Ok(None);
+        }
+        let place = |tap| {
+            let row = remainders.partition_point(|&stored| stored < remainder(tap));
+            row * length + tap * dilation / stride
+        };
+        let taps = collected(kernel, (0..kernel).map(place))?;
+        Ok(Some(Self { input, output, stride, pad: pads[0], remainders, length, taps }))
     }
 
     /// An axis of size one that nothing happens along.
@@ -82,13 +94,12 @@ impl Axis {
         self.stride == 1 && self.pad == 0 && self.length == self.input
     }
 
-    /// The input element at each place of the stored axis; nothing where that is padding.
-    pub(super) fn sources(&self) -> impl Iterator<Item = Option<usize>> {
-        self.remainders.iter().flat_map(move |remainder| {
-            (0..self.length).map(move |index| {
-                let padded = index * self.stride + remainder;
-                padded.checked_sub(self.pad).filter(|&source| source < self.input)
-            })
+    /// The places of the stored axis that are not padding, each with its input element.
+    pub(super) fn sources(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.inner().enumerate().flat_map(move |(slot, range)| {
+            let (first, places) = range.unwrap_or_default();
+            let sources = (first..).step_by(self.stride);
+            places.map(move |place| slot * self.length + place).zip(sources)
         })
     }
 

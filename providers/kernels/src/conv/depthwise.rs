@@ -4,14 +4,17 @@
 //! channel is walked as one long line: the outputs of all rows, with the few elements between two
 //! rows computed too and dropped, so that vectors are full even when rows are short.
 
+use std::sync::OnceLock;
+
 use remuda_simd::{Kernel, Simd};
 
 use super::Conv;
 use super::image::{Layout, copy};
 use crate::Context;
 use crate::gemm::{Activation, Epilogue, activate};
+use crate::memory::NoMemory;
 use crate::pool::Schedule;
-use crate::scratch::with_scratch;
+use crate::scratch::try_with_scratch;
 
 /// Most vectors that are computed together, to hide the latency of the additions.
 const TOGETHER: usize = 8;
@@ -27,29 +30,27 @@ impl Conv {
     pub(super) fn run_depthwise(
         &self,
         context: Context<'_>,
-        input: &[f32],
+        (layout, input): (&Layout<'_>, &[f32]),
         weights: &[f32],
         epilogue: Epilogue<'_>,
         out: &mut [f32],
-    ) {
-        let layout = &self.layout;
+    ) -> Result<(), NoMemory> {
         let (outputs, plain, taps) = (layout.outputs(), layout.plain_len(), layout.taps());
         let channels = self.batch * self.groups;
-        if outputs == 0 || channels == 0 {
-            return;
-        }
         let offsets = layout.tap_offsets();
         let sizes = Sizes {
-            image: layout.channel_len() + SLACK,
+            image: layout.channel_len().saturating_add(SLACK),
             line: layout.output_offset(outputs - 1) + 1,
         };
-        let at_once = (BUDGET / (sizes.image + sizes.line)).max(1);
+        let each = sizes.image.saturating_add(sizes.line);
+        let at_once = (BUDGET / each).max(1);
         let together = channels.div_ceil(4 * context.pool.size()).min(at_once);
         let out = &mut out[..channels * outputs];
+        let failure = OnceLock::new();
         context.pool.parallel_pieces(out, together * outputs, Schedule::Static, |piece, out| {
             let count = out.len() / outputs;
             let first = piece * together;
-            with_scratch(count * (sizes.image + sizes.line), |scratch| {
+            let done = try_with_scratch(each.saturating_mul(count), |scratch| {
                 let (images, lines) = scratch.split_at_mut(count * sizes.image);
                 context.run(Channels {
                     layout,
@@ -64,8 +65,14 @@ impl Conv {
                     epilogue: &epilogue,
                 });
             });
-            finish(context, &epilogue, first * outputs, out);
+            match done {
+                Ok(()) => finish(context, &epilogue, first * outputs, out),
+                Err(error) => {
+                    failure.get_or_init(|| error);
+                }
+            }
         });
+        failure.into_inner().map_or(Ok(()), Err)
     }
 }
 
@@ -92,7 +99,7 @@ struct Sizes {
 /// A few channels, each step for all of them before the next: what is stored in small pieces is
 /// read in large ones, which is slow right after the stores.
 struct Channels<'a> {
-    layout: &'a Layout,
+    layout: &'a Layout<'a>,
     /// Of these channels.
     input: &'a [f32],
     /// The number of the first, counted over all images.
@@ -216,7 +223,7 @@ impl Channels<'_> {
 
 /// Takes the rows of the output out of a line.
 #[inline(always)]
-fn write<S: Simd>(simd: S, layout: &Layout, line: &[f32], out: &mut [f32]) {
+fn write<S: Simd>(simd: S, layout: &Layout<'_>, line: &[f32], out: &mut [f32]) {
     let width = layout.axes()[2].output;
     for (&from, out) in layout.output_rows().iter().zip(out.chunks_exact_mut(width)) {
         copy(simd, &line[from..from + width], out);
@@ -226,7 +233,7 @@ fn write<S: Simd>(simd: S, layout: &Layout, line: &[f32], out: &mut [f32]) {
 /// [`write`] where the output's old values or a residual are added; `start` is where the channel
 /// begins in the residual.
 fn write_onto(
-    layout: &Layout,
+    layout: &Layout<'_>,
     epilogue: &Epilogue<'_>,
     start: usize,
     line: &[f32],

@@ -1,16 +1,25 @@
 //! The stored form of an image: each axis rearranged as [`super::axis`] says, padding in place.
 
+use std::ops::Deref;
+
 use super::AXES;
 use super::axis::Axis;
 use remuda_simd::{Kernel, Simd};
 
 use crate::Context;
+use crate::memory::{NoMemory, collected};
 use crate::pool::Schedule;
 
-/// How the channels of an image are stored.
+/// The axes of a convolution, and the sizes that follow from them.
 #[derive(Debug, Clone)]
-pub(super) struct Layout {
+pub(super) struct Shape {
     axes: [Axis; AXES],
+}
+
+/// How the channels of an image are stored.
+#[derive(Debug)]
+pub(super) struct Layout<'a> {
+    shape: &'a Shape,
     /// What is stored that is not padding.
     segments: Vec<Segment>,
     /// Where the window of the first output of each row begins in a stored channel.
@@ -27,7 +36,15 @@ struct Segment {
     count: usize,
 }
 
-impl Layout {
+impl Deref for Layout<'_> {
+    type Target = Shape;
+
+    fn deref(&self) -> &Shape {
+        self.shape
+    }
+}
+
+impl Shape {
     /// Nothing if a channel's size does not fit an integer.
     pub(super) fn new(axes: [Axis; AXES]) -> Option<Self> {
         let size = |length: fn(&Axis) -> usize| {
@@ -37,12 +54,7 @@ impl Layout {
         size(|axis| axis.input)?;
         size(|axis| axis.output)?;
         size(|axis| axis.taps.len())?;
-        let [depth, height, width] = &axes;
-        let outputs = (0..depth.output).flat_map(|d| (0..height.output).map(move |h| (d, h)));
-        let output_rows =
-            outputs.map(|(d, h)| (d * height.stored() + h) * width.stored()).collect();
-        let segments = segments(&axes);
-        Some(Self { axes, segments, output_rows })
+        Some(Self { axes })
     }
 
     pub(super) fn axes(&self) -> &[Axis; AXES] {
@@ -96,6 +108,17 @@ impl Layout {
     pub(super) fn row_offsets(&self, channels: usize) -> Vec<usize> {
         let (taps, channel) = (self.tap_offsets(), self.channel_len());
         (0..channels).flat_map(|index| taps.iter().map(move |tap| index * channel + tap)).collect()
+    }
+}
+
+impl<'a> Layout<'a> {
+    /// The layout of images of this shape.
+    pub(super) fn new(shape: &'a Shape) -> Result<Self, NoMemory> {
+        let [depth, height, width] = &shape.axes;
+        let rows = (0..depth.output).flat_map(|d| (0..height.output).map(move |h| (d, h)));
+        let starts = rows.map(|(d, h)| (d * height.stored() + h) * width.stored());
+        let output_rows = collected(depth.output * height.output, starts)?;
+        Ok(Self { shape, segments: segments(&shape.axes), output_rows })
     }
 
     /// Where the window of an output begins in a stored channel.
@@ -181,9 +204,8 @@ impl Layout {
 /// All segments of a channel.
 fn segments([depth, height, width]: &[Axis; AXES]) -> Vec<Segment> {
     let mut segments = Vec::new();
-    for (d_to, d) in depth.sources().enumerate() {
-        for (h_to, h) in height.sources().enumerate() {
-            let Some((d, h)) = d.zip(h) else { continue };
+    for (d_to, d) in depth.sources() {
+        for (h_to, h) in height.sources() {
             let from = (d * height.input + h) * width.input;
             let to = (d_to * height.stored() + h_to) * width.stored();
             for (slot, range) in width.inner().enumerate() {
@@ -201,7 +223,7 @@ fn segments([depth, height, width]: &[Axis; AXES]) -> Vec<Segment> {
 
 /// Writes all channels that `out` holds.
 struct Arrange<'a> {
-    layout: &'a Layout,
+    layout: &'a Layout<'a>,
     input: &'a [f32],
     out: &'a mut [f32],
 }

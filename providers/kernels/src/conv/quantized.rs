@@ -13,6 +13,7 @@ use crate::int8::{
     ByteOffsets, ByteProduct, ByteRhs, ByteSource, Bytes, Output, PackedRows, Per, QUAD,
     strip_bytes,
 };
+use crate::memory::filled;
 
 impl Conv {
     /// Convolves bytes with packed weights, one row of `channels * window` bytes per output
@@ -28,22 +29,26 @@ impl Conv {
         (weights, weights_zero): (&PackedRows, Per<'_, i32>),
         output: Output<'_>,
     ) -> Result<(), ConvError> {
-        let [input_len, ..] = self.sizes().ok_or(ConvError::TooLarge)?;
+        let [input_len, _, out_len] = self.sizes().ok_or(ConvError::TooLarge)?;
         super::check("input", input_len, input.len())?;
-        let channel = self.layout.channel_len();
+        if out_len == 0 {
+            return Ok(());
+        }
+        let layout = &Layout::new(&self.shape)?;
+        let channel = layout.channel_len();
         let channels = self.batch * self.groups * self.input;
         // The cut to a byte: a zero point is one.
         let fill = input_zero.to_le_bytes()[0];
-        let mut arranged = vec![fill; channels * channel + SLACK];
-        self.layout.arrange_bytes(context, input.as_u8(), &mut arranged[..channels * channel]);
+        let mut arranged = filled((channels * channel).saturating_add(SLACK), fill)?;
+        layout.arrange_bytes(context, input.as_u8(), &mut arranged[..channels * channel]);
         let windows = ByteWindows {
             isa: context.isa,
-            layout: &self.layout,
+            layout,
             image: &arranged,
             is_signed: input.is_signed(),
-            offsets: self.layout.row_offsets(self.input),
+            offsets: layout.row_offsets(self.input),
         };
-        let outputs = self.layout.outputs();
+        let outputs = layout.outputs();
         let items: Vec<_> = (0..self.batch * self.groups)
             .map(|index| ByteOffsets {
                 lhs_row: index % self.groups * self.output,
@@ -67,7 +72,7 @@ impl Conv {
 /// The matrix of all windows of an image of bytes.
 struct ByteWindows<'a> {
     isa: Isa,
-    layout: &'a Layout,
+    layout: &'a Layout<'a>,
     image: &'a [u8],
     is_signed: bool,
     /// Where each row of the first output lies.

@@ -223,3 +223,28 @@ fn sizes_that_do_not_fit_are_errors() {
     let short = GemmError::TooShort { what: "input", needed: Some(32), got: 31 };
     assert_eq!(error, Err(ConvError::Product(short)));
 }
+
+#[test]
+fn images_beyond_memory_are_refused() {
+    let pool = ThreadPool::single();
+    let context = Context::new(Isa::best(), &pool);
+    let far = 1 << 46;
+    let spec = AxisSpec { input: 2, kernel: 2, stride: 1, dilation: far, pads: [far, 0] };
+    for channels in [1, 2] {
+        let conv = Conv::new(1, [channels; 2], 1, &[spec]).unwrap();
+        let weights = vec![1.0; channels * channels * 2];
+        let mut out = vec![0.0; conv.output_len()];
+        let input = vec![1.0; 2 * channels];
+        let error = conv.run(context, &input, &weights, Epilogue::default(), &mut out);
+        assert!(matches!(error, Err(ConvError::Memory(_))), "{error:?}");
+    }
+    let far = usize::MAX / 2;
+    for (stride, dilation, pads) in [(1, far, [0; 2]), (far, 1, [far; 2]), (1, 1, [far + 1; 2])] {
+        let spec = AxisSpec { input: 2, kernel: 2, stride, dilation, pads };
+        assert_eq!(
+            Conv::new(1, [1, 1], 1, &[spec]).unwrap_err(),
+            ConvError::Axis { axis: 0 },
+            "{spec:?}"
+        );
+    }
+}

@@ -7,8 +7,8 @@
 use std::ops::Range;
 
 use super::{AXES, ConvError, check};
-use crate::gemm::{GemmError, Matrix, Product, Rhs};
-use crate::scratch::with_scratch;
+use crate::gemm::{Matrix, Product, Rhs};
+use crate::scratch::try_with_scratch;
 use crate::{Context, Schedule};
 
 /// Rows of a product that make packing the image worth its while.
@@ -142,14 +142,16 @@ impl ConvTranspose {
                 } else {
                     part.fill(0.0);
                 }
-                if let Err(error) = self.add_windows(context, input, weights, first, part) {
+                if self.input > 0
+                    && let Err(error) = self.add_windows(context, input, weights, first, part)
+                {
                     failure.get_or_init(|| error);
                 }
                 first += room;
                 piece = rest;
             }
         });
-        failure.into_inner().map_or(Ok(()), |error| Err(error.into()))
+        failure.into_inner().map_or(Ok(()), Err)
     }
 
     /// Adds the windows of all elements to some output channels of one group.
@@ -160,7 +162,7 @@ impl ConvTranspose {
         weights: &[f32],
         first: usize,
         out: &mut [f32],
-    ) -> Result<(), GemmError> {
+    ) -> Result<(), ConvError> {
         let (elements, plane) = (self.plane(|axis| axis.input), self.plane(|axis| axis.output));
         let taps = self.plane(|axis| axis.kernel);
         let (group, channel) = (first / self.output, first % self.output);
@@ -172,20 +174,20 @@ impl ConvTranspose {
         let image = &input[group * self.input * elements..][..self.input * elements];
         let width = self.axes[2].input;
         let lines = elements / width.max(1);
-        let at_once = (BLOCK / (rows * width).max(1)).max(1);
+        let at_once = (BLOCK / rows.saturating_mul(width).max(1)).max(1);
         for start in (0..lines).step_by(at_once) {
             let block = start..(start + at_once).min(lines);
             let count = block.len() * width;
             let rhs = &image[(block.start * width).min(image.len())..];
             let rhs = Matrix::strided(rhs, [self.input, count], [elements, 1])?;
-            with_scratch(rows * count, |windows| {
+            try_with_scratch(rows.saturating_mul(count), |windows| {
                 Product::new(lhs, Rhs::Matrix(rhs)).run(context, windows, count)?;
                 for (windows, out) in windows.chunks_exact(taps * count).zip(out.chunks_mut(plane))
                 {
                     self.add_channel(windows, &block, out);
                 }
-                Ok(())
-            })?;
+                Ok::<_, ConvError>(())
+            })??;
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ pub(super) const SLACK: usize = STRIP;
 #[derive(Debug)]
 pub(super) struct Windows<'a> {
     isa: Isa,
-    layout: &'a Layout,
+    layout: &'a Layout<'a>,
     image: &'a [f32],
     /// Where each row of the first output lies.
     offsets: Vec<usize>,
@@ -32,7 +32,7 @@ pub(super) struct Run {
 }
 
 /// The runs of a strip and how many there are. The last one goes on to the end of the strip.
-pub(super) fn runs(layout: &Layout, strip: usize) -> ([Run; STRIP], usize) {
+pub(super) fn runs(layout: &Layout<'_>, strip: usize) -> ([Run; STRIP], usize) {
     let width = layout.axes()[2].output;
     let first = strip * STRIP;
     let end = (first + STRIP).min(layout.outputs());
@@ -49,7 +49,7 @@ pub(super) fn runs(layout: &Layout, strip: usize) -> ([Run; STRIP], usize) {
 }
 
 impl<'a> Windows<'a> {
-    pub(super) fn new(isa: Isa, layout: &'a Layout, channels: usize, image: &'a [f32]) -> Self {
+    pub(super) fn new(isa: Isa, layout: &'a Layout<'a>, channels: usize, image: &'a [f32]) -> Self {
         let offsets = layout.row_offsets(channels);
         Self { isa, layout, image, offsets, columns: layout.outputs() }
     }

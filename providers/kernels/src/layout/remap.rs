@@ -3,6 +3,7 @@
 
 use super::COPY;
 use crate::Context;
+use crate::memory::{NoMemory, collected};
 
 /// For every index of an output axis the index of the source, or [`AxisMap::NONE`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,33 +45,44 @@ impl AxisMap {
     }
 
     /// The axis as it is.
-    #[must_use]
-    pub fn identity(size: usize) -> Self {
-        Self { indices: (0..size).collect(), size }
+    ///
+    /// # Errors
+    /// When there is no memory for the indices.
+    pub fn identity(size: usize) -> Result<Self, NoMemory> {
+        Ok(Self { indices: collected(size, 0..size)?, size })
     }
 
     /// `count` elements from `start` on, `step` apart.
     ///
+    /// # Errors
+    /// When there is no memory for the indices.
+    ///
     /// # Panics
     /// When they are not all inside the axis.
-    #[must_use]
-    pub fn slice(size: usize, start: usize, step: isize, count: usize) -> Self {
+    pub fn slice(size: usize, start: usize, step: isize, count: usize) -> Result<Self, NoMemory> {
         let at = |index: usize| start.wrapping_add_signed(step.wrapping_mul(index.cast_signed()));
-        Self::new((0..count).map(at).collect(), size)
+        Ok(Self::new(collected(count, (0..count).map(at))?, size))
     }
 
     /// The axis repeated.
-    #[must_use]
-    pub fn tile(size: usize, times: usize) -> Self {
-        Self { indices: (0..size * times).map(|index| index % size).collect(), size }
+    ///
+    /// # Errors
+    /// When there is no memory for the indices.
+    pub fn tile(size: usize, times: usize) -> Result<Self, NoMemory> {
+        let count = size.checked_mul(times).ok_or(NoMemory(usize::MAX))?;
+        Ok(Self { indices: collected(count, (0..size).cycle())?, size })
     }
 
     /// The axis with `before` and `after` elements more, or fewer where negative.
-    #[must_use]
-    pub fn pad(size: usize, before: isize, after: isize, mode: PadMode) -> Self {
+    ///
+    /// # Errors
+    /// When there is no memory for the indices.
+    pub fn pad(size: usize, before: isize, after: isize, mode: PadMode) -> Result<Self, NoMemory> {
         let signed = size.cast_signed();
-        let indices = (-before..signed + after).map(|index| source(index, signed, mode));
-        Self { indices: indices.collect(), size }
+        let range = before.saturating_neg()..signed.saturating_add(after);
+        let count = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(0);
+        let indices = collected(count, range.map(|index| source(index, signed, mode)))?;
+        Ok(Self { indices, size })
     }
 
     fn is_identity(&self) -> bool {
@@ -78,18 +90,13 @@ impl AxisMap {
     }
 
     /// Neighbours with neighbouring sources, or without any, as runs.
-    fn runs(&self) -> Vec<Run> {
-        let mut runs: Vec<Run> = Vec::new();
-        for &source in &self.indices {
-            match runs.last_mut() {
-                Some(run) if run.source == Self::NONE && source == Self::NONE => run.length += 1,
-                Some(run) if run.source != Self::NONE && run.source + run.length == source => {
-                    run.length += 1;
-                }
-                _ => runs.push(Run { source, length: 1 }),
-            }
-        }
-        runs
+    fn runs(&self) -> impl Iterator<Item = Run> {
+        let together = |&before: &usize, &next: &usize| match before {
+            Self::NONE => next == Self::NONE,
+            _ => before + 1 == next,
+        };
+        let runs = self.indices.chunk_by(together);
+        runs.map(|run| Run { source: run[0], length: run.len() })
     }
 }
 
@@ -121,6 +128,9 @@ struct Run {
 
 /// Writes to `out`, whose shape is the lengths of `maps`, the elements of `src` that these name.
 ///
+/// # Errors
+/// When there is no memory for what is copied at once.
+///
 /// # Panics
 /// When a slice does not fit the maps.
 pub fn remap<T: Copy + Send + Sync>(
@@ -129,17 +139,19 @@ pub fn remap<T: Copy + Send + Sync>(
     maps: &[AxisMap],
     fill: Fill<T>,
     out: &mut [T],
-) {
+) -> Result<(), NoMemory> {
     assert_eq!(src.len(), maps.iter().map(|map| map.size).product::<usize>(), "source elements");
     assert_eq!(out.len(), maps.iter().map(|map| map.indices.len()).product::<usize>(), "outputs");
     let whole = maps.iter().rev().take_while(|map| map.is_identity()).count();
     let (mapped, same) = maps.split_at(maps.len() - whole);
     let element: usize = same.iter().map(|map| map.size).product();
     let Some((last, outer)) = mapped.split_last() else {
-        return out.copy_from_slice(src);
+        out.copy_from_slice(src);
+        return Ok(());
     };
-    let runs = last.runs();
-    let scattered = runs.len() * 4 > last.indices.len();
+    let count = last.runs().count();
+    let picked = element == 1 && count * 4 > last.indices.len();
+    let runs = collected(if picked { 0 } else { count }, last.runs())?;
     let row_length = last.indices.len() * element;
     cx.pieces(out, row_length, COPY, |first, out| {
         let mut before = None;
@@ -154,7 +166,7 @@ pub fn remap<T: Copy + Send + Sync>(
                 }
                 Some(base) => {
                     let src = &src[base * last.size * element..][..last.size * element];
-                    if scattered && element == 1 {
+                    if picked {
                         pick(&last.indices, src, fill, out);
                     } else {
                         copy_runs(&runs, element, src, fill, out);
@@ -164,6 +176,7 @@ pub fn remap<T: Copy + Send + Sync>(
             before = base;
         }
     });
+    Ok(())
 }
 
 /// Which row of the source the output's row `index` is, if any.

@@ -75,13 +75,13 @@ proptest! {
 fn maps_name_the_source_of_every_element() {
     let modes = [PadMode::Constant, PadMode::Edge, PadMode::Reflect, PadMode::Wrap];
     let mut choices = vec![
-        AxisMap::identity(7),
-        AxisMap::slice(7, 6, -2, 4),
-        AxisMap::slice(7, 1, 3, 2),
-        AxisMap::tile(7, 3),
-        AxisMap::pad(7, -2, 1, PadMode::Constant),
+        AxisMap::identity(7).unwrap(),
+        AxisMap::slice(7, 6, -2, 4).unwrap(),
+        AxisMap::slice(7, 1, 3, 2).unwrap(),
+        AxisMap::tile(7, 3).unwrap(),
+        AxisMap::pad(7, -2, 1, PadMode::Constant).unwrap(),
     ];
-    choices.extend(modes.map(|mode| AxisMap::pad(7, 3, 5, mode)));
+    choices.extend(modes.map(|mode| AxisMap::pad(7, 3, 5, mode).unwrap()));
     let src: Vec<u16> = (0..343).collect();
     everywhere(|cx| {
         for first in &choices {
@@ -89,7 +89,7 @@ fn maps_name_the_source_of_every_element() {
                 let maps = [first.clone(), second.clone(), third.clone()];
                 let shape = maps.each_ref().map(|map| map.indices.len());
                 let mut out = vec![9999; count(&shape)];
-                remap(cx, &src, &maps, Fill(777), &mut out);
+                remap(cx, &src, &maps, Fill(777), &mut out).unwrap();
                 for (at, &got) in out.iter().enumerate() {
                     let from: Vec<usize> = indices(&shape, at)
                         .into_iter()
@@ -107,13 +107,13 @@ fn maps_name_the_source_of_every_element() {
 
 #[test]
 fn padding_modes_agree_with_numpy() {
-    let of = |mode| AxisMap::pad(4, 5, 6, mode).indices;
+    let of = |mode| AxisMap::pad(4, 5, 6, mode).unwrap().indices;
     let none = AxisMap::NONE;
     assert_eq!(of(PadMode::Edge), [0, 0, 0, 0, 0, 0, 1, 2, 3, 3, 3, 3, 3, 3, 3]);
     assert_eq!(of(PadMode::Reflect), [1, 2, 3, 2, 1, 0, 1, 2, 3, 2, 1, 0, 1, 2, 3]);
     assert_eq!(of(PadMode::Wrap), [3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1]);
     assert_eq!(of(PadMode::Constant)[..6], [none, none, none, none, none, 0]);
-    assert_eq!(AxisMap::pad(1, 2, 1, PadMode::Reflect).indices, [0, 0, 0, 0]);
+    assert_eq!(AxisMap::pad(1, 2, 1, PadMode::Reflect).unwrap().indices, [0, 0, 0, 0]);
 }
 
 #[test]
@@ -151,4 +151,17 @@ fn indices_count_from_either_end_and_those_outside_are_named() {
         let error = gather(cx, &src, (4, 5), &[0, -5], &mut out).unwrap_err();
         assert_eq!(error.to_string(), "expected an index in `-4..4`, got -5");
     });
+}
+
+#[test]
+fn axes_beyond_memory_are_refused() {
+    let far = 1_isize << 60;
+    assert!(AxisMap::identity(1 << 60).is_err());
+    assert!(AxisMap::slice(1, 0, 0, 1 << 60).is_err());
+    assert!(AxisMap::tile(1, 1 << 60).is_err());
+    assert!(AxisMap::tile(1 << 40, 1 << 40).is_err());
+    assert!(AxisMap::pad(1, far, far, PadMode::Edge).is_err());
+    assert!(AxisMap::pad(1, isize::MAX, isize::MAX, PadMode::Edge).is_err());
+    assert_eq!(AxisMap::tile(0, 5).unwrap().indices, [0; 0]);
+    assert_eq!(AxisMap::pad(3, -2, -2, PadMode::Constant).unwrap().indices, [0; 0]);
 }

@@ -59,7 +59,7 @@ fn agrees<T: Element>(cx: Context<'_>, kind: Pooling, axes: &[PoolAxis], toleran
     let src: Vec<T> = noise(planes * input, 8).into_iter().map(T::from_f32).collect();
     let wide: Vec<f64> = src.iter().map(|x| f64::from(x.to_f32())).collect();
     let mut out = vec![T::default(); planes * output];
-    pool(cx, kind, axes, planes, &src, &mut out);
+    pool(cx, kind, axes, planes, &src, &mut out).unwrap();
     let expected: Vec<f64> = (0..planes * output)
         .map(|at| {
             let (plane, at) = (at / output, at % output);
@@ -103,6 +103,16 @@ fn a_global_window_is_the_whole_axis_and_nan_is_the_greatest() {
     let mut src = [1.0; 63];
     src[40] = f32::NAN;
     let mut out = [0.0];
-    pool(cx, Pooling::Max, &axes, 1, &src, &mut out);
+    pool(cx, Pooling::Max, &axes, 1, &src, &mut out).unwrap();
     assert!(out[0].is_nan());
+}
+
+#[test]
+fn padding_beyond_memory_is_refused() {
+    let pool_of_one = ThreadPool::single();
+    let cx = Context::new(Isa::best(), &pool_of_one);
+    let far = 1 << 30;
+    let axis = PoolAxis { pad_before: far, pad_after: far, kernel: far, ..PoolAxis::global(1) };
+    let axis = PoolAxis { output: 2, stride: far, ..axis };
+    assert!(pool(cx, Pooling::Average, &[axis; 2], 1, &[1.0_f32], &mut [0.0; 4]).is_err());
 }

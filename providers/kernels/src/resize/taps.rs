@@ -5,6 +5,8 @@
     reason = "coordinates are within the image, and cut to it"
 )]
 
+use crate::memory::NoMemory;
+
 /// How an output coordinate becomes an input coordinate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Coordinates {
@@ -107,12 +109,23 @@ impl Taps {
 impl Sampling {
     /// The taps that make `output` of `input` elements, which is `scale` times as many, roughly.
     ///
+    /// # Errors
+    /// When there is no memory for them.
+    ///
     /// # Panics
     /// When there is output but no input.
-    #[must_use]
-    pub fn taps(&self, input: usize, output: usize, scale: f64) -> Taps {
+    pub fn taps(&self, input: usize, output: usize, scale: f64) -> Result<Taps, NoMemory> {
         assert!(input > 0 || output == 0, "expected an input element");
-        let mut taps = Taps { input, starts: vec![0], taps: Vec::new() };
+        let each = match self.filter {
+            Filter::Nearest(_) => 1,
+            Filter::Linear => 2,
+            Filter::Cubic(_) => 4,
+        };
+        let mut taps = Taps { input, starts: Vec::new(), taps: Vec::new() };
+        let reserved = taps.starts.try_reserve_exact(output.saturating_add(1));
+        let reserved = reserved.and(taps.taps.try_reserve(output.saturating_mul(each)));
+        reserved.map_err(|_| NoMemory(output))?;
+        taps.starts.push(0);
         for at in 0..output {
             let x = self.coordinate(at as f64, input as f64, output as f64, scale);
             match self.filter {
@@ -127,7 +140,7 @@ impl Sampling {
             }
             taps.starts.push(taps.taps.len());
         }
-        taps
+        Ok(taps)
     }
 
     fn coordinate(&self, at: f64, input: f64, output: f64, scale: f64) -> f64 {

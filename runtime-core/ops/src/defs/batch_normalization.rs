@@ -106,6 +106,10 @@ fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
     scale_channels(&mut x, &factor, &shift);
     let y = x.reshaped(given)?.to_floats(ctx.tensor(0)?.dtype())?;
     if !training {
+        if ctx.wants(1) || ctx.wants(2) {
+            let text = "running statistics are made only where `training_mode` is 1".to_owned();
+            return Err(OpError::Invalid(text));
+        }
         return Ok(vec![y.into()]);
     }
     let momentum = f64::from(ctx.attrs().float_or("momentum", 0.9)?);
