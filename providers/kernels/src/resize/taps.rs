@@ -144,7 +144,12 @@ impl Sampling {
     }
 
     fn coordinate(&self, at: f64, input: f64, output: f64, scale: f64) -> f64 {
-        let half = (at + 0.5) / scale - 0.5;
+        let scaled = |at: f64| match self.filter {
+            // As in f32, so that a scale like 0.7, which f32 does not hold, still meets whole places.
+            Filter::Nearest(_) => f64::from((at / scale) as f32),
+            _ => at / scale,
+        };
+        let half = scaled(at + 0.5) - 0.5;
         match self.coordinates {
             Coordinates::HalfPixel => half,
             Coordinates::PytorchHalfPixel => {
@@ -161,7 +166,7 @@ impl Sampling {
             // By the scale, not the size that it was rounded to.
             Coordinates::AlignCorners if scale * input == 1.0 => 0.0,
             Coordinates::AlignCorners => at * (input - 1.0) / (scale * input - 1.0),
-            Coordinates::Asymmetric => at / scale,
+            Coordinates::Asymmetric => scaled(at),
         }
     }
 

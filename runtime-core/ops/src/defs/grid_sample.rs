@@ -100,6 +100,8 @@ impl<'a> Sampler<'a> {
         match self.outside {
             _ if (low..=high).contains(&place) => place,
             Outside::Zeros => place,
+            // The four places of a cubic are brought inside one by one, as PyTorch does it.
+            Outside::Border if self.mode == "cubic" => place,
             Outside::Border => place.clamp(0.0, size - 1.0),
             Outside::Reflection => reflect(place, low, high),
         }

@@ -2,8 +2,8 @@
 //! every output place is a weighted sum of input places, which [`Taps`] holds.
 
 use remuda_ir::{
-    Attr, AttrDef, AttrKind, Attrs, Draft, InferCtx, Inferred, InputDef, KernelCtx, OpDef, OpError,
-    OutputDef, Tolerance, Traits, Types, Upgrade, Val,
+    Attr, AttrDef, AttrKind, Attrs, Draft, InferCtx, Inferred, InputDef, KernelCtx, Node, OpDef,
+    OpError, OpName, OutputDef, Tolerance, Traits, Types, Upgrade, Val, ValueId,
 };
 use remuda_tensor::{DType, Dim, Tensor};
 
@@ -44,17 +44,44 @@ pub(crate) static OP: OpDef = OpDef {
     cases: include_str!("resize.cases"),
 };
 
-/// Before opset 11 coordinates mapped asymmetrically, the nearest place was the one below, and the
-/// scales stood where the region of interest is now.
+/// Before opset 11 coordinates mapped asymmetrically, and the scales stood where the region of
+/// interest is now. Which place is the nearest ONNX did not say: ONNX Runtime takes the one below
+/// along axes that grow and the one above along axes that shrink.
 fn upgrade(draft: &mut Draft<'_>) -> Result<(), OpError> {
-    let scales = draft.node.input(1);
-    draft.node.inputs.truncate(1);
-    if let Some(scales) = scales {
-        draft.set_input(2, scales);
-    }
+    let (x, scales) = (draft.node.input(0), draft.node.input(1));
     draft.node.attrs.set("coordinate_transformation_mode", Attr::Text("asymmetric".into()));
     draft.node.attrs.set("nearest_mode", Attr::Text("floor".into()));
+    let (Some(x), Some(scales)) = (x, scales) else {
+        return Err(OpError::invalid("`x` or `scales` is missing"));
+    };
+    draft.node.inputs = vec![Some(x), None, Some(scales)];
+    let known = draft.graph.value(scales).constant().map(Tensor::to_f32_vec).transpose()?;
+    let some = |which: fn(&f32) -> bool| known.as_ref().is_none_or(|all| all.iter().any(which));
+    let (grows, shrinks) = (some(|&scale| scale > 1.0), some(|&scale| scale < 1.0));
+    if !shrinks || draft.node.attrs.text_or("mode", "nearest")? != "nearest" {
+        return Ok(());
+    }
+    if grows {
+        let one = draft.constant(Tensor::scalar(1.0f32));
+        let down = draft.before(OpName::onnx("Min"), &[scales, one], Attrs::default());
+        let up = draft.before(OpName::onnx("Max"), &[scales, one], Attrs::default());
+        let small = shrunk(draft, x, down);
+        draft.node.inputs = vec![Some(small), None, Some(up)];
+    } else {
+        draft.node.attrs.set("nearest_mode", Attr::Text("ceil".into()));
+    }
     Ok(())
+}
+
+/// A node in front of the one that grows axes: it shrinks the others.
+fn shrunk(draft: &mut Draft<'_>, x: ValueId, scales: ValueId) -> ValueId {
+    let small = draft.graph.add_pending("Resize_in");
+    let inputs = vec![Some(x), None, Some(scales)];
+    let mut node = Node::new(OpName::onnx("Resize"), inputs, vec![Some(small)]);
+    node.attrs = draft.node.attrs.clone();
+    node.attrs.set("nearest_mode", Attr::Text("ceil".into()));
+    draft.graph.push(node);
+    small
 }
 
 /// The attribute `axes`, or all axes.
@@ -218,7 +245,12 @@ impl<'a> Modes<'a> {
     fn coordinate(&self, along: Along, place: usize) -> Result<f64, OpError> {
         let (place, input) = (place as f64, along.input as f64);
         let wanted = along.scale * input;
-        let half_pixel = (place + 0.5) / along.scale - 0.5;
+        let scaled = |place: f64| match self.mode {
+            // As in f32, so that a scale like 0.7, which f32 does not hold, still meets whole places.
+            "nearest" => f64::from((place / along.scale) as f32),
+            _ => place / along.scale,
+        };
+        let half_pixel = scaled(place + 0.5) - 0.5;
         let (start, end) = along.roi;
         Ok(match self.coordinates {
             "half_pixel" => half_pixel,
@@ -232,8 +264,8 @@ impl<'a> Modes<'a> {
             "half_pixel_symmetric" => {
                 input / 2.0 * (1.0 - along.output as f64 / wanted) + half_pixel
             }
-            "tf_half_pixel_for_nn" => (place + 0.5) / along.scale,
-            "asymmetric" => place / along.scale,
+            "tf_half_pixel_for_nn" => scaled(place + 0.5),
+            "asymmetric" => scaled(place),
             "align_corners" if wanted == 1.0 => 0.0,
             "align_corners" => place * (input - 1.0) / (wanted - 1.0),
             "tf_crop_and_resize" if wanted == 1.0 => (start + end) * (input - 1.0) / 2.0,
