@@ -3,6 +3,7 @@
 
     python ci/provider_wheel.py onnxruntime                        target/wheels/remuda_onnxruntime-….whl
     python ci/provider_wheel.py onnxruntime --library FILE         of a library that is built already
+    python ci/provider_wheel.py ggml --beside FOLDER               with that folder's files beside it, in `ggml/`
 
 The wheel holds one package, `remuda_NAME`, with the library in it, and announces it by an entry point of the group
 `remuda.providers`. The wheel `remuda` looks into such packages for libraries; no code of theirs is run for that.
@@ -28,10 +29,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("name", help="the provider: the folder under `providers`")
     parser.add_argument("--library", type=Path, help="the library, if it is built already")
+    parser.add_argument("--beside", type=Path, help="a folder of what the library loads")
     parser.add_argument("--out", type=Path, default=ROOT / "target" / "wheels")
     options = parser.parse_args()
     library = options.library or build(options.name)
-    print(write_wheel(options.name, library, options.out))
+    print(write_wheel(options.name, library, options.beside, options.out))
 
 
 def build(name: str) -> Path:
@@ -42,7 +44,7 @@ def build(name: str) -> Path:
     return target / "release" / f"libremuda_{name}{suffix}"
 
 
-def write_wheel(name: str, library: Path, out: Path) -> Path:
+def write_wheel(name: str, library: Path, beside: Path | None, out: Path) -> Path:
     package = f"remuda_{name}"
     version = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
     manifest = tomllib.loads((ROOT / "providers" / name / "Cargo.toml").read_text())["package"]
@@ -81,6 +83,8 @@ def write_wheel(name: str, library: Path, out: Path) -> Path:
         f"{info}/licenses/LICENSE-APACHE": (ROOT / "LICENSE-APACHE").read_bytes(),
         f"{info}/licenses/LICENSE-MIT": (ROOT / "LICENSE-MIT").read_bytes(),
     }
+    for file in sorted(beside.iterdir()) if beside else []:
+        files[f"{package}/{name}/{file.name}"] = file.read_bytes()
     record = [f"{path},sha256={digest(data)},{len(data)}" for path, data in files.items()]
     files[f"{info}/RECORD"] = "\n".join([*record, f"{info}/RECORD,,", ""]).encode()
     out.mkdir(parents=True, exist_ok=True)

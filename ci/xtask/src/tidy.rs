@@ -134,6 +134,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("remuda-example", &["remuda-sdk"]),
     ("remuda-null", &["remuda-sdk"]),
+    ("remuda-ggml", &["remuda-base", "remuda-ops", "remuda-sdk"]),
     ("remuda-onnxruntime", &["remuda-base", "remuda-ops", "remuda-sdk"]),
     ("remuda-reference", &["remuda-ops", "remuda-sdk"]),
     ("remuda-cache", &["remuda-base"]),

@@ -59,7 +59,7 @@ pub const PROVIDERS: Knob = Knob {
 };
 
 /// All knobs, sorted by name.
-pub const ALL: &[Knob] = &[CACHE, CACHE_LIMIT, CPU_ISA, PLUGINS, PROVIDERS, THREADS];
+pub const ALL: &[Knob] = &[CACHE, CACHE_LIMIT, CPU_ISA, GGML, PLUGINS, PROVIDERS, THREADS];
 
 /// The user's own folder: a variable of the system, not of this project.
 pub const HOME: Knob = Knob { name: "HOME", default: "none", doc: "The user's own folder." };
@@ -83,6 +83,13 @@ pub const LOADER_PATH: Knob = Knob {
     name: "LD_LIBRARY_PATH",
     default: "none",
     doc: "Folders in which shared libraries are looked for first.",
+};
+
+/// The folder of ggml's libraries.
+pub const GGML: Knob = Knob {
+    name: "REMUDA_GGML",
+    default: "the folder of the provider's library",
+    doc: "The folder of ggml's libraries that the provider `ggml` loads.",
 };
 
 /// The ONNX Runtime to load: the variable that programs over it share.

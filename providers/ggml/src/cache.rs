@@ -1,0 +1,281 @@
+//! Key/value caches in memory of a device, a cell per position.
+//!
+//! A cell is a row of the table of keys and of that of values. A sequence is a list of cells; sequences
+//! that begin alike share theirs, and a cell is written once, so nothing is ever copied. Cells are in no
+//! order: which of them a token sees is said by a mask. What a step adds belongs to its sequences only
+//! when the step went well ([`Step`]).
+
+use std::any::Any;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use remuda_sdk::ir::{OpError, State, StateType, appended};
+use remuda_sdk::tensor::rows;
+use remuda_sdk::{Failure, StateRequest};
+
+use crate::api::{Buffer, Context, Library};
+use crate::device::GgmlDevice;
+use crate::lower::cache_kind;
+
+mod cells;
+
+use cells::Cells;
+
+/// Keys and values.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    pub(crate) keys: Buffer,
+    pub(crate) values: Buffer,
+}
+
+/// A cache.
+#[derive(Debug)]
+pub(crate) struct CellCache {
+    ty: StateType,
+    /// No other cache of the process has it.
+    pub(crate) id: u64,
+    pub(crate) tables: Arc<Tables>,
+    cells: Mutex<Cells>,
+}
+
+/// What a step adds to a cache; given back unless it is kept.
+#[derive(Debug)]
+pub(crate) struct Step<'c> {
+    cache: &'c CellCache,
+    /// The cell of each token.
+    added: Vec<u32>,
+    /// For each run of tokens: the sequence, its cells before the step from a position on, the tokens.
+    runs: Vec<(u32, Range<usize>)>,
+    /// For each token, the cells that it sees.
+    seen: Vec<Vec<u32>>,
+}
+
+impl CellCache {
+    /// Bytes that a cache takes.
+    pub(crate) fn bytes_of(
+        library: &'static Library,
+        request: &StateRequest,
+    ) -> Result<u64, Failure> {
+        let refused =
+            |why: crate::api::Refusal| Failure::Unsupported { node: None, text: why.text };
+        let context = Context::new(library, 1, false).map_err(refused)?;
+        let (elements, bytes) = context.block(cache_kind(&request.ty).map_err(refused)?);
+        let width = (request.ty.heads as u64)
+            .checked_mul((request.ty.key_dim + request.ty.value_dim) as u64);
+        let total = width
+            .and_then(|width| width.checked_mul(request.capacity))
+            .and_then(|all| (all / elements.unsigned_abs()).checked_mul(bytes.unsigned_abs()));
+        total.ok_or_else(|| {
+            Failure::Invalid(format!(
+                "a cache of {} positions cannot be addressed",
+                request.capacity
+            ))
+        })
+    }
+
+    /// A cache on a device.
+    pub(crate) fn new(
+        library: &'static Library,
+        device: &GgmlDevice,
+        request: &StateRequest,
+    ) -> Result<Self, Failure> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let StateRequest { ty, sequences, capacity } = request.clone();
+        ty.check()?;
+        Self::bytes_of(library, request)?;
+        let refused =
+            |why: crate::api::Refusal| Failure::Unsupported { node: None, text: why.text };
+        let kind = cache_kind(&ty).map_err(refused)?;
+        let memory = device.raw.memory_kind();
+        let memory = memory.ok_or_else(|| Failure::Internal("the device has no memory".into()))?;
+        let too_large =
+            || Failure::Invalid(format!("a cache of {capacity} positions is too large"));
+        let count = i64::from(u32::try_from(capacity.max(1)).map_err(|_| too_large())?);
+        let table = |width: usize| {
+            let width = i64::try_from(width).map_err(|_| too_large())?;
+            Buffer::new(memory, kind, [width, count, 1, 1], false)
+        };
+        let tables =
+            Tables { keys: table(ty.heads * ty.key_dim)?, values: table(ty.heads * ty.value_dim)? };
+        let cells = Cells::new(usize::try_from(capacity).map_err(|_| too_large())?, sequences);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Ok(Self { ty, id, tables: Arc::new(tables), cells: Mutex::new(cells) })
+    }
+
+    fn cells(&self) -> MutexGuard<'_, Cells> {
+        self.cells.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes cells for the tokens of a step.
+    pub(crate) fn begin(&self, sequences: &[i64], positions: &[i64]) -> Result<Step<'_>, OpError> {
+        let runs = appended(self, sequences, positions)?;
+        let mut cells = self.cells();
+        for run in &runs {
+            cells.forget(run.sequence, self.ty.reach(run.start));
+        }
+        let added = cells.take(sequences.len())?;
+        let mut seen = Vec::with_capacity(added.len());
+        for (at, run) in runs.iter().enumerate() {
+            // Tokens of the sequence in earlier runs of this step come before these.
+            let before: Vec<u32> = runs[..at]
+                .iter()
+                .filter(|other| other.sequence == run.sequence)
+                .flat_map(|other| added[other.tokens.clone()].iter().copied())
+                .collect();
+            let kept = cells.kept(run.sequence);
+            for token in run.tokens.clone() {
+                let position = run.start + (token - run.tokens.start);
+                let fresh = &added[run.tokens.start..=token];
+                let all = kept.clone().map(|(_, cell)| cell).chain(before.iter().copied());
+                let all: Vec<u32> = all.chain(fresh.iter().copied()).collect();
+                // The last of them is at `position`, and they follow each other.
+                let reached = position + 1 - self.ty.reach(position);
+                seen.push(all[all.len().saturating_sub(reached)..].to_vec());
+            }
+        }
+        let runs = runs.into_iter().map(|run| (run.sequence, run.tokens)).collect();
+        Ok(Step { cache: self, added, runs, seen })
+    }
+
+    /// Bytes of one row of keys and of values.
+    fn row_bytes(&self) -> [usize; 2] {
+        let width = [self.ty.heads * self.ty.key_dim, self.ty.heads * self.ty.value_dim];
+        width.map(|width| self.ty.dtype.bytes_for(width).unwrap_or(0))
+    }
+
+    fn write_cell(&self, cell: u32, position: &[f32]) -> Result<(), OpError> {
+        let halves = position.split_at(self.ty.heads * self.ty.key_dim);
+        let tables = [&self.tables.keys, &self.tables.values];
+        for ((table, bytes), values) in
+            tables.into_iter().zip(self.row_bytes()).zip([halves.0, halves.1])
+        {
+            let mut row = vec![0; bytes];
+            rows::encode(self.ty.dtype, values, &mut row)?;
+            table.write(cell as usize * bytes, &row)?;
+        }
+        Ok(())
+    }
+
+    fn read_cell(&self, cell: u32, position: &mut [f32]) -> Result<(), OpError> {
+        let halves = position.split_at_mut(self.ty.heads * self.ty.key_dim);
+        let tables = [&self.tables.keys, &self.tables.values];
+        for ((table, bytes), values) in
+            tables.into_iter().zip(self.row_bytes()).zip([halves.0, halves.1])
+        {
+            let mut row = vec![0; bytes];
+            table.read(cell as usize * bytes, &mut row)?;
+            rows::decode(self.ty.dtype, &row, values)?;
+        }
+        Ok(())
+    }
+}
+
+impl Step<'_> {
+    /// How many cells, from the first on, hold all that is seen.
+    pub(crate) fn reach(&self) -> usize {
+        let last = self.seen.iter().flatten().copied().max();
+        last.map_or(0, |cell| cell as usize + 1)
+    }
+
+    /// Where the tokens go.
+    pub(crate) fn places(&self) -> Vec<u8> {
+        self.added.iter().flat_map(|&cell| i64::from(cell).to_le_bytes()).collect()
+    }
+
+    /// For each token and each of so many cells whether it is seen, as ggml's attention adds it: halves
+    /// that are 0 or minus infinity.
+    pub(crate) fn mask(&self, cells: usize) -> Vec<u8> {
+        const UNSEEN: [u8; 2] = 0xFC00u16.to_le_bytes();
+        let mut mask = UNSEEN.repeat(cells * self.seen.len());
+        for (row, seen) in mask.chunks_exact_mut((2 * cells).max(1)).zip(&self.seen) {
+            for &cell in seen {
+                let at = cell as usize * 2;
+                row.get_mut(at..at + 2).unwrap_or_default().fill(0);
+            }
+        }
+        mask
+    }
+
+    /// The step went well: its cells are its sequences'.
+    pub(crate) fn keep(mut self) {
+        let added = std::mem::take(&mut self.added);
+        let mut cells = self.cache.cells();
+        for (sequence, tokens) in &self.runs {
+            cells.push(*sequence, &added[tokens.clone()]);
+        }
+    }
+}
+
+impl Drop for Step<'_> {
+    fn drop(&mut self) {
+        if !self.added.is_empty() {
+            self.cache.cells().give_back(&self.added);
+        }
+    }
+}
+
+impl State for CellCache {
+    fn ty(&self) -> &StateType {
+        &self.ty
+    }
+
+    fn length(&self, sequence: u32) -> Result<usize, OpError> {
+        self.cells().length(sequence)
+    }
+
+    fn truncate(&self, sequence: u32, length: usize) -> Result<(), OpError> {
+        self.cells().truncate(sequence, length, &self.ty)
+    }
+
+    fn copy(&self, from: u32, to: u32, length: usize) -> Result<(), OpError> {
+        self.cells().copy(from, to, length, &self.ty)
+    }
+
+    fn export(
+        &self,
+        sequence: u32,
+        positions: Range<usize>,
+        read: &mut dyn FnMut(&[f32]),
+    ) -> Result<(), OpError> {
+        let wanted = self.cells().cells_of(sequence, &positions)?;
+        let mut neutral = vec![0.0; self.ty.position_len()];
+        for cell in wanted {
+            self.read_cell(cell, &mut neutral)?;
+            read(&neutral);
+        }
+        Ok(())
+    }
+
+    fn append(&self, sequence: u32, positions: &[f32]) -> Result<(), OpError> {
+        let size = self.ty.position_len();
+        if !positions.len().is_multiple_of(size) {
+            let text = format!("{} numbers are no positions of {size} numbers", positions.len());
+            return Err(OpError::Invalid(text));
+        }
+        let length = self.length(sequence)?;
+        let added = {
+            let mut cells = self.cells();
+            cells.forget(sequence, self.ty.reach(length));
+            cells.take(positions.len() / size)?
+        };
+        let written = positions
+            .chunks_exact(size)
+            .zip(&added)
+            .try_for_each(|(position, &cell)| self.write_cell(cell, position));
+        let mut cells = self.cells();
+        match written {
+            Ok(()) => cells.push(sequence, &added),
+            Err(_) => cells.give_back(&added),
+        }
+        written
+    }
+
+    fn bytes(&self) -> u64 {
+        (self.tables.keys.own_bytes + self.tables.values.own_bytes) as u64
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
