@@ -10,6 +10,7 @@
 set -euo pipefail
 
 version=0.3.36
+digest=832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e
 folder=${1:?"usage: build-backends.sh FOLDER [--this-cpu]"}
 variants=${2:-}
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -20,15 +21,17 @@ folder=$(cd "$folder" && pwd)
 source="${GGML_SOURCE:-$work/ggml-$version}"
 if [ ! -f "$source/CMakeLists.txt" ]; then
   [ -z "${GGML_SOURCE:-}" ] || { echo "there is no CMakeLists.txt in $GGML_SOURCE" >&2; exit 1; }
-  download=$(mktemp -d)
+  download=$(mktemp -d "$work/download.XXXXXX")
   trap 'rm -rf "$download"' EXIT
-  "${PYTHON:-python3}" -m pip download --quiet --no-deps --no-binary llama-cpp-python \
-    -d "$download" "llama-cpp-python==$version"
-  mkdir -p "$source"
-  tar -xzf "$download"/llama_cpp_python-"$version".tar.gz -C "$source" --strip-components=4 \
-    "llama_cpp_python-$version/vendor/llama.cpp/ggml"
-  tar -xzf "$download"/llama_cpp_python-"$version".tar.gz -C "$source" --strip-components=3 \
-    "llama_cpp_python-$version/vendor/llama.cpp/LICENSE"
+  echo "llama-cpp-python==$version --hash=sha256:$digest" >"$download/requirements.txt"
+  "${PYTHON:-python3}" -m pip download --quiet --no-deps --no-binary llama-cpp-python --require-hashes \
+    -d "$download" -r "$download/requirements.txt"
+  inside="llama_cpp_python-$version/vendor/llama.cpp"
+  tar -xzf "$download/llama_cpp_python-$version.tar.gz" -C "$download" "$inside/ggml" "$inside/LICENSE"
+  mv "$download/$inside/LICENSE" "$download/$inside/ggml/"
+  # In one step, so that what is there is whole.
+  rm -rf "$source"
+  mv "$download/$inside/ggml" "$source"
 fi
 # The distribution leaves this file out, which only installing would read.
 [ -f "$source/ggml.pc.in" ] || touch "$source/ggml.pc.in"

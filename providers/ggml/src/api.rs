@@ -144,6 +144,8 @@ impl Library {
 
     /// Lets ggml load the backends of the folder, unless it was built with them inside.
     fn register(&self) {
+        // SAFETY: a function that lives as long as the process, and no context.
+        unsafe { (self.raw.ggml_log_set)(Some(log_line), std::ptr::null_mut()) };
         // SAFETY: no arguments.
         let known = unsafe { (self.raw.ggml_backend_dev_count)() };
         let folder = CString::new(self.folder.to_string_lossy().as_bytes());
@@ -189,11 +191,7 @@ fn innermost(error: &dyn std::error::Error) -> String {
     error.to_string()
 }
 
-impl Library {
-    /// Gives ggml's warnings and errors to `sink`; the first one stays.
-    pub(crate) fn log_to(&self, sink: LogSink) {
-        SINK.get_or_init(|| sink);
-        // SAFETY: a function that lives as long as the process, and no context.
-        unsafe { (self.raw.ggml_log_set)(Some(log_line), std::ptr::null_mut()) };
-    }
+/// Gives ggml's warnings and errors to `sink`; the first one stays.
+pub(crate) fn log_to(sink: LogSink) {
+    SINK.get_or_init(|| sink);
 }

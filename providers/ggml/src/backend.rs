@@ -9,11 +9,11 @@ use remuda_sdk::{
     StateRequest, Support,
 };
 
-use crate::api::{Library, Plan};
+use crate::api::{Library, Plan, log_to};
 use crate::cache::CellCache;
 use crate::device::{GgmlDevice, devices};
 use crate::find::library;
-use crate::lower::{Lowering, OPERATORS, Sources, capacity};
+use crate::lower::{Lowering, OPERATORS, Sources, share};
 use crate::program::GgmlProgram;
 
 /// ggml.
@@ -87,10 +87,11 @@ impl GgmlBackend {
 /// Whether a device takes a node: it is lowered with sizes made up, and the device asked about each
 /// operator that comes out.
 fn ask(library: &'static Library, device: &GgmlDevice, graph: &Graph, node: &Node) -> Support {
-    let answer = Lowering::new(library, graph, 1, Sources::Question).and_then(|mut lowering| {
-        lowering.node(node)?;
-        lowering.expect_supported(device, node)
-    });
+    let answer =
+        Lowering::new(library, graph, share(node), Sources::Question).and_then(|mut lowering| {
+            lowering.node(node)?;
+            lowering.expect_supported(device, node)
+        });
     match answer {
         Ok(()) => Support::Yes(Cost::default()),
         Err(why) => Support::No { code: why.code, text: why.text },
@@ -108,7 +109,7 @@ impl Lowering<'_> {
         for output in outputs {
             ends.push(self.value(output)?);
         }
-        let plan = Plan::new(self.context, capacity(1), &ends);
+        let plan = Plan::new(self.context, share(node), &ends);
         match plan.unsupported(device.raw) {
             None => Ok(()),
             Some(_) => {
@@ -126,12 +127,13 @@ impl Backend for GgmlBackend {
     fn open(host: HostServices, options: &[(String, String)]) -> Result<Self, Failure> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let library = match library(folder(options)?) {
+        let folder = folder(options)?;
+        HOSTS.lock().unwrap_or_else(PoisonError::into_inner).push((number, host));
+        log_to(tell_host);
+        let library = match library(folder) {
             Ok(library) => library,
             Err(tries) => return Ok(Self { number, loaded: Err(tries.to_string()) }),
         };
-        HOSTS.lock().unwrap_or_else(PoisonError::into_inner).push((number, host));
-        library.log_to(tell_host);
         host.log(Level::Info, &format!("{library:?}"));
         let devices: Vec<_> = devices(library, host.threads()).into_iter().map(Arc::new).collect();
         if devices.is_empty() {

@@ -45,10 +45,12 @@ pub(crate) struct Step<'c> {
     cache: &'c CellCache,
     /// The cell of each token.
     added: Vec<u32>,
-    /// For each run of tokens: the sequence, its cells before the step from a position on, the tokens.
+    /// The sequence and the tokens of each run.
     runs: Vec<(u32, Range<usize>)>,
-    /// For each token, the cells that it sees.
-    seen: Vec<Vec<u32>>,
+    /// For each run the cells of its sequence, by position.
+    lists: Vec<Vec<u32>>,
+    /// For each token its run, and which part of that list it sees.
+    seen: Vec<(usize, Range<usize>)>,
 }
 
 impl CellCache {
@@ -111,31 +113,36 @@ impl CellCache {
     pub(crate) fn begin(&self, sequences: &[i64], positions: &[i64]) -> Result<Step<'_>, OpError> {
         let runs = appended(self, sequences, positions)?;
         let mut cells = self.cells();
-        for run in &runs {
-            cells.forget(run.sequence, self.ty.reach(run.start));
+        for (at, run) in runs.iter().enumerate() {
+            let earlier = &runs[..at];
+            if earlier.iter().all(|other| other.sequence != run.sequence) {
+                cells.forget(run.sequence, self.ty.reach(run.start));
+            }
         }
         let added = cells.take(sequences.len())?;
         let mut seen = Vec::with_capacity(added.len());
+        let mut lists = Vec::with_capacity(runs.len());
         for (at, run) in runs.iter().enumerate() {
             // Tokens of the sequence in earlier runs of this step come before these.
-            let before: Vec<u32> = runs[..at]
+            let before = runs[..at]
                 .iter()
                 .filter(|other| other.sequence == run.sequence)
-                .flat_map(|other| added[other.tokens.clone()].iter().copied())
-                .collect();
-            let kept = cells.kept(run.sequence);
-            for token in run.tokens.clone() {
-                let position = run.start + (token - run.tokens.start);
-                let fresh = &added[run.tokens.start..=token];
-                let all = kept.clone().map(|(_, cell)| cell).chain(before.iter().copied());
-                let all: Vec<u32> = all.chain(fresh.iter().copied()).collect();
+                .flat_map(|other| added[other.tokens.clone()].iter().copied());
+            let mut list: Vec<u32> = cells.kept(run.sequence).map(|(_, cell)| cell).collect();
+            list.extend(before);
+            let old = list.len();
+            list.extend(&added[run.tokens.clone()]);
+            for token in 0..run.tokens.len() {
+                let position = run.start + token;
+                let end = old + token + 1;
                 // The last of them is at `position`, and they follow each other.
                 let reached = position + 1 - self.ty.reach(position);
-                seen.push(all[all.len().saturating_sub(reached)..].to_vec());
+                seen.push((at, end.saturating_sub(reached)..end));
             }
+            lists.push(list);
         }
         let runs = runs.into_iter().map(|run| (run.sequence, run.tokens)).collect();
-        Ok(Step { cache: self, added, runs, seen })
+        Ok(Step { cache: self, added, runs, lists, seen })
     }
 
     /// Bytes of one row of keys and of values.
@@ -174,7 +181,7 @@ impl CellCache {
 impl Step<'_> {
     /// How many cells, from the first on, hold all that is seen.
     pub(crate) fn reach(&self) -> usize {
-        let last = self.seen.iter().flatten().copied().max();
+        let last = self.lists.iter().flatten().copied().max();
         last.map_or(0, |cell| cell as usize + 1)
     }
 
@@ -188,8 +195,9 @@ impl Step<'_> {
     pub(crate) fn mask(&self, cells: usize) -> Vec<u8> {
         const UNSEEN: [u8; 2] = 0xFC00u16.to_le_bytes();
         let mut mask = UNSEEN.repeat(cells * self.seen.len());
-        for (row, seen) in mask.chunks_exact_mut((2 * cells).max(1)).zip(&self.seen) {
-            for &cell in seen {
+        for (row, (run, seen)) in mask.chunks_exact_mut((2 * cells).max(1)).zip(&self.seen) {
+            let list = self.lists.get(*run).and_then(|list| list.get(seen.clone()));
+            for &cell in list.unwrap_or_default() {
                 let at = cell as usize * 2;
                 row.get_mut(at..at + 2).unwrap_or_default().fill(0);
             }

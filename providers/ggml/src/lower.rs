@@ -75,24 +75,30 @@ pub(crate) struct Lowering<'g> {
 
 /// The size that symbols stand for while a question is answered.
 const SAMPLE: i64 = 64;
-/// Tensors that one node may take.
-const TENSORS_PER_NODE: usize = 48;
 
-/// Tensors that a graph of so many nodes may take.
-pub(crate) fn capacity(nodes: usize) -> usize {
-    64 + nodes * TENSORS_PER_NODE
+/// Tensors that a node may take.
+pub(crate) fn share(node: &Node) -> usize {
+    const FIXED: usize = 48;
+    const PER_VALUE: usize = 4;
+    FIXED + PER_VALUE * (node.inputs.len() + node.outputs.len())
+}
+
+/// Tensors that a graph may take.
+pub(crate) fn capacity(graph: &Graph) -> usize {
+    let shares = graph.nodes().map(|(_, node)| share(node));
+    1 + graph.outputs.len() + shares.sum::<usize>()
 }
 
 impl<'g> Lowering<'g> {
     pub(crate) fn new(
         library: &'static Library,
         graph: &'g Graph,
-        nodes: usize,
+        tensors: usize,
         sources: Sources<'g>,
     ) -> Result<Self, Refusal> {
         Ok(Self {
             graph,
-            context: Context::new(library, capacity(nodes), true)?,
+            context: Context::new(library, tensors, true)?,
             sources,
             values: Map::new(),
             indices: Map::new(),
@@ -278,6 +284,15 @@ impl<'g> Lowering<'g> {
         }
         let t = self.context.reshape(t, self.ne_out(node, at)?)?;
         self.set(node, at, t)
+    }
+
+    /// Has the first output of a node computed, whoever needs it.
+    pub(crate) fn compute(&mut self, node: &Node) -> Result<(), Refusal> {
+        if let Some(&id) = node.outputs.iter().flatten().next() {
+            let t = self.value(id)?;
+            self.effects.push(t);
+        }
+        Ok(())
     }
 
     /// The tensor of a value that was lowered, or of an input.

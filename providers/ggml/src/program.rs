@@ -14,7 +14,7 @@ use remuda_sdk::{Compiled, Failure, ProgramInfo, RunRequest, StepTime};
 use crate::api::{Computed, Library, Refusal};
 use crate::cache::{CellCache, Step};
 use crate::device::GgmlDevice;
-use crate::lower::{CacheUse, Lowering, Rows, Sources, Upload};
+use crate::lower::{CacheUse, Lowering, Rows, Sources, Upload, capacity};
 
 mod instance;
 mod weights;
@@ -132,10 +132,10 @@ impl GgmlProgram {
 
     fn keep(&self, instance: Instance) {
         let mut kept = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= MOST_INSTANCES {
+        kept.push(instance);
+        while kept.len() > MOST_INSTANCES || excessive(&kept) {
             kept.remove(0);
         }
-        kept.push(instance);
     }
 
     /// Writes everything that a run gives.
@@ -238,6 +238,18 @@ fn shaping_inputs(region: &Graph) -> Vec<usize> {
     (0..region.inputs.len()).filter(|&at| shapes(region.inputs[at])).collect()
 }
 
+/// The bytes of all graphs' values together, and of the largest graph's.
+fn workspaces(kept: &[Instance]) -> (usize, usize) {
+    let bytes = kept.iter().map(|instance| instance.plan.workspace_bytes());
+    (bytes.clone().sum(), bytes.max().unwrap_or(0))
+}
+
+/// Whether graphs that were made long ago hold too much: together no more than the largest.
+fn excessive(kept: &[Instance]) -> bool {
+    let (all, largest) = workspaces(kept);
+    kept.len() > 2 && all > 2 * largest
+}
+
 /// The nodes with caches, found by lowering the region with sizes made up. Regions whose sizes depend
 /// on their inputs' content are not tried: only a run knows them.
 fn caches_of(
@@ -245,8 +257,7 @@ fn caches_of(
     region: &Graph,
     shaping: &[usize],
 ) -> Result<Vec<CacheUse>, Failure> {
-    let count = region.order().len();
-    let lowering = Lowering::new(library, region, count, Sources::Question);
+    let lowering = Lowering::new(library, region, capacity(region), Sources::Question);
     let mut lowering = lowering.map_err(|why| failure(None, why))?;
     for (at, (_, node)) in region.nodes().enumerate() {
         match lowering.node(node) {
@@ -292,10 +303,10 @@ impl Compiled for GgmlProgram {
 
     fn info(&self) -> ProgramInfo {
         let kept = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
-        let workspace = kept.iter().map(|instance| instance.plan.workspace_bytes()).max();
+        let (all, largest) = workspaces(&kept);
         ProgramInfo {
-            resident_bytes: self.weights.bytes(),
-            workspace_bytes: workspace.unwrap_or(0) as u64,
+            resident_bytes: self.weights.bytes() + (all - largest) as u64,
+            workspace_bytes: largest as u64,
         }
     }
 }

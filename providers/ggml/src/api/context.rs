@@ -31,6 +31,9 @@ impl Kind {
     pub(crate) const I32: Self = Self(26);
     pub(crate) const I64: Self = Self(27);
     const BF16: Self = Self(30);
+    /// `q8_1` and `q8_k`: what rows are rounded to while ggml multiplies. It has no functions that read
+    /// them as weights, and calls what it has not.
+    const INTERMEDIATE: [c_int; 2] = [9, 15];
 
     /// The type of ggml for a dtype, if it has one that this crate uses.
     pub(crate) fn of(dtype: DType) -> Option<Self> {
@@ -40,7 +43,10 @@ impl Kind {
             DType::BF16 => Self::BF16,
             DType::I32 => Self::I32,
             DType::I64 => Self::I64,
-            DType::Block(block) => Self(c_int::try_from(block.format().ggml_type).ok()?),
+            DType::Block(block) => {
+                let number = c_int::try_from(block.format().ggml_type).ok()?;
+                (!Self::INTERMEDIATE.contains(&number)).then_some(Self(number))?
+            }
             _ => return None,
         })
     }
@@ -96,6 +102,7 @@ pub(crate) struct Context {
     raw: Raw,
     /// Tensors that still fit.
     left: Cell<usize>,
+    work: Cell<u64>,
 }
 
 // SAFETY: nothing in a context belongs to a thread.
@@ -139,7 +146,7 @@ impl Context {
         if raw.is_null() {
             return Err(refuse("memory", format!("no memory for a context of {bytes} bytes")));
         }
-        Ok(Self { library, raw, left: Cell::new(tensors) })
+        Ok(Self { library, raw, left: Cell::new(tensors), work: Cell::new(0) })
     }
 
     pub(super) fn raw(&self) -> Raw {
@@ -151,7 +158,20 @@ impl Context {
     pub(super) fn made(&self, make: impl FnOnce(Raw) -> Ten) -> Result<T, Refusal> {
         let left = self.left.get().checked_sub(1);
         self.left.set(left.ok_or_else(|| refuse("memory", "the graph has too many tensors"))?);
-        NonNull::new(make(self.raw)).map(T).ok_or_else(|| refuse("memory", "ggml made no tensor"))
+        let t = NonNull::new(make(self.raw)).map(T);
+        let t = t.ok_or_else(|| refuse("memory", "ggml made no tensor"))?;
+        self.add_work(t.elements());
+        Ok(t)
+    }
+
+    /// Counts elements that are computed, or products that are added up for them.
+    pub(super) fn add_work(&self, count: i64) {
+        self.work.set(self.work.get().saturating_add(u64::try_from(count).unwrap_or(0)));
+    }
+
+    /// About how many numbers are computed.
+    pub(super) fn work(&self) -> u64 {
+        self.work.get()
     }
 
     /// A tensor without memory.
@@ -163,18 +183,21 @@ impl Context {
                 format!("{ne:?} elements are no whole blocks of {}", block.0),
             ));
         }
-        let count = ne.iter().try_fold(1i64, |count, &size| count.checked_mul(size));
-        let bytes = count.and_then(|count| (count / block.0).checked_mul(block.1));
-        if bytes.is_none() {
-            return Err(refuse(
-                "memory",
-                format!("a tensor of {ne:?} elements cannot be addressed"),
-            ));
-        }
+        self.expect_size(ne)?;
         // SAFETY: 4 sizes that were checked.
         self.made(|raw| unsafe {
             (self.library.raw.ggml_new_tensor)(raw, kind.number(), 4, ne.as_ptr())
         })
+    }
+
+    /// Refuses sizes that nothing has: ggml ends the process when it cannot count elements or bytes.
+    pub(super) fn expect_size(&self, ne: [i64; 4]) -> Result<(), Refusal> {
+        const MOST: i64 = 1 << 48;
+        let count = ne.iter().try_fold(1i64, |count, &size| count.checked_mul(size));
+        if count.is_some_and(|count| count <= MOST) {
+            return Ok(());
+        }
+        Err(refuse("memory", format!("a tensor of {ne:?} elements cannot be addressed")))
     }
 
     /// Elements and bytes of a block of this type.

@@ -143,16 +143,24 @@ impl RawDevice {
     pub(crate) fn engine(&self, threads: usize) -> Option<Engine> {
         // SAFETY: a device and no parameters.
         let raw = unsafe { (self.library.raw.ggml_backend_dev_init)(self.raw(), std::ptr::null()) };
-        let mut engine = Engine { device: *self, raw: NonNull::new(raw)?, pool: None };
-        engine.set_threads(c_int::try_from(threads.clamp(1, 512)).unwrap_or(1));
+        let raw = NonNull::new(raw)?;
+        let threads = c_int::try_from(threads.clamp(1, 512)).unwrap_or(1);
+        let mut engine = Engine { device: *self, raw, threads, set_threads: None, pool: None };
+        engine.find_set_threads();
+        engine.make_pool();
         Some(engine)
     }
 }
+
+type SetThreads = unsafe extern "C" fn(Raw, c_int);
 
 /// Computes on a device, one graph at a time.
 pub(crate) struct Engine {
     pub(super) device: RawDevice,
     raw: NonNull<std::ffi::c_void>,
+    /// The most threads that may be used.
+    threads: c_int,
+    set_threads: Option<SetThreads>,
     /// Its threads, on the CPU.
     pool: Option<NonNull<std::ffi::c_void>>,
 }
@@ -171,16 +179,28 @@ impl Engine {
         self.raw.as_ptr()
     }
 
-    fn set_threads(&mut self, threads: c_int) {
-        type SetThreads = unsafe extern "C" fn(Raw, c_int);
-        type NewPool = unsafe extern "C" fn(*mut PoolParams) -> Raw;
-        type SetPool = unsafe extern "C" fn(Raw, Raw);
-        if let Some(address) = self.device.extra("ggml_backend_set_n_threads") {
+    fn find_set_threads(&mut self) {
+        self.set_threads = self.device.extra("ggml_backend_set_n_threads").map(|address| {
             // SAFETY: ggml declares the function of this name so.
-            let set = unsafe { std::mem::transmute::<Raw, SetThreads>(address.as_ptr()) };
+            unsafe { std::mem::transmute::<Raw, SetThreads>(address.as_ptr()) }
+        });
+    }
+
+    /// Lets a run with so much work use as many threads as are worth it: they wait for each other
+    /// between any two operators.
+    pub(super) fn spread(&self, work: u64) {
+        /// What one thread has done before another has heard of it.
+        const LEAST: u64 = 1 << 19;
+        if let Some(set) = self.set_threads {
+            let threads = if work < LEAST { 1 } else { self.threads };
             // SAFETY: an engine of the backend that the function is of.
             unsafe { set(self.raw(), threads) };
         }
+    }
+
+    fn make_pool(&mut self) {
+        type NewPool = unsafe extern "C" fn(*mut PoolParams) -> Raw;
+        type SetPool = unsafe extern "C" fn(Raw, Raw);
         let new = self.device.extra("ggml_threadpool_new");
         let set = self.device.extra("ggml_backend_cpu_set_threadpool");
         let free = self.device.extra("ggml_threadpool_free");
@@ -189,7 +209,7 @@ impl Engine {
         const POLL: u32 = 50;
         let mut params = PoolParams {
             mask: [false; 512],
-            threads,
+            threads: self.threads,
             priority: 0,
             poll: POLL,
             strict: false,

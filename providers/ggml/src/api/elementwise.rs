@@ -106,6 +106,20 @@ impl Context {
         })
     }
 
+    /// `a * sigmoid(a) * b`.
+    pub(crate) fn swiglu(&self, a: T, b: T) -> Result<T, Refusal> {
+        self.expect_f32(a)?;
+        self.expect_f32(b)?;
+        if a.ne() != b.ne() {
+            return Err(refuse("shape", format!("a gate of {:?} for {:?}", a.ne(), b.ne())));
+        }
+        let (a, b) = (self.together(a)?, self.together(b)?);
+        // SAFETY: both f32, contiguous, of one size.
+        self.made(|context| unsafe {
+            (self.library.raw.ggml_swiglu_split)(context, a.raw(), b.raw())
+        })
+    }
+
     /// `a * scale + bias`.
     pub(crate) fn scale(&self, a: T, scale: f32, bias: f32) -> Result<T, Refusal> {
         self.expect_f32(a)?;

@@ -111,6 +111,7 @@ impl Plan {
     pub(crate) fn compute(&mut self, engine: &mut Engine, cancel: &AtomicBool) -> Computed {
         let flag = std::ptr::from_ref(cancel).cast_mut().cast();
         engine.set_cancel(Some(is_set), flag);
+        engine.spread(self.context.work());
         // SAFETY: an engine, and a graph whose tensors all have memory.
         let status = unsafe {
             (self.context.library.raw.ggml_backend_graph_compute)(engine.raw(), self.graph)

@@ -30,22 +30,23 @@ fn number(value: i64) -> Result<c_int, Refusal> {
 
 /// How many places a window has along an axis.
 fn places(size: i64, kernel: i64, stride: i64, pad: i64, dilation: i64) -> Option<i64> {
-    let reach = dilation.checked_mul(kernel - 1)?.checked_add(1)?;
-    let room = size.checked_add(2 * pad)?.checked_sub(reach)?;
+    let reach = dilation.checked_mul(kernel.checked_sub(1)?)?.checked_add(1)?;
+    let room = size.checked_add(pad.checked_mul(2)?)?.checked_sub(reach)?;
     (stride >= 1 && room >= 0).then(|| room / stride + 1)
 }
 
 impl Context {
-    fn expect_places(&self, image: T, kernel: [i64; 2], window: Window) -> Result<(), Refusal> {
+    /// How many places a window has along both axes.
+    fn places(&self, image: T, kernel: [i64; 2], window: Window) -> Result<[i64; 2], Refusal> {
+        let mut counts = [0; 2];
         for (axis, kernel) in kernel.into_iter().enumerate() {
             let (size, stride) = (image.ne()[axis], window.stride[axis]);
             let count = places(size, kernel, stride, window.pad[axis], window.dilation[axis]);
-            if count.is_none() {
-                let text = format!("a window of {kernel} does not fit an axis of {size}");
-                return Err(refuse("shape", text));
-            }
+            counts[axis] = count.ok_or_else(|| {
+                refuse("shape", format!("a window of {kernel} does not fit an axis of {size}"))
+            })?;
         }
-        Ok(())
+        Ok(counts)
     }
 
     /// A convolution with `[width, height, channels, outputs]`, or channel by channel with
@@ -65,7 +66,8 @@ impl Context {
         if !fits {
             return Err(refuse("shape", format!("a kernel of {by:?} does not fit {of:?}")));
         }
-        self.expect_places(image, [by[0], by[1]], window)?;
+        let [wide, high] = self.places(image, [by[0], by[1]], window)?;
+        self.expect_size([wide, high, by[3], of[3]])?;
         /// Bytes that ggml sets aside on the CPU for one place of the window, or more of them.
         const WORK_BYTES: i64 = 16 << 20;
         if by[0] * by[1] * by[2] + by[3] > WORK_BYTES / 4 {
@@ -78,9 +80,11 @@ impl Context {
         let [p0, p1] = [number(pad[0])?, number(pad[1])?];
         let [d0, d1] = [number(dilation[0])?, number(dilation[1])?];
         // SAFETY: contiguous f32, channels that fit, and at least one place on each axis.
-        self.made(|context| unsafe {
+        let y = self.made(|context| unsafe {
             function(context, kernel.raw(), image.raw(), s0, s1, p0, p1, d0, d1)
-        })
+        })?;
+        self.add_work(y.elements().saturating_mul(by[0] * by[1] * by[2]));
+        Ok(y)
     }
 
     /// The greatest or mean element of each window. Padding counts as nothing for the greatest, and as
@@ -101,7 +105,8 @@ impl Context {
                 format!("ggml does not pool {window:?} of {kernel:?}"),
             ));
         }
-        self.expect_places(image, kernel, window)?;
+        let [wide, high] = self.places(image, kernel, window)?;
+        self.expect_size([wide, high, image.ne()[2], image.ne()[3]])?;
         let kind = match pool {
             Pool::Max => 0,
             Pool::Mean => 1,

@@ -127,6 +127,7 @@ impl Context {
             let text = format!("{:?} elements do not repeat to {ne:?}", a.ne());
             return Err(refuse("shape", text));
         }
+        self.expect_size(ne)?;
         // SAFETY: the sizes are multiples.
         self.made(|context| unsafe {
             (self.library.raw.ggml_repeat_4d)(context, a.raw(), ne[0], ne[1], ne[2], ne[3])
@@ -164,6 +165,8 @@ impl Context {
         }
         let pad =
             pads.map(|(front, back)| [front, back].map(|pad| c_int::try_from(pad).unwrap_or(0)));
+        let of = a.ne();
+        self.expect_size([0, 1, 2, 3].map(|axis| of[axis] + pads[axis].0 + pads[axis].1))?;
         // SAFETY: contiguous f32, and pads that are not negative.
         self.made(|context| unsafe {
             (self.library.raw.ggml_pad_ext)(
@@ -188,6 +191,7 @@ impl Context {
         if indices.kind() != Kind::I32 || !flat || !self.is_contiguous(table) {
             return Err(refuse("shape", format!("{ne:?} indices do not pick rows of {of:?}")));
         }
+        self.expect_size([of[0], ne[0], 1, 1])?;
         // SAFETY: one table, and i32 indices of its rows.
         self.made(|context| unsafe {
             (self.library.raw.ggml_get_rows)(context, table.raw(), indices.raw())

@@ -7,7 +7,7 @@ use remuda_sdk::tensor::Tensor;
 
 use super::Library;
 use super::context::{Context, Kind, Refusal, T};
-use super::device::RawDevice;
+use super::device::{DeviceClass, RawDevice};
 use super::raw::Raw;
 
 /// A kind of memory.
@@ -35,12 +35,6 @@ impl BufferKind {
 
     pub(super) fn raw(&self) -> Raw {
         self.raw.as_ptr()
-    }
-
-    /// Whether the host can read and write it.
-    pub(crate) fn is_host(&self) -> bool {
-        // SAFETY: a kind of memory.
-        unsafe { (self.library.raw.ggml_backend_buft_is_host)(self.raw()) }
     }
 
     fn allocate(&self, bytes: usize) -> Option<NonNull<std::ffi::c_void>> {
@@ -107,7 +101,7 @@ impl Drop for Buffer {
 }
 
 /// ggml reads memory of the host from such addresses on.
-const ALIGNMENT: usize = 64;
+const ALIGNMENT: usize = 32;
 const WEIGHTS: i32 = 1;
 
 impl Buffer {
@@ -165,7 +159,8 @@ impl Buffer {
         ne: [i64; 4],
     ) -> Result<Option<Self>, Failure> {
         let refused = |why: Refusal| Failure::Unsupported { node: None, text: why.text };
-        let own = device.memory_kind().is_some_and(|kind| kind.is_host());
+        // Of other devices not all have this function, and ggml calls it unasked.
+        let own = device.class() == DeviceClass::Cpu;
         let (Some(kind), Some(bytes), true) = (Kind::of(tensor.dtype()), tensor.bytes(), own)
         else {
             return Ok(None);

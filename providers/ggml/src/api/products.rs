@@ -27,8 +27,13 @@ impl Context {
         if !fits || !rows || a.nb()[0] > a.nb()[1] {
             return Err(refuse("shape", format!("ggml has no product of {of:?} and {by:?}")));
         }
+        self.expect_size([of[1], by[1], by[2], by[3]])?;
         // SAFETY: rows of one length, and outer sizes that are multiples.
-        self.made(|context| unsafe { (self.library.raw.ggml_mul_mat)(context, a.raw(), b.raw()) })
+        let y = self.made(|context| unsafe {
+            (self.library.raw.ggml_mul_mat)(context, a.raw(), b.raw())
+        })?;
+        self.add_work(y.elements().saturating_mul(of[0]));
+        Ok(y)
     }
 
     /// Turns pairs of features of `[features, heads, tokens]` by the tokens' positions divided by
@@ -92,6 +97,7 @@ impl Context {
         if !fits {
             return Err(refuse("shape", format!("ggml has no attention of {q:?} to {k:?}, {v:?}")));
         }
+        self.add_work(query.elements().saturating_mul(k[1]).saturating_mul(2));
         // SAFETY: sizes that fit each other, and a contiguous f16 mask.
         self.made(|context| unsafe {
             (self.library.raw.ggml_flash_attn_ext)(

@@ -94,6 +94,7 @@ functions! {
     ggml_sin: fn(Raw, Ten) -> Ten;
     ggml_cos: fn(Raw, Ten) -> Ten;
     ggml_unary: fn(Raw, Ten, c_int) -> Ten;
+    ggml_swiglu_split: fn(Raw, Ten, Ten) -> Ten;
     ggml_leaky_relu: fn(Raw, Ten, f32, bool) -> Ten;
     ggml_scale_bias: fn(Raw, Ten, f32, f32) -> Ten;
     ggml_clamp: fn(Raw, Ten, f32, f32) -> Ten;
@@ -144,7 +145,6 @@ functions! {
     ggml_backend_buft_get_alignment: fn(Raw) -> usize;
     ggml_backend_buft_get_max_size: fn(Raw) -> usize;
     ggml_backend_buft_get_alloc_size: fn(Raw, *const Head) -> usize;
-    ggml_backend_buft_is_host: fn(Raw) -> bool;
     ggml_backend_buffer_free: fn(Raw);
     ggml_backend_buffer_get_base: fn(Raw) -> Raw;
     ggml_backend_buffer_clear: fn(Raw, u8);

@@ -87,8 +87,12 @@ pub(super) fn swish(lowering: &mut Lowering<'_>, node: &Node) -> Result<(), Refu
 pub(super) fn swiglu(lowering: &mut Lowering<'_>, node: &Node) -> Result<(), Refusal> {
     let alpha = node.attrs.float_or("alpha", 1.0).map_err(attribute)?;
     let (a, b) = (lowering.float(node, 0)?, lowering.float(node, 1)?);
-    let gate = lowering.swished(a, alpha)?;
-    let y = lowering.onto(Binary::Mul, gate, b)?;
+    let y = if alpha == 1.0 {
+        lowering.context.swiglu(a, b)?
+    } else {
+        let gate = lowering.swished(a, alpha)?;
+        lowering.onto(Binary::Mul, gate, b)?
+    };
     lowering.set(node, 0, y)
 }
 

@@ -3,7 +3,7 @@
 use remuda_sdk::ir::{StateType, ValueId, ValueType};
 use remuda_sdk::tensor::{DType, Tensor};
 
-use super::{Lowering, ne_of};
+use super::{Lowering, attribute, ne_of};
 use crate::api::{Context, Kind, Refusal, T, refuse};
 
 /// A form of a constant.
@@ -98,6 +98,7 @@ impl Lowering<'_> {
 
 /// How ggml stores what a cache holds.
 pub(crate) fn cache_kind(ty: &StateType) -> Result<Kind, Refusal> {
+    ty.check().map_err(attribute)?;
     Kind::of(ty.dtype).ok_or_else(|| refuse("dtype", format!("ggml keeps no `{}`", ty.dtype)))
 }
 

@@ -31,7 +31,8 @@ fn auto_pad(
     stride: i64,
     reach: i64,
 ) -> Result<(i64, i64), Refusal> {
-    let total = ((places - 1) * stride + reach - size).max(0);
+    let far = places.saturating_sub(1).saturating_mul(stride).saturating_add(reach);
+    let total = far.saturating_sub(size).max(0);
     match mode {
         "VALID" => Ok((0, 0)),
         "SAME_UPPER" => Ok((total / 2, total - total / 2)),
@@ -76,7 +77,8 @@ impl Lowering<'_> {
             }
         } else {
             for axis in 0..spatial {
-                let reach = dilation[axis] * (kernel[axis] - 1) + 1;
+                let reach = kernel[axis].saturating_sub(1).saturating_mul(dilation[axis]);
+                let reach = reach.saturating_add(1);
                 pads[axis] = auto_pad(mode, image.ne()[axis], out[axis], stride[axis], reach)?;
             }
         }

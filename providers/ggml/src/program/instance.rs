@@ -30,6 +30,10 @@ pub(super) enum Output {
     Made(T, Vec<usize>),
 }
 
+/// After so many nodes a value is computed for its own sake: ggml goes back from what is computed by
+/// recursion, whose depth is bounded so.
+const DEEPEST: usize = 1024;
+
 /// A graph with its memory.
 pub(super) struct Instance {
     pub(super) key: Key,
@@ -55,11 +59,14 @@ impl Instance {
     ) -> Result<Self, Failure> {
         let graph = specialised(program, tensors)?;
         let run = Run { program: &program.weights, caches: caches_of(program, &key, steps) };
-        let count = graph.order().len();
-        let lowering = Lowering::new(program.library, &graph, count, Sources::Program(&run));
+        let tensors = capacity(&graph);
+        let lowering = Lowering::new(program.library, &graph, tensors, Sources::Program(&run));
         let mut lowering = lowering.map_err(|why| failure(None, why))?;
         for (at, (_, node)) in graph.nodes().enumerate() {
-            lowering.node(node).map_err(|why| failure(Some(at), why))?;
+            let lowered = lowering.node(node).and_then(|()| {
+                if at % DEEPEST == DEEPEST - 1 { lowering.compute(node) } else { Ok(()) }
+            });
+            lowered.map_err(|why| failure(Some(at), why))?;
         }
         let mut outputs = Vec::new();
         let mut ends = std::mem::take(&mut lowering.effects);
@@ -75,7 +82,7 @@ impl Instance {
             outputs.push(Output::Made(t, dims));
         }
         let uploads = std::mem::take(&mut lowering.uploads);
-        let mut plan = Plan::new(lowering.context, capacity(count), &ends);
+        let mut plan = Plan::new(lowering.context, tensors, &ends);
         if plan.unsupported(program.device.raw).is_some() {
             let text =
                 format!("the {} device does not take it in these sizes", program.device.kind);
