@@ -44,12 +44,12 @@ pub(super) fn clip(lowering: &mut Lowering<'_>, node: &Node) -> Result<(), Refus
 }
 
 pub(super) fn gelu(lowering: &mut Lowering<'_>, node: &Node) -> Result<(), Refusal> {
-    let approximate = node.attrs.text_or("approximate", "none").map_err(attribute)? == "tanh";
+    let approximate = node.attrs.text_or("approximate", "none").map_err(attribute)?;
     let x = lowering.float(node, 0)?;
-    let y = if approximate {
-        lowering.gelu_tanh(x)?
-    } else {
-        lowering.context.unary(Unary::GeluErf, x)?
+    let y = match approximate {
+        "none" => lowering.context.unary(Unary::GeluErf, x)?,
+        "tanh" => lowering.gelu_tanh(x)?,
+        other => return Err(refuse("attribute", format!("`approximate` is `{other}`"))),
     };
     lowering.set(node, 0, y)
 }

@@ -11,6 +11,9 @@ pub(super) fn same(lowering: &mut Lowering<'_>, node: &Node) -> Result<(), Refus
     if node.attrs.bool_or("training_mode", false).map_err(attribute)? || node.input(2).is_some() {
         return Err(refuse("attribute", "ggml does not train"));
     }
+    if node.input(1).is_some() && lowering.dims_in(node, 1)?.iter().any(|&dim| dim != 1) {
+        return Err(refuse("attribute", "the ratio is not one number"));
+    }
     let x = lowering.float(node, 0)?;
     lowering.set(node, 0, x)
 }
