@@ -97,6 +97,12 @@ const STEPS: &[Step] = &[
         environment: &[],
     },
     Step {
+        name: "provider over ggml",
+        tier: Tier::Default,
+        command: &["bash", "ci/ggml.sh"],
+        environment: &[],
+    },
+    Step {
         name: "64-bit Arm",
         tier: Tier::Default,
         command: &["bash", "ci/aarch64.sh", "lint"],
