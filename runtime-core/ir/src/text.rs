@@ -3,7 +3,7 @@
 //! ```text
 //! graph "g" {
 //!   input %x: f32[batch, 3]
-//!   const %w: f32[3] = 00 00 80 3f …
+//!   const %w: f32[3] = x0000803f…
 //!   %y: f32[batch, 3] = Mul(%x, %w)
 //!   %z = com.microsoft::Foo(%y, _) {alpha = 0.5f, axis = 1} @"node name"
 //!   output %z
