@@ -127,10 +127,7 @@ impl Writer {
 
     /// Keeps an exported value until this graph is dropped.
     fn owned(&mut self, value: abi::Value) -> *const abi::Value {
-        let owned = Box::new(OwnedValue(value));
-        let ptr = &raw const owned.0;
-        self.keep.slice(vec![owned]);
-        ptr
+        self.keep.slice(vec![OwnedValue(value)]).cast()
     }
 
     fn value_type(&mut self, ty: Option<&ValueType>) -> abi::ValueType {
@@ -260,6 +257,7 @@ impl Writer {
 }
 
 /// A value whose reference is given up on drop.
+#[repr(transparent)]
 struct OwnedValue(abi::Value);
 
 // SAFETY: values may be released from any thread.

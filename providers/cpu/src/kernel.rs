@@ -58,7 +58,7 @@ pub trait Kernel: Send + Sync {
 pub struct Needs {
     /// Whether it writes over an input as large as its output, if nobody else needs that.
     pub in_place: bool,
-    /// How rows of its first input are made ready to be multiplied ([`Arena::operands`]), how many they
+    /// How rows of its first input are made ready to be multiplied (`Arena::operands`), how many they
     /// are, and values of each.
     pub operands: Option<(Grain, [usize; 2])>,
     /// Bytes until it returns.
