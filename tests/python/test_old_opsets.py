@@ -470,7 +470,7 @@ def feeds(case: Case, inputs: Inputs) -> dict[str, np.ndarray]:
     return {f"i{at}": value for at, value in given if value is not None and at not in case.fixed}
 
 
-@pytest.mark.parametrize(("op", "opset", "case"), cases())
+@pytest.mark.parametrize(("op", "opset", "case"), list(cases()))
 def test_an_old_node_gives_what_onnx_runtime_gives(
     op: str, opset: int, case: Case, engine: str, tmp_path: Path
 ) -> None:
