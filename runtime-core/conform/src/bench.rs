@@ -9,7 +9,7 @@ use remuda_host::{
     Table,
 };
 use remuda_ir::{Graph, OpDef, Tolerance, Val, infer_graph, text, verify};
-use remuda_ops::cases::{Case, compare, parse};
+use remuda_ops::cases::{Case, agree, parse};
 use remuda_ops::{NEWEST_OPSET, Ops, Random, interpret, random_tensor};
 use remuda_tensor::DType;
 
@@ -227,17 +227,6 @@ impl Sample {
     pub(crate) fn check(&self, got: &[Val]) -> Result<(), String> {
         agree(Tolerance::Float(1.0), got, &self.want)
     }
-}
-
-/// Compares values.
-pub(crate) fn agree(tolerance: Tolerance, got: &[Val], want: &[Val]) -> Result<(), String> {
-    if got.len() != want.len() {
-        return Err(format!("expected {} outputs, got {}", want.len(), got.len()));
-    }
-    for (at, (got, want)) in got.iter().zip(want).enumerate() {
-        compare(tolerance, got, want).map_err(|error| format!("output {at}: {error}"))?;
-    }
-    Ok(())
 }
 
 /// Why there is nothing to try.

@@ -14,9 +14,11 @@
 //! `reference` runs all of them; every other provider runs `run` and `gen` and is compared with it.
 
 mod compare;
+mod trial;
 mod values;
 
 pub use compare::compare;
+pub use trial::{Tally, Trial, agree, try_all};
 
 use remuda_ir::{Graph, OpDef, Presence, Val, ValueType, infer_graph, text, verify};
 use remuda_tensor::Dim;

@@ -5,12 +5,13 @@ use std::ffi::c_void;
 
 use remuda_host::{Failure, Program, RunOptions};
 use remuda_ir::{Tolerance, Val};
+use remuda_ops::cases::agree;
 use remuda_ops::interpret;
 use remuda_tensor::Tensor;
 
 use super::raw::{Compiling, Instance, ended};
 use crate::Outcome;
-use crate::bench::{Bed, Bench, Refused, Sample, Verdict, agree, claimed, told};
+use crate::bench::{Bed, Bench, Refused, Sample, Verdict, claimed, told};
 
 /// More bytes than any device has.
 const TOO_MUCH: u64 = 1 << 60;

@@ -5,14 +5,14 @@
 //! compiled. Inputs must be as they were afterwards.
 
 use remuda_host::{Answer, Operand, Program, Proposal, RunOptions, State};
-use remuda_ir::{Def, Graph, OpDef, Tolerance, Val, ValueType, infer_graph, verify};
-use remuda_ops::cases::{Case, Check, parse};
-use remuda_ops::{NEWEST_OPSET, Ops, TABLE, find, interpret};
+use remuda_ir::{Def, Graph, OpDef, Val, ValueType, infer_graph, verify};
+use remuda_ops::cases::{Case, Check, Trial, parse};
+use remuda_ops::{NEWEST_OPSET, Ops, TABLE, find};
 use remuda_tensor::storage::AlignedBytes;
 use remuda_tensor::{DType, Dim, Tensor, TensorType};
 
 use crate::Outcome;
-use crate::bench::{Bed, Bench, Verdict, agree, told};
+use crate::bench::{Bed, Bench, Verdict, told};
 
 /// Sequences and positions of the states that cases get.
 const SEQUENCES: u32 = 16;
@@ -26,7 +26,9 @@ pub(super) fn names() -> Vec<String> {
     let mut names = Vec::new();
     for def in TABLE {
         let cases = parse(def).unwrap_or_default();
-        names.extend(cases.iter().filter(|case| reaches(case)).map(|case| name(def, case.line)));
+        names.extend(
+            cases.iter().filter(|case| reaches(def, case)).map(|case| name(def, case.line)),
+        );
     }
     names
 }
@@ -44,83 +46,33 @@ pub(super) fn named(text: &str) -> Option<(&'static OpDef, usize)> {
 }
 
 /// Whether the host lets such a graph through to a provider.
-fn reaches(case: &Case) -> bool {
+fn reaches(def: &OpDef, case: &Case) -> bool {
     match &case.check {
         Check::Run(..) | Check::Generated(_) => true,
-        Check::Error(..) => typed(case.graph.clone()).is_ok(),
+        Check::Error(..) => matches!(Trial::new(def, case), Ok(Some(_))),
         Check::Infer(_) => false,
     }
 }
 
-fn typed(mut graph: Graph) -> Result<Graph, String> {
-    verify(&graph, &Ops).map_err(|error| error.to_string())?;
-    infer_graph(&mut graph, &Ops).map_err(|error| error.to_string())?;
-    Ok(graph)
+fn has_states(graph: &Graph) -> bool {
+    graph.values().any(|(_, value)| value.def == Def::State)
 }
 
-/// A graph with inputs, and what must come of it: nothing where it must be refused.
-struct Trial {
-    graph: Graph,
-    inputs: Vec<Val>,
-    want: Option<Vec<Val>>,
-    tolerance: Tolerance,
-}
-
-impl Trial {
-    fn new(def: &OpDef, case: Case) -> Result<Self, String> {
-        let graph = typed(case.graph)?;
-        let (inputs, want) = match case.check {
-            Check::Run(inputs, want) => (inputs, Some(want.into_iter().flatten().collect())),
-            Check::Generated(inputs) => {
-                let want = interpret(&graph, &inputs).map_err(|error| error.to_string())?;
-                (inputs, Some(want))
-            }
-            Check::Error(inputs, _) => (inputs, None),
-            Check::Infer(_) => return Err("it is about types alone".to_owned()),
-        };
-        Ok(Self { graph, inputs, want, tolerance: def.tolerance })
-    }
-
-    fn has_states(&self) -> bool {
-        self.graph.values().any(|(_, value)| value.def == Def::State)
-    }
-
-    /// The same with all inputs but the first as constants; none where nothing would change.
-    fn with_constants(&self) -> Option<Self> {
-        let mut graph = self.graph.clone();
-        let mut inputs = self.inputs.clone();
-        let given = inputs.split_off(inputs.len().min(1));
-        let ids = graph.inputs.split_off(inputs.len());
-        let mut changed = false;
-        for (id, input) in ids.into_iter().zip(given) {
-            if let Val::Tensor(tensor) = input {
-                graph.set_const(id, tensor);
-                changed = true;
-            } else {
-                graph.inputs.push(id);
-                inputs.push(input);
-            }
+/// The same with unknown sizes of all inputs that are tensors; none where their types then fail.
+fn with_unknown_sizes(trial: &Trial) -> Option<Trial> {
+    let mut graph = trial.graph.clone();
+    for id in &trial.graph.inputs {
+        if let Some(ValueType::Tensor(ty)) = &trial.graph.value(*id).ty {
+            let rank = ty.dims.as_ref()?.len();
+            let dims = vec![Dim::Unknown; rank];
+            graph.set_type(*id, TensorType::new(ty.dtype, dims).into());
         }
-        let graph = changed.then(|| typed(graph).ok())??;
-        Some(Self { graph, inputs, want: self.want.clone(), tolerance: self.tolerance })
     }
-
-    /// The same with unknown sizes of all inputs that are tensors; none where their types then fail.
-    fn with_unknown_sizes(&self) -> Option<Self> {
-        let mut graph = self.graph.clone();
-        for id in &self.graph.inputs {
-            if let Some(ValueType::Tensor(ty)) = &self.graph.value(*id).ty {
-                let rank = ty.dims.as_ref()?.len();
-                let dims = vec![Dim::Unknown; rank];
-                graph.set_type(*id, TensorType::new(ty.dtype, dims).into());
-            }
-        }
-        let made: Vec<_> = graph.nodes().flat_map(|(_, node)| node.outputs.clone()).collect();
-        made.into_iter().flatten().for_each(|id| graph.forget_type(id));
-        let graph = typed(graph).ok()?;
-        let inputs = self.inputs.clone();
-        Some(Self { graph, inputs, want: self.want.clone(), tolerance: self.tolerance })
-    }
+    let made: Vec<_> = graph.nodes().flat_map(|(_, node)| node.outputs.clone()).collect();
+    made.into_iter().flatten().for_each(|id| graph.forget_type(id));
+    verify(&graph, &Ops).ok()?;
+    infer_graph(&mut graph, &Ops).ok()?;
+    Some(Trial { graph, ..trial.clone() })
 }
 
 /// Runs a line of an operator's cases.
@@ -129,7 +81,7 @@ pub(super) fn check(bench: &Bench, device: u32, def: &'static OpDef, line: usize
     let case = cases.iter().find(|case| case.line == line).cloned();
     let case = case.ok_or_else(|| format!("there is no case in line {line}"))?;
     let bed = bench.device(device)?;
-    let trial = Trial::new(def, case)?;
+    let trial = Trial::new(def, &case)?.ok_or("it is about types alone")?;
     if let Some(reason) = refusal(&bed, &trial.graph)? {
         return Ok(Outcome::NotTaken(reason));
     }
@@ -139,7 +91,7 @@ pub(super) fn check(bench: &Bench, device: u32, def: &'static OpDef, line: usize
     run_claimed(&bed, &trial)?;
     let varied = [
         ("with constants", trial.with_constants()),
-        ("with unknown sizes", trial.with_unknown_sizes()),
+        ("with unknown sizes", with_unknown_sizes(&trial)),
     ];
     for (how, trial) in varied {
         let Some(trial) = trial else { continue };
@@ -194,16 +146,15 @@ fn states_for(bed: &Bed, graph: &Graph) -> Result<Vec<State>, String> {
 
 fn run_claimed(bed: &Bed, trial: &Trial) -> Result<(), String> {
     let program = bed.compile_claimed(&trial.graph)?;
-    let want = trial.want.as_deref().unwrap_or_default();
     // A second run of a program must not see what the first one left behind.
     for _ in 0..2 {
         let states = states_for(bed, &trial.graph)?;
         let states: Vec<&State> = states.iter().collect();
         let options = RunOptions { states: &states, ..RunOptions::default() };
         let got = run_and_watch(bed, &program, trial, &options)?;
-        agree(trial.tolerance, &got, want)?;
+        trial.judge(&got)?;
     }
-    if trial.has_states() { Ok(()) } else { run_into_places(bed, &program, trial, want) }
+    if has_states(&trial.graph) { Ok(()) } else { run_into_places(bed, &program, trial) }
 }
 
 /// Runs, and checks that the inputs are as they were.
@@ -238,12 +189,8 @@ fn content(val: &Val) -> Vec<u8> {
 }
 
 /// Runs with outputs in places that the host sets, each between sentinels.
-fn run_into_places(
-    bed: &Bed,
-    program: &Program,
-    trial: &Trial,
-    want: &[Val],
-) -> Result<(), String> {
+fn run_into_places(bed: &Bed, program: &Program, trial: &Trial) -> Result<(), String> {
+    let want = trial.want.as_deref().unwrap_or_default();
     let shapes: Option<Vec<(DType, &[usize], usize)>> = want.iter().map(placeable).collect();
     let Some(shapes) = shapes else { return Ok(()) };
     let mut memory: Vec<AlignedBytes> =
@@ -273,7 +220,7 @@ fn run_into_places(
         let tensor = Tensor::from_bytes(*dtype, *dims, &all[GUARD..GUARD + bytes]);
         got.push(tensor.map_err(|error| format!("output {at} in its place: {error}"))?.into());
     }
-    agree(trial.tolerance, &got, want).map_err(|error| format!("in places of the host: {error}"))
+    trial.judge(&got).map_err(|error| format!("in places of the host: {error}"))
 }
 
 /// The type and size of a value that can lie in a place.

@@ -5,11 +5,12 @@ use std::ffi::c_void;
 
 use remuda_host::{Failure, RunOptions, State};
 use remuda_ir::{StateRef, StateType, Tolerance, Val};
+use remuda_ops::cases::agree;
 use remuda_ops::{PlainState, Random, interpret_with, random_tensor};
 use remuda_tensor::{DType, Tensor};
 
 use super::raw::{Instance, ended};
-use crate::bench::{Bed, Bench, Refused, Verdict, agree, claimed, told, typed};
+use crate::bench::{Bed, Bench, Refused, Verdict, claimed, told, typed};
 
 const SEQUENCES: u32 = 4;
 const CAPACITY: u64 = 128;
