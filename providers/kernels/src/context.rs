@@ -42,6 +42,12 @@ impl<'a> Context<'a> {
         self.isa.run(kernel)
     }
 
+    /// Runs a plain loop on the calling thread.
+    #[inline]
+    pub(crate) fn run_loop<K: Kernel>(self, kernel: K) -> K::Output {
+        self.isa.run_narrow(kernel)
+    }
+
     /// How many units of so many elements a piece of the work should have.
     fn units_per_piece(self, units: usize, elements_per_unit: usize, cost: Picoseconds) -> usize {
         let total_ns = units.saturating_mul(elements_per_unit).saturating_mul(cost.0) / 1000;
@@ -60,6 +66,17 @@ impl<'a> Context<'a> {
         unit: usize,
         cost: Picoseconds,
         body: impl Fn(usize, &mut [T]) + Sync,
+    ) {
+        self.cut(data, unit, cost, &body);
+    }
+
+    /// [`Self::pieces`], compiled once for each type of elements.
+    fn cut<T: Send>(
+        self,
+        data: &mut [T],
+        unit: usize,
+        cost: Picoseconds,
+        body: &(dyn Fn(usize, &mut [T]) + Sync),
     ) {
         if data.is_empty() || unit == 0 {
             return;

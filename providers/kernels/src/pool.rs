@@ -18,7 +18,7 @@ use std::thread::JoinHandle;
 use sleep::Sleepers;
 
 pub(crate) use slices::Shared;
-use slot::{Job, Slot};
+use slot::{Body, Job, Slot};
 
 /// Jobs that can be in flight at once; a caller that finds all taken runs its chunks alone.
 const SLOTS: usize = 8;
@@ -112,6 +112,11 @@ impl ThreadPool {
     where
         F: Fn(usize) + Sync,
     {
+        self.share_out(chunks, schedule, &body);
+    }
+
+    /// [`Self::parallel_for`], compiled once.
+    fn share_out(&self, chunks: usize, schedule: Schedule, body: Body<'_>) {
         match self.slot_for(chunks) {
             Some(slot) => self.fork_join(slot, chunks, schedule, &body),
             None => (0..chunks).for_each(body),
@@ -126,10 +131,7 @@ impl ThreadPool {
         self.shared.slots.iter().find(|slot| slot.reserve())
     }
 
-    fn fork_join<F>(&self, slot: &Slot, chunks: usize, schedule: Schedule, body: &F)
-    where
-        F: Fn(usize) + Sync,
-    {
+    fn fork_join(&self, slot: &Slot, chunks: usize, schedule: Schedule, body: &Body<'_>) {
         let shares = match schedule {
             Schedule::Static => chunks.min(self.size()).min(slot::MAX_SHARES),
             Schedule::Dynamic => 1,

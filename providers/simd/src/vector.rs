@@ -51,6 +51,18 @@ impl Isa {
             Self::Avx512(token) => token.run(kernel),
         }
     }
+
+    /// Like [`Self::run`] without a version for the widest registers: for plain loops, which memory
+    /// holds up, and of which there are many.
+    #[inline]
+    pub fn run_narrow<K: Kernel>(self, kernel: K) -> K::Output {
+        match self {
+            Self::Portable(token) => token.run(kernel),
+            Self::Neon(token) => token.run(kernel),
+            Self::Avx2(token) => token.run(kernel),
+            Self::Avx512(token) => token.avx2().run(kernel),
+        }
+    }
 }
 
 impl Portable {

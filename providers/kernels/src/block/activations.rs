@@ -6,6 +6,7 @@
 
 use remuda_simd::{Kernel, Simd};
 
+use super::lanes::{FEW, few_tile};
 use super::recipe::{BLOCK, BLOCKS, CENTRE, QUADS, RECORD};
 use crate::pool::Shared;
 use crate::scratch::with_scratch;
@@ -65,10 +66,12 @@ pub struct Activations {
     grain: Grain,
     count: usize,
     depth: usize,
+    /// How many of a few tokens share a chunk.
+    few: usize,
     one: Vec<Chunk<1>>,
     two: Vec<Chunk<2>>,
-    three: Vec<Chunk<TILE>>,
-    four: Vec<Chunk<4>>,
+    many: Vec<Chunk<TILE>>,
+    four: Vec<Chunk<FEW>>,
     floats: Vec<f32>,
 }
 
@@ -78,9 +81,10 @@ impl Default for Activations {
             grain: Grain::Float,
             count: 0,
             depth: 0,
+            few: 1,
             one: Vec::new(),
             two: Vec::new(),
-            three: Vec::new(),
+            many: Vec::new(),
             four: Vec::new(),
             floats: Vec::new(),
         }
@@ -144,11 +148,12 @@ impl Activations {
             return pack_floats(cx, &mut self.floats, sizes, rows);
         }
         let wide = grain == Grain::Record;
-        match self.count {
-            1 => quantize(cx, &mut self.one, sizes, rows, wide),
-            2 => quantize(cx, &mut self.two, sizes, rows, wide),
-            4 => quantize(cx, &mut self.four, sizes, rows, wide),
-            _ => quantize(cx, &mut self.three, sizes, rows, wide),
+        self.few = few_tile(cx.isa, self.count);
+        match (self.count, self.few) {
+            (count, _) if count > FEW => quantize(cx, &mut self.many, sizes, rows, wide),
+            (_, 1) => quantize(cx, &mut self.one, sizes, rows, wide),
+            (_, 2) => quantize(cx, &mut self.two, sizes, rows, wide),
+            _ => quantize(cx, &mut self.four, sizes, rows, wide),
         }
     }
 
@@ -156,6 +161,11 @@ impl Activations {
     fn filled<'a, const T: usize>(&self, chunks: &'a [Chunk<T>]) -> &'a [Chunk<T>] {
         let count = self.count.div_ceil(T) * self.depth.div_ceil(RECORD);
         &chunks[..count.min(chunks.len())]
+    }
+
+    /// How many of a few tokens share a chunk.
+    pub(super) fn few(&self) -> usize {
+        self.few
     }
 
     pub(super) fn ones(&self) -> &[Chunk<1>] {
@@ -167,11 +177,11 @@ impl Activations {
     }
 
     /// The tiles of each record, one after the other.
-    pub(super) fn threes(&self) -> &[Chunk<TILE>] {
-        self.filled(&self.three)
+    pub(super) fn tiles(&self) -> &[Chunk<TILE>] {
+        self.filled(&self.many)
     }
 
-    pub(super) fn fours(&self) -> &[Chunk<4>] {
+    pub(super) fn fours(&self) -> &[Chunk<FEW>] {
         self.filled(&self.four)
     }
 
@@ -190,9 +200,13 @@ fn make_room<T: Copy>(room: &mut Vec<T>, count: usize, filler: T) {
     }
 }
 
-/// Tokens of a tile of floats.
+/// Tokens of a tile of floats: not every number has a kernel.
 pub(super) fn float_tile(count: usize) -> usize {
-    if count <= FEW_FLOATS { count } else { FLOAT_TILE }
+    match count {
+        0..=4 => count,
+        5..=FEW_FLOATS => count.next_multiple_of(2),
+        _ => FLOAT_TILE,
+    }
 }
 
 /// Values below which a job is not worth waking a thread for.

@@ -9,6 +9,7 @@ use std::ops::Range;
 use super::activations::Chunk;
 use super::format::record_bytes;
 use super::lanes::{Lanes, ROWS, Work};
+use super::output::Output;
 use super::recipe::{BLOCK, BLOCKS, Kind, QUADS, RECORD, Recipe, unrolled};
 
 /// Ranges that are read in turn.
@@ -17,19 +18,22 @@ const STREAMS: usize = 4;
 const AHEAD: usize = 4096;
 const LINE: usize = 64;
 
-/// The products of a range of groups with `T` tokens, handed over group by group.
-pub(super) struct Few<'a, R, F, const T: usize> {
+/// The products of a range of groups with a tile of `T` tokens.
+pub(super) struct Few<'a, R, const T: usize> {
     pub(super) recipe: std::marker::PhantomData<R>,
     pub(super) weights: &'a [u8],
     pub(super) group_bytes: usize,
     pub(super) groups: Range<usize>,
     pub(super) depth: usize,
+    /// The tiles of each record, one after the other.
     pub(super) tokens: &'a [Chunk<T>],
-    /// Given a group, a token and the sums of its rows.
-    pub(super) finish: F,
+    /// Tiles of a record, and which of them.
+    pub(super) tiles: usize,
+    pub(super) tile: usize,
+    pub(super) output: &'a Output<'a>,
 }
 
-impl<R: Recipe, F: Fn(usize, usize, &[f32; ROWS]), const T: usize> Work for Few<'_, R, F, T> {
+impl<R: Recipe, const T: usize> Work for Few<'_, R, T> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let share = self.groups.len().div_ceil(STREAMS);
@@ -38,7 +42,8 @@ impl<R: Recipe, F: Fn(usize, usize, &[f32; ROWS]), const T: usize> Work for Few<
             let groups: [usize; STREAMS] =
                 [0, 1, 2, 3].map(|stream| self.groups.start + stream * share + step);
             let whole = record_bytes::<R>(BLOCKS);
-            for (record, tokens) in self.tokens.iter().enumerate() {
+            let tokens = self.tokens.iter().skip(self.tile).step_by(self.tiles);
+            for (record, tokens) in tokens.enumerate() {
                 let blocks = BLOCKS.min((self.depth - record * RECORD) / BLOCK);
                 for (&group, totals) in groups.iter().zip(&mut totals) {
                     if group >= self.groups.end {
@@ -54,7 +59,7 @@ impl<R: Recipe, F: Fn(usize, usize, &[f32; ROWS]), const T: usize> Work for Few<
                     for (token, total) in totals.into_iter().enumerate() {
                         let mut sums = [0.0; ROWS];
                         l.put(total, &mut sums);
-                        (self.finish)(group, token, &sums);
+                        self.output.put(group, self.tile * T + token, &sums);
                     }
                 }
             }

@@ -12,6 +12,8 @@ mod portable;
 
 use remuda_simd::{Isa, Portable};
 
+/// Tokens that meet weights as they come from memory, at most.
+pub(super) const FEW: usize = 4;
 /// Rows in a group, lanes of a vector.
 pub(super) const ROWS: usize = 16;
 /// Bytes of four values of every row of a group.
@@ -25,6 +27,14 @@ pub(super) trait Work {
 
 /// Runs `work` compiled for the best instructions that `isa` has for products of bytes.
 pub(super) fn dispatch<W: Work>(isa: Isa, work: W) {
+    if let Err(work) = dispatch_wide(isa, work) {
+        Portable.enter(work);
+    }
+}
+
+/// Runs `work` if `isa` has registers for it, without a version of it in plain Rust; gives it back
+/// where it has none.
+pub(super) fn dispatch_wide<W: Work>(isa: Isa, work: W) -> Result<(), W> {
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512(token) => match token.vnni() {
@@ -33,7 +43,18 @@ pub(super) fn dispatch<W: Work>(isa: Isa, work: W) {
         },
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(token) => avx2::dispatch(token, work),
-        _ => Portable.enter(work),
+        _ => return Err(work),
+    }
+    Ok(())
+}
+
+/// How many of a few tokens meet weights together. What they share is registers: plain Rust has none
+/// to speak of, and takes them one by one.
+pub(super) fn few_tile(isa: Isa, count: usize) -> usize {
+    match (isa, count) {
+        (Isa::Portable(_) | Isa::Neon(_), _) | (_, ..=1) => 1,
+        (_, 2) => 2,
+        _ => FEW,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::activations::{Chunk, TILE, float_tile};
 use super::float::many_floats_length;
+use super::lanes::FEW;
 use super::many::{MAX_TILES, Panel, TOTALS};
 use super::recipe::RECORD;
 use super::{Activations, Grain};
@@ -17,9 +18,8 @@ impl Activations {
         let records = depth.div_ceil(RECORD);
         records
             * match count {
-                1 => size_of::<Chunk<1>>(),
-                2 => size_of::<Chunk<2>>(),
-                4 => size_of::<Chunk<4>>(),
+                // Whatever their tiles are: alone they take most.
+                ..=FEW => (count * size_of::<Chunk<1>>()).max(size_of::<Chunk<FEW>>()),
                 _ => count.div_ceil(TILE) * size_of::<Chunk<TILE>>(),
             }
     }
@@ -30,7 +30,7 @@ impl Activations {
 pub fn scratch_bytes(grain: Grain, count: usize) -> usize {
     match grain {
         Grain::Float => many_floats_length(count) * size_of::<f32>(),
-        Grain::Block | Grain::Record if count <= 4 => 0,
+        Grain::Block | Grain::Record if count <= FEW => 0,
         Grain::Block | Grain::Record => {
             let tiles = count.div_ceil(TILE).min(MAX_TILES);
             tiles * TOTALS * size_of::<f32>() + size_of::<Panel>()
@@ -45,7 +45,7 @@ mod tests {
     use crate::context::testing::{everywhere, noise};
 
     #[test]
-    fn activations_take_what_is_said() {
+    fn activations_take_at_most_what_is_said() {
         everywhere(|cx| {
             for grain in [Grain::Block, Grain::Record, Grain::Float] {
                 for (count, depth) in [(1, 256), (2, 300), (3, 64), (4, 512), (17, 700), (600, 256)]
@@ -54,11 +54,12 @@ mod tests {
                     activations.fill(cx, grain, depth, &noise(count * depth, 3));
                     let chunks = size_of_val(activations.ones())
                         + size_of_val(activations.twos())
-                        + size_of_val(activations.threes())
+                        + size_of_val(activations.tiles())
                         + size_of_val(activations.fours());
                     let held = chunks + size_of_val(activations.floats());
                     let said = Activations::bytes(grain, [count, depth]);
-                    assert_eq!(said, held, "{grain:?} {count} {depth}");
+                    assert!(held <= said, "{grain:?} {count} {depth}: {held}, said {said}");
+                    assert!(count < 5 || held == said, "{grain:?} {count} {depth}");
                 }
             }
         });

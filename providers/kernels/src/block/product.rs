@@ -7,7 +7,7 @@ use super::activations::{Activations, Chunk, FEW_FLOATS, TILE};
 use super::few::Few;
 use super::float::{FewFloats, FloatPanels, FloatRecipe, ManyFloats, Panels};
 use super::format::with_recipe;
-use super::lanes::{ROWS, dispatch};
+use super::lanes::{FEW, ROWS, Work, dispatch, dispatch_wide};
 use super::many::{GROUPS, MAX_TILES, Many, TOTALS, with_panel};
 use super::output::Output;
 use super::plain::PlainPanels;
@@ -70,26 +70,41 @@ impl Job<'_> {
     fn quantised<R: Recipe>(&self) {
         match self.tokens.count() {
             0 => {}
-            1 => self.few::<R, 1>(self.tokens.ones()),
-            2 => self.few::<R, 2>(self.tokens.twos()),
-            3 => self.few::<R, 3>(self.tokens.threes()),
-            4 => self.few::<R, 4>(self.tokens.fours()),
-            _ => self.many::<R>(self.tokens.threes()),
+            1..=FEW => match self.tokens.few() {
+                1 => self.few::<R, 1>(self.tokens.ones(), |work| dispatch(self.cx.isa, work)),
+                2 => self.few::<R, 2>(self.tokens.twos(), |work| self.wide(work)),
+                _ => self.few::<R, FEW>(self.tokens.fours(), |work| self.wide(work)),
+            },
+            _ => self.many::<R>(self.tokens.tiles()),
         }
     }
 
-    fn few<R: Recipe, const T: usize>(&self, tokens: &[Chunk<T>]) {
+    /// Runs work on several tokens, which are together only where there are registers for them.
+    fn wide<W: Work>(&self, work: W) {
+        let done = dispatch_wide(self.cx.isa, work).is_ok();
+        assert!(done, "tokens were taken in for another instruction set");
+    }
+
+    fn few<R: Recipe, const T: usize>(
+        &self,
+        tokens: &[Chunk<T>],
+        run: impl Fn(Few<'_, R, T>) + Sync,
+    ) {
+        let tiles = self.tokens.count().div_ceil(T);
         self.for_ranges(|groups| {
-            let work = Few::<R, _, T> {
-                recipe: PhantomData,
-                weights: self.weights.bytes,
-                group_bytes: self.group_bytes(),
-                groups,
-                depth: self.weights.depth,
-                tokens,
-                finish: |group, token, sums: &_| self.output.put(group, token, sums),
-            };
-            dispatch(self.cx.isa, work);
+            for tile in 0..tiles {
+                run(Few {
+                    recipe: PhantomData,
+                    weights: self.weights.bytes,
+                    group_bytes: self.group_bytes(),
+                    groups: groups.clone(),
+                    depth: self.weights.depth,
+                    tokens,
+                    tiles,
+                    tile,
+                    output: &self.output,
+                });
+            }
         });
     }
 
@@ -127,10 +142,8 @@ impl Job<'_> {
             2 => self.few_floats::<R, 2>(),
             3 => self.few_floats::<R, 3>(),
             4 => self.few_floats::<R, 4>(),
-            5 => self.few_floats::<R, 5>(),
-            6 => self.few_floats::<R, 6>(),
-            7 => self.few_floats::<R, 7>(),
-            FEW_FLOATS => self.few_floats::<R, FEW_FLOATS>(),
+            5 | 6 => self.few_floats::<R, 6>(),
+            7 | FEW_FLOATS => self.few_floats::<R, FEW_FLOATS>(),
             _ => self.float_panels(&FloatPanels::<R> {
                 recipe: PhantomData,
                 weights: self.weights.bytes,

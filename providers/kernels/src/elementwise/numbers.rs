@@ -43,7 +43,7 @@ pub fn zip<T, U>(
             let (mut a, mut b) = ([T::default(); BLOCK], [T::default(); BLOCK]);
             let a = operand(&walk, 0, at, &mut a, out.len());
             let b = operand(&walk, 1, at, &mut b, out.len());
-            cx.run(Zip { a, b, out, f });
+            cx.run_loop(Zip { a, b, out, f });
         });
     });
 }
@@ -60,7 +60,7 @@ where
     assert_eq!(src.len(), dst.len(), "as many outputs as inputs");
     cx.pieces(dst, 16, COST, |first, dst| {
         let src = &src[first * 16..][..dst.len()];
-        cx.run(Map { src, dst, f });
+        cx.run_loop(Map { src, dst, f });
     });
 }
 
@@ -85,11 +85,8 @@ pub fn select<T: Copy + Default + Send + Sync>(
             let (mut a, mut b) = ([T::default(); BLOCK], [T::default(); BLOCK]);
             let a = operand(&walk, 0, at, &mut a, out.len());
             let b = operand(&walk, 1, at, &mut b, out.len());
-            let truth = match operand(&conditions, 0, at, &mut truth, out.len()) {
-                Run::Slice(truth) => truth,
-                Run::Same(value) => &[value; BLOCK][..out.len()],
-            };
-            cx.run(Select { truth, a, b, out });
+            let truth = operand(&conditions, 0, at, &mut truth, out.len());
+            cx.run_loop(Select { truth, a, b, out });
         });
     });
 }
@@ -110,22 +107,25 @@ fn blocks<T: Copy, U>(
     }
 }
 
+/// The elements of an operand for a block, in `buffer` where they do not lie side by side.
 fn operand<'b, T: Copy>(
     walk: &'b Walk<'_, T>,
     index: usize,
     start: usize,
     buffer: &'b mut [T],
     length: usize,
-) -> Run<'b, T> {
-    walk.run(index, start, length).unwrap_or_else(|| {
-        walk.gather(index, start, &mut buffer[..length], |value| value);
-        Run::Slice(&buffer[..length])
-    })
+) -> &'b [T] {
+    match walk.run(index, start, length) {
+        Some(Run::Slice(values)) => return values,
+        Some(Run::Same(value)) => buffer[..length].fill(value),
+        None => walk.gather(index, start, &mut buffer[..length], |value| value),
+    }
+    &buffer[..length]
 }
 
 struct Zip<'a, T, U, F> {
-    a: Run<'a, T>,
-    b: Run<'a, T>,
+    a: &'a [T],
+    b: &'a [T],
     out: &'a mut [U],
     f: F,
 }
@@ -135,19 +135,8 @@ impl<T: Copy, U: Copy, F: Fn(T, T) -> U> Kernel for Zip<'_, T, U, F> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let (f, out) = (self.f, self.out);
-        match (self.a, self.b) {
-            (Run::Slice(a), Run::Slice(b)) => {
-                out.iter_mut().zip(a).zip(b).for_each(|((to, &a), &b)| *to = f(a, b));
-            }
-            (Run::Slice(a), Run::Same(b)) => {
-                out.iter_mut().zip(a).for_each(|(to, &a)| *to = f(a, b));
-            }
-            (Run::Same(a), Run::Slice(b)) => {
-                out.iter_mut().zip(b).for_each(|(to, &b)| *to = f(a, b));
-            }
-            (Run::Same(a), Run::Same(b)) => out.fill(f(a, b)),
-        }
+        let pairs = self.a.iter().zip(self.b);
+        self.out.iter_mut().zip(pairs).for_each(|(to, (&a, &b))| *to = (self.f)(a, b));
     }
 }
 
@@ -168,8 +157,8 @@ impl<T: Copy, U, F: Fn(T) -> U> Kernel for Map<'_, T, U, F> {
 
 struct Select<'a, T> {
     truth: &'a [u8],
-    a: Run<'a, T>,
-    b: Run<'a, T>,
+    a: &'a [T],
+    b: &'a [T],
     out: &'a mut [T],
 }
 
@@ -178,19 +167,8 @@ impl<T: Copy> Kernel for Select<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let pick = |truth: u8, a: T, b: T| if truth != 0 { a } else { b };
-        let pairs = self.out.iter_mut().zip(self.truth);
-        match (self.a, self.b) {
-            (Run::Slice(a), Run::Slice(b)) => {
-                pairs.zip(a).zip(b).for_each(|(((to, &t), &a), &b)| *to = pick(t, a, b));
-            }
-            (Run::Slice(a), Run::Same(b)) => {
-                pairs.zip(a).for_each(|((to, &t), &a)| *to = pick(t, a, b));
-            }
-            (Run::Same(a), Run::Slice(b)) => {
-                pairs.zip(b).for_each(|((to, &t), &b)| *to = pick(t, a, b));
-            }
-            (Run::Same(a), Run::Same(b)) => pairs.for_each(|(to, &t)| *to = pick(t, a, b)),
-        }
+        let pairs = self.a.iter().zip(self.b);
+        let places = self.out.iter_mut().zip(self.truth);
+        places.zip(pairs).for_each(|((to, &truth), (&a, &b))| *to = if truth != 0 { a } else { b });
     }
 }

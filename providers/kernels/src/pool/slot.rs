@@ -17,35 +17,39 @@ pub(super) const MAX_SHARES: usize = 64;
 /// Set in a slot's state while workers may join; the other bits count those inside.
 const OPEN: u32 = 1 << 31;
 
-/// A borrowed closure with its type erased, and into how many shares its chunks are cut.
+/// What runs a chunk.
+pub(super) type Body<'a> = &'a (dyn Fn(usize) + Sync);
+
+/// A borrowed body with its lifetime erased, and into how many shares its chunks are cut.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Job {
+    /// A pointer to a [`Body`].
     body: *const (),
-    call: unsafe fn(*const (), usize),
     chunks: usize,
     shares: usize,
 }
 
 impl Job {
-    pub(super) fn new<F: Fn(usize) + Sync>(body: &F, chunks: usize, shares: usize) -> Self {
-        Self { body: std::ptr::from_ref(body).cast(), call: call::<F>, chunks, shares }
+    pub(super) fn new(body: &Body<'_>, chunks: usize, shares: usize) -> Self {
+        Self { body: std::ptr::from_ref(body).cast(), chunks, shares }
     }
 
     const fn idle() -> Self {
-        const unsafe fn nothing(_: *const (), _: usize) {}
-        Self { body: std::ptr::null(), call: nothing, chunks: 0, shares: 0 }
+        Self { body: std::ptr::null(), chunks: 0, shares: 0 }
+    }
+
+    /// # Safety
+    /// The body that it was made from still lives.
+    unsafe fn call(&self, chunk: usize) {
+        // SAFETY: `Self::new` took the pointer from such a reference, which the caller says is live.
+        let body = unsafe { *self.body.cast::<Body<'_>>() };
+        body(chunk);
     }
 
     fn share(&self, index: usize) -> Range<usize> {
         let start = |share: usize| share * self.chunks / self.shares;
         start(index)..start(index + 1)
     }
-}
-
-unsafe fn call<F: Fn(usize)>(body: *const (), chunk: usize) {
-    // SAFETY: the caller passes the pointer that `Job::new` took from a live `&F`.
-    let body = unsafe { &*body.cast::<F>() };
-    body(chunk);
 }
 
 /// How many chunks of a share have been taken, alone on its cache line.
@@ -157,7 +161,7 @@ impl Slot {
                     break;
                 }
                 // SAFETY: the closure lives until the slot is closed and empty.
-                unsafe { (job.call)(job.body, chunks.start + taken) };
+                unsafe { job.call(chunks.start + taken) };
             }
         }
     }

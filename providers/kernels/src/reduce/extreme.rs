@@ -48,7 +48,7 @@ pub fn position_of_extreme<T: PartialOrd + Copy + Sync>(
     cx.pieces(out, inner, cost, |first, out| {
         for (slab, out) in out.chunks_mut(inner).enumerate() {
             let src = &src[(first + slab) * length * inner..][..length * inner];
-            cx.run(Slab { extreme, ties, src, out });
+            cx.run_loop(Slab { extreme, ties, src, out });
         }
     });
 }

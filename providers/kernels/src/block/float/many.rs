@@ -131,9 +131,7 @@ impl FloatTile<'_> {
             2 => dispatch(isa, Wide::<2>(self)),
             3 => dispatch(isa, Wide::<3>(self)),
             4 => dispatch(isa, Wide::<4>(self)),
-            5 => dispatch(isa, Wide::<5>(self)),
             6 => dispatch(isa, Wide::<6>(self)),
-            7 => dispatch(isa, Wide::<7>(self)),
             _ => dispatch(isa, Wide::<8>(self)),
         }
     }
