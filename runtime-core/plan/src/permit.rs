@@ -137,7 +137,7 @@ impl Permits {
             });
             if let Some((node, (code, text))) = found {
                 place = if problem.fallback == Some(at.into()) { node } else { place };
-                clauses.push(format!("`{}`: {} {text}", provider.name, code.as_str()));
+                clauses.push(clause(&provider.name, code, &text));
             }
         }
         let node = &problem.nodes[place.index()];
@@ -149,13 +149,18 @@ impl Permits {
     }
 }
 
+/// Why a provider does not take a node.
+fn clause(provider: &str, code: Code, text: &str) -> String {
+    format!("`{provider}`: {} {text}", code.as_str())
+}
+
 /// Checks that every node is taken by somebody.
 pub(crate) fn check_supported(problem: &Problem) -> Result<(), PlanError> {
     for node in &problem.nodes {
         for row in &node.answers {
             let refusals = row.iter().zip(&problem.providers).map(|(answer, provider)| {
                 let Answer::No { code, text } = answer else { return None };
-                Some(format!("`{}`: {} {text}", provider.name, code.as_str()))
+                Some(clause(&provider.name, *code, text))
             });
             if let Some(refusals) = refusals.collect::<Option<Vec<_>>>() {
                 return Err(PlanError::Unsupported {

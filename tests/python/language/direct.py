@@ -79,6 +79,18 @@ LATENT_KEYS = {
     "attention.kv_lora_rank": ROW,
     "rope.dimension_count": TURNED,
 }
+# The keys of the third version, whose keys and values are projected by two tensors.
+NEW_LATENT_KEYS = {
+    **LATENT_KEYS,
+    "attention.head_count_kv": 1,
+    "attention.key_length": ROW + TURNED,
+    "attention.value_length": ROW,
+    "attention.key_length_mla": PLAIN + TURNED,
+    "attention.value_length_mla": VALUE,
+    "expert_weights_scale": 2.5,
+    "expert_weights_norm": True,
+    "expert_gating_func": 2,
+}
 
 CASES = {
     "llama": Direct({**NORMS, **ATTENTION, **GATED}),
@@ -100,36 +112,18 @@ CASES = {
     ),
     "deepseek3": Direct(
         {**NEW_LATENT, **MIXTURE, **SHARED, "exp_probs_b": [EXPERTS]},
-        {
-            **LATENT_KEYS,
-            "attention.head_count_kv": 1,
-            "attention.key_length": ROW + TURNED,
-            "attention.value_length": ROW,
-            "attention.key_length_mla": PLAIN + TURNED,
-            "attention.value_length_mla": VALUE,
-            "expert_weights_scale": 2.5,
-            "expert_weights_norm": True,
-            "expert_gating_func": 2,
-        },
+        NEW_LATENT_KEYS,
         arch="deepseek2",
         first={0: {**NEW_LATENT, **GATED}},
     ),
     "deepseek3-groups": Direct(
         {**NEW_LATENT, **MANY_EXPERTS, **SHARED, "exp_probs_b": [MANY]},
         {
-            **LATENT_KEYS,
+            **NEW_LATENT_KEYS,
             "expert_count": MANY,
             "expert_used_count": 3,
             "expert_group_count": 4,
             "expert_group_used_count": 2,
-            "attention.head_count_kv": 1,
-            "attention.key_length": ROW + TURNED,
-            "attention.value_length": ROW,
-            "attention.key_length_mla": PLAIN + TURNED,
-            "attention.value_length_mla": VALUE,
-            "expert_weights_scale": 2.5,
-            "expert_weights_norm": True,
-            "expert_gating_func": 2,
         },
         arch="deepseek2",
         first={0: {**NEW_LATENT, **GATED}},
