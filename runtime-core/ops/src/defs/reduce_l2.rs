@@ -6,7 +6,7 @@ use remuda_ir::{
     Val,
 };
 
-use crate::support::reduce::{REDUCIBLE, axes_to_input, inputs, reduce, reduced_types};
+use crate::support::reduce::{REDUCIBLE, axes_to_input, inputs, reduce, reduced_types, whole};
 
 const INPUTS: [InputDef; 2] = inputs(REDUCIBLE);
 
@@ -29,9 +29,6 @@ pub(crate) static OP: OpDef = OpDef {
 };
 
 fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
-    reduce(
-        ctx,
-        |group| group.iter().map(|x| x * x).sum::<f64>().sqrt(),
-        |group| Ok(group.iter().map(|&x| x as f64 * x as f64).sum::<f64>().sqrt() as i128),
-    )
+    let length = |group: &[f64]| group.iter().map(|x| x * x).sum::<f64>().sqrt();
+    reduce(ctx, length, |group| Ok(whole(length, group)))
 }

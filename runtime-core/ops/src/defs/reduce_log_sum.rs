@@ -1,13 +1,13 @@
 //! `ReduceLogSum`: the logarithm of the sum of the elements along some axes.
 
 use remuda_ir::{
-    AttrDef, AttrKind, InputDef, KernelCtx, OpDef, OpError, OutputDef, Tolerance, Traits, Types,
-    Upgrade, Val,
+    AttrDef, AttrKind, InputDef, KernelCtx, OpDef, OpError, OutputDef, Tolerance, Traits, Upgrade,
+    Val,
 };
 
-use crate::support::reduce::{axes_to_input, inputs, reduce, reduced_types};
+use crate::support::reduce::{REDUCIBLE, axes_to_input, inputs, reduce, reduced_types, whole};
 
-const INPUTS: [InputDef; 2] = inputs(Types::FLOATS);
+const INPUTS: [InputDef; 2] = inputs(REDUCIBLE);
 
 pub(crate) static OP: OpDef = OpDef {
     domain: "",
@@ -28,5 +28,6 @@ pub(crate) static OP: OpDef = OpDef {
 };
 
 fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
-    reduce(ctx, |group| group.iter().sum::<f64>().ln(), |group| Ok(group.iter().sum()))
+    let log_sum = |group: &[f64]| group.iter().sum::<f64>().ln();
+    reduce(ctx, log_sum, |group| Ok(whole(log_sum, group)))
 }

@@ -2,14 +2,14 @@
 //! axes, without overflow.
 
 use remuda_ir::{
-    AttrDef, AttrKind, InputDef, KernelCtx, OpDef, OpError, OutputDef, Tolerance, Traits, Types,
-    Upgrade, Val,
+    AttrDef, AttrKind, InputDef, KernelCtx, OpDef, OpError, OutputDef, Tolerance, Traits, Upgrade,
+    Val,
 };
 
 use crate::support::activations::greater;
-use crate::support::reduce::{axes_to_input, inputs, reduce, reduced_types};
+use crate::support::reduce::{REDUCIBLE, axes_to_input, inputs, reduce, reduced_types, whole};
 
-const INPUTS: [InputDef; 2] = inputs(Types::FLOATS);
+const INPUTS: [InputDef; 2] = inputs(REDUCIBLE);
 
 pub(crate) static OP: OpDef = OpDef {
     domain: "",
@@ -30,7 +30,7 @@ pub(crate) static OP: OpDef = OpDef {
 };
 
 fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
-    reduce(ctx, log_sum_exp, |group| Ok(group.iter().sum()))
+    reduce(ctx, log_sum_exp, |group| Ok(whole(log_sum_exp, group)))
 }
 
 fn log_sum_exp(group: &[f64]) -> f64 {

@@ -78,6 +78,9 @@ impl Along {
     }
 }
 
+/// More samples along a side of a bin would take for ever; real models have a few.
+const MAX_RATIO: i64 = 512;
+
 fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
     let attrs = ctx.attrs();
     let (x, rois, batches) = (Array::of(ctx.tensor(0)?)?, Array::of(ctx.tensor(1)?)?, ctx.ints(2)?);
@@ -103,6 +106,10 @@ fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
     };
     let (rows, columns) = (size(attrs, "output_height")?, size(attrs, "output_width")?);
     let ratio = attrs.int_or("sampling_ratio", 0)?;
+    if ratio > MAX_RATIO {
+        let text = format!("`sampling_ratio` is {ratio}, expected at most {MAX_RATIO}");
+        return Err(OpError::Invalid(text));
+    }
     let scale = f64::from(attrs.float_or("spatial_scale", 1.0)?);
     let along = |from: f64, to: f64, bins: usize, size: usize| {
         let shift = if half_pixel { 0.5 } else { 0.0 };

@@ -95,6 +95,12 @@ pub(crate) fn reduce(
     Ok(vec![reduced.to_tensor(groups.dtype(), &groups.dims)?.into()])
 }
 
+/// A function of floats of whole numbers, without its fraction.
+pub(crate) fn whole(float: impl Fn(&[f64]) -> f64, group: &[i128]) -> i128 {
+    let values: Vec<f64> = group.iter().map(|&x| x as f64).collect();
+    float(&values) as i128
+}
+
 /// The elements of input 0, those of each group together.
 pub(crate) struct Groups {
     /// The reduced axes are last, and its elements lie together.
