@@ -1,6 +1,12 @@
 //! Every kernel is checked as text, and run where there is an adapter: against the reference kernels of the
 //! operators, or sums written out.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "what is compared are floats, and sizes are small"
+)]
+
 use std::io::Write as _;
 use std::sync::{Arc, OnceLock};
 

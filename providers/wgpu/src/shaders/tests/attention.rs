@@ -161,16 +161,16 @@ fn cells_of_a_cache_are_read_wherever_they_lie() {
             Data::Words(spans.clone()),
         ];
         let Some(got) = run(&of.dispatch(), &given, query.len()) else { return };
+        let part = |cell: u32, head: usize| (cell as usize * width + head / 2 * dim)..;
         let mut want = Vec::new();
         for token in 0..tokens {
             let seen = &list[spans[2 * token] as usize..spans[2 * token + 1] as usize];
             for head in 0..heads {
-                let from = |values: &'static [f32], cell: u32| {
-                    &values[cell as usize * width + head / 2 * dim..][..dim]
+                let row = |&cell: &u32| {
+                    let part = part(cell, head);
+                    (&key_values[part.clone()][..dim], &value_values[part][..dim])
                 };
-                let (keys, values) = (key_values.clone().leak(), value_values.clone().leak());
-                let cells: Vec<_> =
-                    seen.iter().map(|&cell| (from(keys, cell), from(values, cell))).collect();
+                let cells: Vec<_> = seen.iter().map(row).collect();
                 let query = &query[(token * heads + head) * dim..][..dim];
                 want.extend(attended(query, &cells, 0.7, f64::from(cap)));
             }

@@ -98,7 +98,7 @@ fn groups_and_instances_have_a_scale_per_channel() {
     let dims = [2, 6, 5, 3];
     let [x, scale, bias] = [numbers(180, 1), numbers(6, 2), numbers(6, 3)];
     let inputs = [tensor(&dims, &x), tensor(&[6], &scale), tensor(&[6], &bias)];
-    let given = [Data::F32(x.clone()), Data::F32(scale.clone()), Data::F32(bias.clone())];
+    let given = [Data::F32(x), Data::F32(scale), Data::F32(bias)];
     let instance = Norm { channels: Channels { period: 6, inner: 15 }, ..plain_norm(12, 15, true) };
     let Some(got) = run(&instance.dispatch(), &given, 180) else { return };
     let want = reference(OpName::onnx("InstanceNormalization"), &[], &inputs);

@@ -91,7 +91,8 @@ fn tests_and_casts_know_what_is_no_number() {
     let values = odd_numbers();
     let count = values.len();
     let given = || Data::F32(values.clone());
-    let cases: [(Expr, fn(f32) -> bool); 4] = [
+    type Test = fn(f32) -> bool;
+    let cases: [(Expr, Test); 4] = [
         (input().unary(Unary::IsNan), f32::is_nan),
         (input().unary(Unary::IsInf), f32::is_infinite),
         (input().cast(Elem::Bool), |x| x != 0.0),
@@ -208,16 +209,14 @@ fn integers_divide_toward_zero_and_keep_the_sign_that_is_asked_for() {
     use Binary::*;
     let a = vec![7, -7, 7, -7, 0, 100, i32::MIN, i32::MAX];
     let b = vec![2, 2, -2, -2, 5, -7, 3, -10];
-    let cases: [(Binary, fn(i32, i32) -> i32); 9] = [
+    type Function = fn(i32, i32) -> i32;
+    let cases: [(Binary, Function); 9] = [
         (Add, i32::wrapping_add),
         (Sub, i32::wrapping_sub),
         (Mul, i32::wrapping_mul),
         (Div, i32::wrapping_div),
         (Remainder, |a, b| a % b),
-        (FloorMod, |a, b| {
-            (i64::from(a) - (i64::from(a) as f64 / f64::from(b)).floor() as i64 * i64::from(b))
-                as i32
-        }),
+        (FloorMod, |a, b| if a % b != 0 && (a < 0) != (b < 0) { a % b + b } else { a % b }),
         (Min, i32::min),
         (BitXor, |a, b| a ^ b),
         (Max, i32::max),
@@ -301,8 +300,8 @@ fn nothing_and_very_much_are_launched_alike() {
 fn types_that_do_not_fit_are_an_error() {
     let view = View::whole(Elem::F32, &[4]);
     let mixed = input().plus(Expr::Int(1));
-    let error = pointwise(&mixed, &[4], &view, &[view.clone()]).unwrap_err();
+    let error = pointwise(&mixed, &[4], &view, std::slice::from_ref(&view)).unwrap_err();
     assert_eq!(error.to_string(), "`Add` expected two of one type, got `[F32, I32]`");
-    let missing = pointwise(&Expr::Input(1), &[4], &view, &[view.clone()]).unwrap_err();
+    let missing = pointwise(&Expr::Input(1), &[4], &view, std::slice::from_ref(&view)).unwrap_err();
     assert_eq!(missing, ExprError::Input(1));
 }
