@@ -1,26 +1,20 @@
 //! Key/value caches in memory of a device, a cell per position.
 //!
-//! A cell is a row of the table of keys and of that of values. A sequence is a list of cells; sequences
-//! that begin alike share theirs, and a cell is written once, so nothing is ever copied. Cells are in no
-//! order: which of them a token sees is said by a mask. What a step adds belongs to its sequences only
-//! when the step went well ([`Step`]).
+//! A cell is a row of the table of keys and of that of values. Cells are in no order: which of them a token
+//! sees is said by a mask.
 
 use std::any::Any;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use remuda_sdk::ir::{OpError, State, StateType, appended};
+use remuda_sdk::ir::{OpError, State, StateType};
 use remuda_sdk::tensor::rows;
-use remuda_sdk::{Failure, StateRequest};
+use remuda_sdk::{CellBook, CellStep, Failure, StateRequest};
 
 use crate::api::{Buffer, Context, Library};
 use crate::device::GgmlDevice;
 use crate::lower::cache_kind;
-
-mod cells;
-
-use cells::Cells;
 
 /// Keys and values.
 #[derive(Debug)]
@@ -36,22 +30,11 @@ pub(crate) struct CellCache {
     /// No other cache of the process has it.
     pub(crate) id: u64,
     pub(crate) tables: Arc<Tables>,
-    cells: Mutex<Cells>,
+    book: CellBook,
 }
 
-/// What a step adds to a cache; given back unless it is kept.
-#[derive(Debug)]
-pub(crate) struct Step<'c> {
-    cache: &'c CellCache,
-    /// The cell of each token.
-    added: Vec<u32>,
-    /// The sequence and the tokens of each run.
-    runs: Vec<(u32, Range<usize>)>,
-    /// For each run the cells of its sequence, by position.
-    lists: Vec<Vec<u32>>,
-    /// For each token its run, and which part of that list it sees.
-    seen: Vec<(usize, Range<usize>)>,
-}
+/// What a step adds to a cache.
+pub(crate) type Step<'c> = CellStep<'c>;
 
 impl CellCache {
     /// Bytes that a cache takes.
@@ -83,7 +66,7 @@ impl CellCache {
         request: &StateRequest,
     ) -> Result<Self, Failure> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let StateRequest { ty, sequences, capacity } = request.clone();
+        let StateRequest { ty, capacity, .. } = request.clone();
         ty.check()?;
         Self::bytes_of(library, request)?;
         let refused =
@@ -100,49 +83,14 @@ impl CellCache {
         };
         let tables =
             Tables { keys: table(ty.heads * ty.key_dim)?, values: table(ty.heads * ty.value_dim)? };
-        let cells = Cells::new(usize::try_from(capacity).map_err(|_| too_large())?, sequences);
+        let book = CellBook::new(request)?;
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { ty, id, tables: Arc::new(tables), cells: Mutex::new(cells) })
-    }
-
-    fn cells(&self) -> MutexGuard<'_, Cells> {
-        self.cells.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(Self { ty, id, tables: Arc::new(tables), book })
     }
 
     /// Takes cells for the tokens of a step.
     pub(crate) fn begin(&self, sequences: &[i64], positions: &[i64]) -> Result<Step<'_>, OpError> {
-        let runs = appended(self, sequences, positions)?;
-        let mut cells = self.cells();
-        for (at, run) in runs.iter().enumerate() {
-            let earlier = &runs[..at];
-            if earlier.iter().all(|other| other.sequence != run.sequence) {
-                cells.forget(run.sequence, self.ty.reach(run.start));
-            }
-        }
-        let added = cells.take(sequences.len())?;
-        let mut seen = Vec::with_capacity(added.len());
-        let mut lists = Vec::with_capacity(runs.len());
-        for (at, run) in runs.iter().enumerate() {
-            // Tokens of the sequence in earlier runs of this step come before these.
-            let before = runs[..at]
-                .iter()
-                .filter(|other| other.sequence == run.sequence)
-                .flat_map(|other| added[other.tokens.clone()].iter().copied());
-            let mut list: Vec<u32> = cells.kept(run.sequence).map(|(_, cell)| cell).collect();
-            list.extend(before);
-            let old = list.len();
-            list.extend(&added[run.tokens.clone()]);
-            for token in 0..run.tokens.len() {
-                let position = run.start + token;
-                let end = old + token + 1;
-                // The last of them is at `position`, and they follow each other.
-                let reached = position + 1 - self.ty.reach(position);
-                seen.push((at, end.saturating_sub(reached)..end));
-            }
-            lists.push(list);
-        }
-        let runs = runs.into_iter().map(|run| (run.sequence, run.tokens)).collect();
-        Ok(Step { cache: self, added, runs, lists, seen })
+        self.book.begin(self, sequences, positions)
     }
 
     /// Bytes of one row of keys and of values.
@@ -178,49 +126,30 @@ impl CellCache {
     }
 }
 
-impl Step<'_> {
-    /// How many cells, from the first on, hold all that is seen.
-    pub(crate) fn reach(&self) -> usize {
-        let last = self.lists.iter().flatten().copied().max();
-        last.map_or(0, |cell| cell as usize + 1)
-    }
-
-    /// Where the tokens go.
-    pub(crate) fn places(&self) -> Vec<u8> {
-        self.added.iter().flat_map(|&cell| i64::from(cell).to_le_bytes()).collect()
-    }
-
-    /// For each token and each of so many cells whether it is seen, as ggml's attention adds it: halves
-    /// that are 0 or minus infinity.
-    pub(crate) fn mask(&self, cells: usize) -> Vec<u8> {
-        const UNSEEN: [u8; 2] = 0xFC00u16.to_le_bytes();
-        let mut mask = UNSEEN.repeat(cells * self.seen.len());
-        for (row, (run, seen)) in mask.chunks_exact_mut((2 * cells).max(1)).zip(&self.seen) {
-            let list = self.lists.get(*run).and_then(|list| list.get(seen.clone()));
-            for &cell in list.unwrap_or_default() {
-                let at = cell as usize * 2;
-                row.get_mut(at..at + 2).unwrap_or_default().fill(0);
-            }
-        }
-        mask
-    }
-
-    /// The step went well: its cells are its sequences'.
-    pub(crate) fn keep(mut self) {
-        let added = std::mem::take(&mut self.added);
-        let mut cells = self.cache.cells();
-        for (sequence, tokens) in &self.runs {
-            cells.push(*sequence, &added[tokens.clone()]);
-        }
-    }
+/// How many cells, from the first on, hold all that a step sees.
+pub(crate) fn reach(step: &Step<'_>) -> usize {
+    let last = step.lists().iter().flatten().copied().max();
+    last.map_or(0, |cell| cell as usize + 1)
 }
 
-impl Drop for Step<'_> {
-    fn drop(&mut self) {
-        if !self.added.is_empty() {
-            self.cache.cells().give_back(&self.added);
+/// Where the tokens of a step go.
+pub(crate) fn places(step: &Step<'_>) -> Vec<u8> {
+    step.added().iter().flat_map(|&cell| i64::from(cell).to_le_bytes()).collect()
+}
+
+/// For each token of a step and each of so many cells whether it is seen, as ggml's attention adds it:
+/// halves that are 0 or minus infinity.
+pub(crate) fn mask(step: &Step<'_>, cells: usize) -> Vec<u8> {
+    const UNSEEN: [u8; 2] = 0xFC00u16.to_le_bytes();
+    let mut mask = UNSEEN.repeat(cells * step.seen().len());
+    for (row, (run, seen)) in mask.chunks_exact_mut((2 * cells).max(1)).zip(step.seen()) {
+        let list = step.lists().get(*run).and_then(|list| list.get(seen.clone()));
+        for &cell in list.unwrap_or_default() {
+            let at = cell as usize * 2;
+            row.get_mut(at..at + 2).unwrap_or_default().fill(0);
         }
     }
+    mask
 }
 
 impl State for CellCache {
@@ -229,15 +158,15 @@ impl State for CellCache {
     }
 
     fn length(&self, sequence: u32) -> Result<usize, OpError> {
-        self.cells().length(sequence)
+        self.book.length(sequence)
     }
 
     fn truncate(&self, sequence: u32, length: usize) -> Result<(), OpError> {
-        self.cells().truncate(sequence, length, &self.ty)
+        self.book.truncate(sequence, length)
     }
 
     fn copy(&self, from: u32, to: u32, length: usize) -> Result<(), OpError> {
-        self.cells().copy(from, to, length, &self.ty)
+        self.book.copy(from, to, length)
     }
 
     fn export(
@@ -246,7 +175,7 @@ impl State for CellCache {
         positions: Range<usize>,
         read: &mut dyn FnMut(&[f32]),
     ) -> Result<(), OpError> {
-        let wanted = self.cells().cells_of(sequence, &positions)?;
+        let wanted = self.book.cells_of(sequence, &positions)?;
         let mut neutral = vec![0.0; self.ty.position_len()];
         for cell in wanted {
             self.read_cell(cell, &mut neutral)?;
@@ -261,22 +190,10 @@ impl State for CellCache {
             let text = format!("{} numbers are no positions of {size} numbers", positions.len());
             return Err(OpError::Invalid(text));
         }
-        let length = self.length(sequence)?;
-        let added = {
-            let mut cells = self.cells();
-            cells.forget(sequence, self.ty.reach(length));
-            cells.take(positions.len() / size)?
-        };
-        let written = positions
-            .chunks_exact(size)
-            .zip(&added)
-            .try_for_each(|(position, &cell)| self.write_cell(cell, position));
-        let mut cells = self.cells();
-        match written {
-            Ok(()) => cells.push(sequence, &added),
-            Err(_) => cells.give_back(&added),
-        }
-        written
+        self.book.append(sequence, positions.len() / size, |cells| {
+            let mut written = positions.chunks_exact(size).zip(cells);
+            written.try_for_each(|(position, &cell)| self.write_cell(cell, position))
+        })
     }
 
     fn bytes(&self) -> u64 {

@@ -12,7 +12,7 @@ use remuda_sdk::tensor::{DType, Tensor};
 use remuda_sdk::{Compiled, Failure, ProgramInfo, RunRequest, StepTime};
 
 use crate::api::{Computed, Library, Refusal};
-use crate::cache::{CellCache, Step};
+use crate::cache::{CellCache, Step, mask, places, reach};
 use crate::device::GgmlDevice;
 use crate::lower::{CacheUse, Lowering, Rows, Sources, Upload, capacity};
 
@@ -105,7 +105,7 @@ impl GgmlProgram {
         let content = |&at: &usize| tensors[at].to_i64_vec().map_err(invalid);
         let cells = |(cache, step): &(&CellCache, Step<'_>)| {
             let table = usize::try_from(cache.tables.keys.t.ne()[1]).unwrap_or(0);
-            (cache.id, step.reach().next_multiple_of(CELL_STEP).min(table))
+            (cache.id, reach(step).next_multiple_of(CELL_STEP).min(table))
         };
         Ok(Key {
             dims: tensors.iter().map(|tensor| tensor.dims().to_vec()).collect(),
@@ -166,10 +166,10 @@ impl GgmlProgram {
                     let bytes = index_bytes(self.host(tensors, id)?, rows)?;
                     instance.plan.write(t, &bytes)?;
                 }
-                Upload::Places(slot) => instance.plan.write(t, &step(slot)?.1.places())?,
+                Upload::Places(slot) => instance.plan.write(t, &places(&step(slot)?.1))?,
                 Upload::Mask(slot) => {
                     let cells = usize::try_from(t.ne()[0]).unwrap_or(0);
-                    instance.plan.write(t, &step(slot)?.1.mask(cells))?;
+                    instance.plan.write(t, &mask(&step(slot)?.1, cells))?;
                 }
             }
         }

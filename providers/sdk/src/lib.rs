@@ -11,6 +11,7 @@
 #![expect(unsafe_code, reason = "implements the C functions of the contract")]
 
 mod backend;
+mod cells;
 mod fence;
 pub mod manifest;
 mod memory;
@@ -21,6 +22,7 @@ pub use backend::{
     Backend, CompileRequest, Compiled, Cost, CostSource, Device, HostServices, Level, MemoryInfo,
     ProgramInfo, Proposal, RunRequest, StepTime, Support, no_options,
 };
+pub use cells::{CellBook, CellStep};
 pub use memory::{Allocator, Buffer, DeviceTensor, Operand, check_range};
 pub use remuda_abi as abi;
 pub use remuda_bridge::Failure;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 
-use remuda_sdk::ir::{OpError, StateType};
+use remuda_ir::{OpError, StateType};
 
 /// A sequence. Positions in front of `first` were given up.
 #[derive(Clone, Debug, Default)]
