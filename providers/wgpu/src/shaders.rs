@@ -36,9 +36,11 @@ pub(crate) use norm::{Channels, Norm};
 pub(crate) use pointwise::pointwise;
 pub(crate) use pool::{Pool, Pooling};
 pub(crate) use product::{Convolution, Extra, Factor, Left, Patches, Product, Rows, convolution};
-pub(crate) use reduce::{Best, Reduced, Reduction, best_place, reduce};
-pub(crate) use remap::{Taps, remap, resize};
+pub(crate) use reduce::{Reduced, Reduction, reduce};
+pub(crate) use remap::remap;
 pub(crate) use rotary::Rotary;
 pub(crate) use softmax::softmax;
-pub(crate) use source::{Dispatch, Elem, Kernel, Launch};
+#[cfg(test)]
+pub(crate) use source::Launch;
+pub(crate) use source::{Dispatch, Elem, Kernel};
 pub(crate) use view::{View, contiguous_strides};

@@ -49,8 +49,6 @@ pub(crate) enum Unary {
     IsInf,
     /// Of a bool.
     Not,
-    /// Of integers.
-    BitNot,
 }
 
 /// A function of two numbers of one type.
@@ -61,10 +59,6 @@ pub(crate) enum Binary {
     Mul,
     /// Integers truncate; nothing is said of division by zero.
     Div,
-    /// Of integers: the remainder with the sign of the divisor.
-    FloorMod,
-    /// Of integers: the remainder with the sign of the dividend.
-    Remainder,
     /// Of floats.
     Pow,
     /// NaN wins.
@@ -83,12 +77,6 @@ pub(crate) enum Binary {
     Or,
     /// Of bools.
     Xor,
-    /// Of integers.
-    BitAnd,
-    /// Of integers.
-    BitOr,
-    /// Of integers.
-    BitXor,
 }
 
 /// An expression. Parts that are written twice are computed once.
@@ -328,14 +316,12 @@ fn unary_text(op: Unary, x: &str, elem: Elem) -> Result<(String, Elem), ExprErro
     let wrong = |expected| ExprError::Types { op: format!("{op:?}"), expected, got: vec![elem] };
     match (op, elem) {
         (Unary::Not, Elem::Bool) => return Ok((format!("!{x}"), Elem::Bool)),
-        (Unary::BitNot, Elem::I32) => return Ok((format!("~{x}"), Elem::I32)),
         (Unary::Neg, Elem::I32) => return Ok((format!("-({x})"), Elem::I32)),
         (Unary::Abs, Elem::I32) => return Ok((format!("abs({x})"), Elem::I32)),
         (Unary::Sign, Elem::I32) => return Ok((format!("sign({x})"), Elem::I32)),
         (Unary::IsNan, Elem::F32) => return Ok((format!("is_nan({x})"), Elem::Bool)),
         (Unary::IsInf, Elem::F32) => return Ok((format!("is_inf({x})"), Elem::Bool)),
         (Unary::Not, _) => return Err(wrong("a bool")),
-        (Unary::BitNot, _) => return Err(wrong("an integer")),
         (_, Elem::F32) => {}
         _ => return Err(wrong("a float")),
     }
@@ -386,8 +372,7 @@ fn float_function(op: Unary) -> Option<&'static str> {
         | Unary::Softsign
         | Unary::IsNan
         | Unary::IsInf
-        | Unary::Not
-        | Unary::BitNot => return None,
+        | Unary::Not => return None,
     })
 }
 
@@ -416,12 +401,6 @@ fn binary_text(op: Binary, x: [&str; 2], of: [Elem; 2]) -> Result<(String, Elem)
         (Binary::Max, _) => format!("{}({a}, {b})", if is_float { "greater" } else { "max" }),
         (Binary::Pow, Elem::F32) => format!("power_of({a}, {b})"),
         (Binary::Pow, _) => return Err(wrong("floats")),
-        (_, Elem::F32) => return Err(wrong("integers")),
-        (Binary::FloorMod, _) => format!("floor_mod({a}, {b})"),
-        (Binary::Remainder, _) => infix("%"),
-        (Binary::BitAnd, _) => infix("&"),
-        (Binary::BitOr, _) => infix("|"),
-        (Binary::BitXor, _) => infix("^"),
     };
     Ok((text, elem))
 }

@@ -399,9 +399,3 @@ fn whole_number(x: f32) -> i32 {
     let inside = i32(clamp(x, -2147483648.0, 2147483520.0));
     return select(select(inside, 2147483647, x >= 2147483648.0), 0, is_nan(x));
 }
-
-// The remainder that has the sign of the divisor.
-fn floor_mod(a: i32, b: i32) -> i32 {
-    let rest = a % b;
-    return select(rest, rest + b, rest != 0 && ((rest < 0) != (b < 0)));
-}

@@ -13,7 +13,7 @@ mod few;
 mod patches;
 mod tiled;
 
-pub(crate) use few::MOST_ROWS;
+use few::MOST_ROWS;
 pub(crate) use patches::{Convolution, Patches, convolution};
 
 /// The left matrix.

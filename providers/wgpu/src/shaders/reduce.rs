@@ -1,4 +1,4 @@
-//! Reductions along any axes, and the place of the greatest or least.
+//! Reductions along any axes.
 
 use super::lines::{Sharing, THREADS};
 use super::source::{Bindings, Dispatch, Elem, Filling, word};
@@ -160,34 +160,4 @@ fn places(filling: &mut Filling, input: &Reduced, walks: &[Walk; 2]) {
         filling.text(split, split_text(prefix, from, walk.rank(), sizes));
         filling.text(place, place_text(prefix, walk.rank(), strides));
     }
-}
-
-/// Which place is looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Best {
-    pub(crate) least: bool,
-    /// Of equals the last, not the first.
-    pub(crate) last: bool,
-}
-
-/// `ArgMax` and `ArgMin`: the place along the reduced axis as an integer. NaN wins.
-pub(crate) fn best_place(best: Best, input: &Reduced) -> Dispatch {
-    let walks = walks(input);
-    let lines = walks[0].count();
-    let mut filling = Filling::default();
-    let sign = if best.least { "<" } else { ">" };
-    let floats = input.elem.value() == "f32";
-    let wins = |a: &str, b: &str| {
-        if floats {
-            format!("((({a} {sign} {b}) && !is_nan({b})) || (is_nan({a}) && !is_nan({b})))")
-        } else {
-            format!("({a} {sign} {b})")
-        }
-    };
-    let taken = if best.last { format!("!{}", wins("best", "x")) } else { wins("x", "best") };
-    filling.text("taken", taken);
-    places(&mut filling, input, &walks);
-    let bindings = Bindings::new().input("x", input.elem).output("y", Elem::I32);
-    let kernel = bindings.kernel(THREADS, include_str!("best.wgsl"), &filling);
-    Dispatch { kernel, launch: filling.launch(lines.div_ceil(THREADS as usize)) }
 }

@@ -1,5 +1,5 @@
 //! Tensors put together from elements of another by tables, one per axis: every mode of `Pad`, nearest
-//! neighbours, repeats, orders. And weighted sums of neighbours, which resizes images.
+//! neighbours, repeats, orders.
 
 use super::source::{Bindings, Dispatch, Elem, Filling, word};
 use super::view::split_text;
@@ -78,63 +78,4 @@ fn begin(filling: &mut Filling, sizes: impl ExactSizeIterator<Item = usize> + Cl
         Some(word(at))
     });
     filling.row(begins.collect::<Vec<u32>>())
-}
-
-/// Which elements of an axis, and how much of each, make each place of the result: as many for all.
-pub(crate) type Taps = Vec<Vec<(usize, f32)>>;
-
-const RESIZE: &str = "\
-{{main}} {
-    let i = (group.y * groups.x + group.x) * {{threads}} + lane;
-    if i >= {{count}} {
-        return;
-    }
-    let column = i % {{columns}};
-    let row = (i / {{columns}}) % {{rows}};
-    let plane = i / ({{columns}} * {{rows}});
-    let origin = plane * {{height}} * {{width}};
-    var sum = 0.0;
-    for (var v = 0u; v < {{row_taps}}; v += 1u) {
-        let of_row = {{row_table}} + (row * {{row_taps}} + v) * 2u;
-        let line = origin + params[of_row] * {{width}};
-        var part = 0.0;
-        for (var h = 0u; h < {{column_taps}}; h += 1u) {
-            let of_column = {{column_table}} + (column * {{column_taps}} + h) * 2u;
-            let share = bitcast<f32>(params[of_column + 1u]);
-            // What counts nothing may be infinite.
-            if share != 0.0 {
-                part += share * x_at(line + params[of_column]);
-            }
-        }
-        let share = bitcast<f32>(params[of_row + 1u]);
-        if share != 0.0 {
-            sum += share * part;
-        }
-    }
-    y[i] = sum;
-}
-";
-
-/// Images of so many planes resized along two axes. The input is the images, in order.
-pub(crate) fn resize(elem: Elem, planes: usize, image: [usize; 2], taps: [&Taps; 2]) -> Dispatch {
-    let [rows, columns] = taps.map(Vec::len);
-    let count = planes * rows * columns;
-    let each = taps.map(|taps| taps.first().map_or(0, Vec::len));
-    let mut filling = Filling::default();
-    filling.param("count", word(count));
-    filling.param("rows", word(rows));
-    filling.param("columns", word(columns));
-    filling.param("height", word(image[0]));
-    filling.param("width", word(image[1]));
-    filling.param("row_taps", word(each[0]));
-    filling.param("column_taps", word(each[1]));
-    let first = filling.params.len() + 2;
-    filling.param("row_table", word(first));
-    filling.param("column_table", word(first + rows * each[0] * 2));
-    for taps in taps {
-        filling.row(taps.iter().flatten().flat_map(|&(at, share)| [word(at), share.to_bits()]));
-    }
-    let bindings = Bindings::new().input("x", elem).output("y", Elem::F32);
-    let kernel = bindings.kernel(THREADS, RESIZE, &filling);
-    Dispatch { kernel, launch: filling.launch(count.div_ceil(THREADS as usize)) }
 }

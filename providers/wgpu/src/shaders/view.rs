@@ -29,6 +29,7 @@ impl View {
     }
 
     /// A tensor whose elements lie in order, broadcast by ONNX's rules to the dimensions `to`.
+    #[cfg(test)]
     pub(crate) fn broadcast(elem: Elem, dims: &[usize], to: &[usize]) -> Self {
         let missing = to.len().saturating_sub(dims.len());
         let own = contiguous_strides(dims);

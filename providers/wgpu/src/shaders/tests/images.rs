@@ -1,4 +1,4 @@
-//! Convolutions, pooling and resizing against their reference kernels.
+//! Convolutions and pooling against their reference kernels.
 
 use super::*;
 
@@ -182,39 +182,4 @@ fn windows_are_pooled() {
             expect_close(&format!("{op} {kind:?} {kernel:?}"), &floats(&got), &want, 1.0);
         }
     }
-}
-
-/// Neighbours of the places of pixels' middles.
-fn taps(from: usize, to: usize) -> Taps {
-    let of = |place: usize| {
-        let at =
-            ((place as f32 + 0.5) * from as f32 / to as f32 - 0.5).clamp(0.0, (from - 1) as f32);
-        let low = at.floor();
-        let next = (low as usize + 1).min(from - 1);
-        vec![(low as usize, 1.0 - (at - low)), (next, at - low)]
-    };
-    (0..to).map(of).collect()
-}
-
-#[test]
-fn images_are_resized_between_their_pixels() {
-    let [planes, height, width] = [3, 5, 4];
-    let x = numbers(planes * height * width, 6);
-    let [rows, columns] = [8, 9];
-    let dispatch =
-        resize(Elem::F32, planes, [height, width], [&taps(height, rows), &taps(width, columns)]);
-    let Some(got) = run(&dispatch, &[Data::F32(x.clone())], planes * rows * columns) else {
-        return;
-    };
-    let mut node = Node::new(OpName::onnx("Resize"), Vec::new(), vec![None]);
-    node.attrs.set("mode", Attr::Text("linear".to_owned()));
-    let sizes: Vec<i64> = vec![1, 3, 8, 9];
-    let inputs = [
-        Some(Val::from(tensor(&[1, planes, height, width], &x))),
-        None,
-        None,
-        Some(Val::from(Tensor::vector(sizes))),
-    ];
-    let want = remuda_ops::evaluate(&node, &inputs).unwrap();
-    expect_close("resize", &floats(&got), want[0].tensor().unwrap(), 2.0);
 }

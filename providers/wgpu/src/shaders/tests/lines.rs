@@ -188,22 +188,3 @@ fn what_is_no_number_wins_and_nothing_has_a_sum() {
     let got = run(&reduce(Reduction::Max, &empty), &given, 3).unwrap();
     assert_eq!(floats(&got), [f32::NEG_INFINITY; 3]);
 }
-
-#[test]
-fn the_place_of_the_greatest_is_the_first_or_the_last() {
-    let dims = [3, 11, 2];
-    let mut x: Vec<f32> = numbers(66, 4).iter().map(|x| (x * 3.0).round()).collect();
-    x[5] = f32::NAN;
-    x[9] = f32::NAN;
-    let input = Reduced::of(&View::whole(Elem::F32, &dims), &dims, &[false, true, false]);
-    for (least, op) in [(false, "ArgMax"), (true, "ArgMin")] {
-        for last in [false, true] {
-            let attrs = [("axis", Attr::Int(1)), ("select_last_index", Attr::Int(i64::from(last)))];
-            let want = reference(OpName::onnx(op), &attrs, &[tensor(&dims, &x)]);
-            let dispatch = best_place(Best { least, last }, &input);
-            let Some(got) = run(&dispatch, &[Data::F32(x.clone())], 6) else { return };
-            let got: Vec<i64> = ints(&got).into_iter().map(i64::from).collect();
-            assert_eq!(got, want.to_vec::<i64>().unwrap(), "{op} {last}");
-        }
-    }
-}
