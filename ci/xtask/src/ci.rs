@@ -103,6 +103,12 @@ const STEPS: &[Step] = &[
         environment: &[],
     },
     Step {
+        name: "provider over wgpu",
+        tier: Tier::Default,
+        command: &["bash", "ci/wgpu.sh"],
+        environment: &[],
+    },
+    Step {
         name: "64-bit Arm",
         tier: Tier::Default,
         command: &["bash", "ci/aarch64.sh", "lint"],

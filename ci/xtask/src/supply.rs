@@ -28,7 +28,11 @@ const LICENCES: &[&str] = &[
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 /// Crates of which more than one version is built, and why.
 const TWICE: &[(&str, &str)] = &[
+    ("bit-set", "`naga` is a step ahead of `fancy-regex`"),
+    ("bit-vec", "comes with `bit-set`"),
     ("getrandom", "`ahash` and `tokenizers` are one step behind the test tools"),
+    ("hashbrown", "`gpu-allocator` is one step behind; on Windows only"),
+    ("libloading", "`ash` is one step behind"),
     ("r-efi", "comes with `getrandom`"),
     ("rand", "`tokenizers` is one step behind the test tools"),
     ("rand_core", "comes with `rand`"),

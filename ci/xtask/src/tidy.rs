@@ -136,6 +136,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("remuda-null", &["remuda-sdk"]),
     ("remuda-ggml", &["remuda-base", "remuda-ops", "remuda-sdk"]),
     ("remuda-onnxruntime", &["remuda-base", "remuda-ops", "remuda-sdk"]),
+    ("remuda-wgpu", &["remuda-base", "remuda-ops", "remuda-sdk"]),
     ("remuda-reference", &["remuda-ops", "remuda-sdk"]),
     ("remuda-cache", &["remuda-base"]),
     (
