@@ -6,7 +6,7 @@
 //! node can be taken, with sizes made up for symbols, and plan what is run.
 
 use remuda_base::Map;
-use remuda_sdk::ir::{Graph, Node, ValueId, ValueType};
+use remuda_sdk::ir::{Def, Graph, Node, ValueId, ValueType};
 use remuda_sdk::tensor::{DType, Dim, Tensor};
 
 use crate::gpu::Limits;
@@ -167,6 +167,11 @@ impl<'g> Lowering<'g> {
     /// How often a value is used.
     fn uses(&self, id: ValueId) -> usize {
         self.uses.get(&id).copied().unwrap_or(0)
+    }
+
+    /// Whether a node before made this value.
+    fn is_computed(&self, id: ValueId) -> bool {
+        matches!(self.graph.value(id).def, Def::Node(..)) && self.values.contains_key(&id)
     }
 
     /// A value: what was made of it, or an input or constant.

@@ -86,7 +86,7 @@ impl Lowering<'_> {
             return Err(refuse("attribute", "a cache is used twice"));
         }
         let [sequences, positions] = [self.required(node, 4)?, self.required(node, 5)?];
-        if [sequences, positions].iter().any(|id| self.values.contains_key(id)) {
+        if self.is_computed(sequences) || self.is_computed(positions) {
             return Err(refuse("dtype", "sequences or positions are computed on the device"));
         }
         self.plan.caches.push(CacheUse { state, sequences, positions });

@@ -247,7 +247,7 @@ impl Lowering<'_> {
     /// Integer indices of an input into so many rows, in one row.
     pub(super) fn indices(&mut self, node: &Node, at: usize, rows: Rows) -> Result<Part, Refusal> {
         let id = self.required(node, at)?;
-        if self.values.contains_key(&id) {
+        if self.is_computed(id) {
             // Only integers that the host has can be checked.
             return Err(refuse("dtype", "indices are computed on the device"));
         }

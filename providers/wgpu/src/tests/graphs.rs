@@ -75,6 +75,17 @@ fn an_index_out_of_bounds_is_invalid() {
 }
 
 #[test]
+fn an_input_may_be_indices_and_numbers_at_once() {
+    let Some(provider) = provider() else { return };
+    let graph = typed(
+        "graph \"g\" {\n  input %x: f32[4, 2]\n  input %i: i64[n]\n  %f = Cast(%i) {to = 1}\n  %y = Gather(%x, %i)\n  output %y\n  output %f\n}",
+    );
+    let inputs = [tensor(&[4, 2], 5), Tensor::vector(vec![3i64, -1, 0]).into()];
+    let want = remuda_ops::interpret(&graph, &inputs).unwrap();
+    assert_eq!(run(&provider, &graph, &inputs).unwrap(), want);
+}
+
+#[test]
 fn integers_that_the_device_does_not_have_are_refused() {
     let Some(provider) = provider() else { return };
     let graph =
