@@ -29,6 +29,6 @@ cargo run --quiet -p remuda-cli -- conform "$library" --skips providers/wgpu/con
 
 # The same words of the demo model as on the processor.
 words() {
-  REMUDA_PROVIDERS="$library" cargo run --quiet -p remuda-cli -- run demo "A river is a" -n 24 --temp 0 --backend "$1"
+  REMUDA_CACHE=off REMUDA_PROVIDERS="$(realpath "$library")" cargo run --quiet -p remuda-cli -- run demo "A river is a" -n 24 --temp 0 --backend "$1"
 }
 [ "$(words wgpu,cpu)" = "$(words cpu)" ]
