@@ -9,10 +9,12 @@ mod failures;
 mod leaks;
 mod memory;
 mod ops;
+mod places;
 mod query;
 mod raw;
 mod runs;
 mod states;
+mod streams;
 
 use remuda_ir::OpDef;
 
@@ -66,6 +68,13 @@ const OF_DEVICE_ALONE: &[(&str, OfDevice)] = &[
     ("memory/out-of-range", memory::out_of_range),
     ("memory/import", memory::import),
     ("states/stopped-export", states::stopped_export),
+    ("places/inputs", places::inputs),
+    ("places/outputs", places::outputs),
+    ("places/too-small", places::too_small),
+    ("streams/order", streams::order),
+    ("streams/events", streams::events),
+    ("streams/runs", streams::runs),
+    ("streams/null-handles", streams::null_handles),
     ("failures/damaged-engine", failures::damaged_engine),
     ("leaks/programs", leaks::programs),
     ("leaks/runs", leaks::runs),

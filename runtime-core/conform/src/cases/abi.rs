@@ -187,7 +187,7 @@ pub(super) fn larger_structs(bench: &Bench, device: u32) -> Verdict {
 }
 
 /// The outputs as values of the host; device memory is downloaded.
-fn read_all(instance: &Instance, outputs: &[Value]) -> Result<Vec<Val>, String> {
+pub(super) fn read_all(instance: &Instance, outputs: &[Value]) -> Result<Vec<Val>, String> {
     outputs.iter().map(|value| read(instance, value)).collect()
 }
 

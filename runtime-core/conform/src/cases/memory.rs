@@ -69,7 +69,7 @@ pub(super) fn copy(bench: &Bench, device: u32) -> Verdict {
 }
 
 /// A buffer of the table, freed when it is dropped.
-struct Raw<'i>(&'i Instance, *mut BufferHandle);
+pub(super) struct Raw<'i>(&'i Instance, *mut BufferHandle);
 
 impl Drop for Raw<'_> {
     fn drop(&mut self) {
@@ -80,15 +80,27 @@ impl Drop for Raw<'_> {
     }
 }
 
-impl Raw<'_> {
-    fn download(&self, offset: u64, into: &mut [u8]) -> Result<(), Failure> {
+impl<'i> Raw<'i> {
+    pub(super) fn new(instance: &'i Instance, device: u32, bytes: u64) -> Result<Self, Failure> {
+        let allocate = need(instance.table.allocate, "allocate")?;
+        let mut handle = std::ptr::null_mut();
+        // SAFETY: the place is ours.
+        ended(unsafe { allocate(instance.handle, device, bytes, 64, &raw mut handle) })?;
+        Ok(Self(instance, handle))
+    }
+
+    pub(super) fn handle(&self) -> *mut BufferHandle {
+        self.1
+    }
+
+    pub(super) fn download(&self, offset: u64, into: &mut [u8]) -> Result<(), Failure> {
         let call = need(self.0.table.download, "download")?;
         let (data, len) = (into.as_mut_ptr().cast::<c_void>(), into.len() as u64);
         // SAFETY: the buffer is alive; the bytes are ours.
         ended(unsafe { call(self.1, offset, data, len, std::ptr::null_mut()) })
     }
 
-    fn upload(&self, offset: u64, data: &[u8]) -> Result<(), Failure> {
+    pub(super) fn upload(&self, offset: u64, data: &[u8]) -> Result<(), Failure> {
         let call = need(self.0.table.upload, "upload")?;
         let (data, len) = (data.as_ptr().cast::<c_void>(), data.len() as u64);
         // SAFETY: the buffer is alive; the bytes live during the call.
@@ -99,14 +111,10 @@ impl Raw<'_> {
 /// Copies that reach beyond a buffer are refused.
 pub(super) fn out_of_range(bench: &Bench, device: u32) -> Verdict {
     let instance = Instance::open(bench)?;
-    let Some(allocate) = instance.table.allocate else {
+    if instance.table.allocate.is_none() {
         return Ok(Outcome::NotTaken(NONE.to_owned()));
-    };
-    let mut handle = std::ptr::null_mut();
-    // SAFETY: the place is ours.
-    ended(unsafe { allocate(instance.handle, device, 256, 64, &raw mut handle) })
-        .map_err(told("it does not allocate"))?;
-    let buffer = Raw(&instance, handle);
+    }
+    let buffer = Raw::new(&instance, device, 256).map_err(told("it does not allocate"))?;
     for offset in [200, 256, 1 << 40, u64::MAX - 8] {
         let mut bytes = [0u8; 100];
         if buffer.upload(offset, &bytes).is_ok() || buffer.download(offset, &mut bytes).is_ok() {

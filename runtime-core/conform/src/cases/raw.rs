@@ -192,7 +192,31 @@ impl Drop for Program<'_> {
 impl Program<'_> {
     /// Runs it over values of the contract; gives its outputs, each with one reference.
     pub(crate) fn run(&self, inputs: &[Value]) -> Result<Vec<Value>, Failure> {
+        self.run_in(std::ptr::null_mut(), inputs)
+    }
+
+    /// Runs it with places for its outputs.
+    pub(crate) fn run_to(&self, inputs: &[Value], places: &mut [Value]) -> Result<(), Failure> {
+        self.call(std::ptr::null_mut(), inputs, places)
+    }
+
+    /// Runs it in a stream, or, where that is null, to its end.
+    pub(crate) fn run_in(
+        &self,
+        stream: *mut abi::StreamHandle,
+        inputs: &[Value],
+    ) -> Result<Vec<Value>, Failure> {
         let mut outputs = vec![Value::none(); self.outputs];
+        self.call(stream, inputs, &mut outputs)?;
+        Ok(outputs)
+    }
+
+    fn call(
+        &self,
+        stream: *mut abi::StreamHandle,
+        inputs: &[Value],
+        outputs: &mut [Value],
+    ) -> Result<(), Failure> {
         let args = Grown::new(abi::RunArgs {
             struct_size: size_of::<Grown<abi::RunArgs>>(),
             inputs: inputs.as_ptr(),
@@ -201,7 +225,7 @@ impl Program<'_> {
             output_count: outputs.len(),
             states: std::ptr::null(),
             state_count: 0,
-            stream: std::ptr::null_mut(),
+            stream,
             cancel: std::ptr::null(),
             context: std::ptr::null_mut(),
             profile: None,
@@ -211,7 +235,7 @@ impl Program<'_> {
         let status = unsafe { run(self.handle, &raw const args.known) };
         ended(status)?;
         if args.is_untouched() {
-            return Ok(outputs);
+            return Ok(());
         }
         Err(Failure::Internal("it wrote behind a struct of the host".to_owned()))
     }

@@ -4,6 +4,7 @@
 
 mod good;
 mod lies;
+mod streams;
 mod workers;
 
 use std::path::{Path, PathBuf};
