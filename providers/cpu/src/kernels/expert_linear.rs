@@ -1,5 +1,5 @@
 //! `ExpertLinear` of f32 rows: rows are sorted by expert, and each expert's rows are multiplied as
-//! those of `Linear` are.
+//! those of `Linear` are. Experts that are kept apart are packed where they lie, without joining them.
 
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -18,6 +18,8 @@ use crate::kernel::{Kernel, Needs, Preparation, Run, tensor, writable};
 
 struct ExpertLinear {
     layout: Layout,
+    /// The places of the weights among the inputs.
+    places: Vec<usize>,
 }
 
 /// How the weights are kept.
@@ -34,22 +36,31 @@ const ALIGNMENT: usize = 64;
 
 pub(super) fn prepare(preparation: &Preparation<'_>) -> Option<Box<dyn Kernel>> {
     let dtype = preparation.dtype(1)?;
-    let packed =
-        format_of(dtype).and_then(|format| Some((format, packed_bytes(preparation, format)?)));
+    let places: Vec<usize> = std::iter::once(1).chain(3..preparation.node.inputs.len()).collect();
+    let packed = format_of(dtype)
+        .and_then(|format| Some((format, packed_bytes(preparation, &places, format)?)));
     let layout = match packed {
         Some((format, bytes)) => Layout::Packed(format, bytes, OnceLock::new()),
         None => Layout::Plain(codec_of(dtype)?, dtype),
     };
-    let fits = preparation.dtype(0)? == DType::F32 && preparation.dtype(2)? == DType::I64;
-    fits.then(|| Box::new(ExpertLinear { layout }) as Box<dyn Kernel>)
+    let alike = places.iter().all(|&place| preparation.dtype(place) == Some(dtype));
+    let fits = alike && preparation.dtype(0)? == DType::F32 && preparation.dtype(2)? == DType::I64;
+    fits.then(|| Box::new(ExpertLinear { layout, places }) as Box<dyn Kernel>)
 }
 
 /// Bytes of the packed weights, if they are wanted and known in time, and their rows can be packed.
-fn packed_bytes(preparation: &Preparation<'_>, format: Format) -> Option<usize> {
-    let dims = preparation.input_type(1)?.as_tensor()?.fixed_dims()?;
-    let &[count, rows, depth] = &dims[..] else { return None };
-    let bytes = slab(format, [rows, depth])?.checked_mul(count).filter(|_| depth > 0)?;
-    (preparation.packs && preparation.is_fixed(1)).then_some(bytes)
+fn packed_bytes(preparation: &Preparation<'_>, places: &[usize], format: Format) -> Option<usize> {
+    let mut all = 0usize;
+    for &place in places {
+        let dims = preparation.dims(place)?;
+        let &[count, rows, depth] = &dims[..] else { return None };
+        let bytes = slab(format, [rows, depth])?.checked_mul(count).filter(|_| depth > 0)?;
+        all = all.checked_add(bytes)?;
+        if !preparation.is_fixed(place) {
+            return None;
+        }
+    }
+    preparation.packs.then_some(all)
 }
 
 /// Bytes of a packed expert, with what is between it and the next.
@@ -57,10 +68,25 @@ fn slab(format: Format, [rows, depth]: [usize; 2]) -> Option<usize> {
     format.packed_bytes(rows, depth)?.checked_next_multiple_of(ALIGNMENT)
 }
 
-fn sizes(weight: &Tensor) -> Result<[usize; 3], OpError> {
-    weight.dims().try_into().map_err(|_| {
-        OpError::Invalid(format!("weights expected 3 dimensions, got {:?}", weight.dims()))
-    })
+/// Experts of all weights, and the rows and depth of each.
+fn sizes(weights: &[Tensor]) -> Result<[usize; 3], OpError> {
+    let mut all: Option<[usize; 3]> = None;
+    for weight in weights {
+        let own: [usize; 3] = weight.dims().try_into().map_err(|_| {
+            OpError::Invalid(format!("weights expected 3 dimensions, got {:?}", weight.dims()))
+        })?;
+        all = Some(match all {
+            None => own,
+            Some([count, rows, depth]) if own[1..] == [rows, depth] => {
+                [count + own[0], rows, depth]
+            }
+            Some(other) => {
+                let text = format!("weights of {other:?} and {own:?} do not go together");
+                return Err(OpError::Invalid(text));
+            }
+        });
+    }
+    all.ok_or_else(|| OpError::invalid("weights are missing"))
 }
 
 fn too_large(what: [usize; 3]) -> OpError {
@@ -78,15 +104,15 @@ impl ExpertLinear {
     /// Calls `body` with the weights of an expert.
     fn with_expert<R>(
         &self,
-        weight: &Tensor,
+        (weights, all): (&[Tensor], [usize; 3]),
         expert: usize,
         body: impl FnOnce(&Weights<'_>) -> Result<R, OpError>,
     ) -> Result<R, OpError> {
-        let all = sizes(weight)?;
         let [_, rows, depth] = all;
         match &self.layout {
             Layout::Plain(codec, dtype) => {
                 let step = dtype.bytes_for(rows * depth).ok_or_else(|| too_large(all))?;
+                let (weight, expert) = holder(weights, expert)?;
                 let own = part(bytes(weight)?, step, expert, step)?;
                 body(&Weights::plain(*codec, [rows, depth], own).map_err(failed)?)
             }
@@ -101,6 +127,18 @@ impl ExpertLinear {
             }
         }
     }
+}
+
+/// The tensor that holds an expert, and its place there.
+fn holder(weights: &[Tensor], mut expert: usize) -> Result<(&Tensor, usize), OpError> {
+    for weight in weights {
+        let count = weight.dims().first().copied().unwrap_or(0);
+        if expert < count {
+            return Ok((weight, expert));
+        }
+        expert -= count;
+    }
+    Err(OpError::Bug("there are fewer experts than they say".to_owned()))
 }
 
 /// The places of each expert's results, in order.
@@ -118,7 +156,7 @@ fn by_expert(experts: &[i64], count: usize) -> Result<Map<usize, Vec<usize>>, Op
 
 impl Kernel for ExpertLinear {
     fn packs(&self) -> &[usize] {
-        if matches!(self.layout, Layout::Packed(..)) { &[1] } else { &[] }
+        if matches!(self.layout, Layout::Packed(..)) { &self.places } else { &[] }
     }
 
     fn packed_bytes(&self) -> usize {
@@ -145,35 +183,44 @@ impl Kernel for ExpertLinear {
 
     fn pack(&self, cx: Context<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
         let Layout::Packed(format, needed, packed) = &self.layout else { return Ok(()) };
-        let weight = inputs.get(1).and_then(Option::as_ref);
-        let weight = weight.ok_or_else(|| OpError::Invalid("weights are missing".to_owned()))?;
-        let all = sizes(weight)?;
-        let [count, rows, depth] = all;
+        let weights = self.places.iter().map(|&place| inputs.get(place)?.clone());
+        let weights: Option<Vec<Tensor>> = weights.collect();
+        let weights = weights.ok_or_else(|| OpError::invalid("weights are missing"))?;
+        let all = sizes(&weights)?;
+        let [_, rows, depth] = all;
         let step = slab(*format, [rows, depth]).ok_or_else(|| too_large(all))?;
         let len = format.packed_bytes(rows, depth).ok_or_else(|| too_large(all))?;
         let mut memory = AlignedBytes::try_zeroed(*needed).ok_or_else(|| too_large(all))?;
-        let source = bytes(weight)?;
-        let raw = source.len() / count.max(1);
-        for (expert, to) in memory.bytes_mut().chunks_exact_mut(step.max(1)).enumerate() {
-            let from = part(source, raw, expert, raw)?;
-            pack(cx, *format, [rows, depth], from, &mut to[..len]).map_err(failed)?;
+        let mut slabs = memory.bytes_mut().chunks_exact_mut(step.max(1));
+        for weight in &weights {
+            let count = weight.dims().first().copied().unwrap_or(0);
+            let source = bytes(weight)?;
+            let raw = source.len() / count.max(1);
+            for (expert, to) in slabs.by_ref().take(count).enumerate() {
+                let from = part(source, raw, expert, raw)?;
+                pack(cx, *format, [rows, depth], from, &mut to[..len]).map_err(failed)?;
+            }
         }
         let _ = packed.set(memory);
         Ok(())
     }
 
     fn run(&self, run: &mut Run<'_>, inputs: &mut [Option<Val>]) -> Result<Vec<Val>, OpError> {
-        let (x, weight) = (tensor(inputs, 0)?.contiguous(), tensor(inputs, 1)?.clone());
-        let experts = tensor(inputs, 2)?.contiguous();
+        let (x, experts) = (tensor(inputs, 0)?.contiguous(), tensor(inputs, 2)?.contiguous());
         // Packed weights are there by their dimensions alone.
         let plain = matches!(self.layout, Layout::Plain(..));
-        let weight = if plain { weight.contiguous() } else { weight };
-        let [count, outputs, depth] = sizes(&weight)?;
+        let weights = self.places.iter().map(|&place| {
+            let weight = tensor(inputs, place)?;
+            Ok(if plain { weight.contiguous() } else { weight.clone() })
+        });
+        let weights = weights.collect::<Result<Vec<Tensor>, OpError>>()?;
+        let all = sizes(&weights)?;
+        let [count, outputs, depth] = all;
         let (&[rows, slots, width], &[tokens, used]) = (x.dims(), experts.dims()) else {
-            return Err(misfit(&x, &experts, &weight));
+            return Err(misfit(&x, &experts, all));
         };
         if rows != tokens || width != depth || (slots != 1 && slots != used) {
-            return Err(misfit(&x, &experts, &weight));
+            return Err(misfit(&x, &experts, all));
         }
         let places = by_expert(experts.as_slice::<i64>()?, count)?;
         let mut out = run.arena.tensor(DType::F32, &[tokens, used, outputs])?;
@@ -195,7 +242,7 @@ impl Kernel for ExpertLinear {
                 .copied()
                 .collect();
             let mut results = vec![0.0; places.len() * outputs];
-            self.with_expert(&weight, expert, |weights| {
+            self.with_expert((&weights, all), expert, |weights| {
                 activations.fill(cx, weights.grain(), depth, &gathered);
                 multiply(cx, weights, &activations, &mut results, outputs).map_err(failed)
             })?;
@@ -207,11 +254,10 @@ impl Kernel for ExpertLinear {
     }
 }
 
-fn misfit(x: &Tensor, experts: &Tensor, weight: &Tensor) -> OpError {
+fn misfit(x: &Tensor, experts: &Tensor, weights: [usize; 3]) -> OpError {
     OpError::Invalid(format!(
-        "rows of {:?} and experts of {:?} do not fit weights of {:?}",
+        "rows of {:?} and experts of {:?} do not fit weights of {weights:?}",
         x.dims(),
-        experts.dims(),
-        weight.dims()
+        experts.dims()
     ))
 }
