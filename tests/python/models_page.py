@@ -34,9 +34,12 @@ TAIL = """
 Quantised weights (every type that llama.cpp writes without statistics of activations) are compared on the first of
 these models: the mean divergence from the model with decoded weights is at most llama.cpp's, or below 1e-3.
 
+Folders that are compared "as the file" give the logits of the file with the same weights within 1e-4.
+
 Encoders are compared by their vectors: `bert` with transformers (2e-6) and llama.cpp (2e-3), `nomic-bert` with
-llama.cpp (2e-3), element by element (`tests/python/test_language_embeddings.py`). LoRA adapters are compared with
-llama.cpp's logits within the same bound as models (`tests/python/test_language_lora.py`).
+llama.cpp (2e-3), `t5encoder` with transformers (2e-6) from files and from folders, element by element
+(`tests/python/test_language_embeddings.py`). LoRA adapters are compared with llama.cpp's logits within the same
+bound as models (`tests/python/test_language_lora.py`).
 """
 
 
@@ -72,7 +75,8 @@ def main() -> None:
             rows.append([name, CASES[name].arch, read, *of_transformers(name, path)])
         for name in direct.CASES.keys() - CASES.keys():
             arch = direct.CASES[name].arch or name
-            rows.append([name, arch, "-", *of_files(name, path)])
+            read = "as the file" if name in direct.MIXTURES else "-"
+            rows.append([name, arch, read, *of_files(name, path)])
     lines = [f"| {' | '.join(row)} |\n" for row in sorted(rows)]
     PAGE.write_text(HEAD.format(bound=compare.PLAIN_BOUND) + "".join(lines) + TAIL)
     print(f"wrote {PAGE}")

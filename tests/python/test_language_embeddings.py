@@ -14,17 +14,21 @@ gguf = pytest.importorskip("gguf")
 from language.encoder import (  # noqa: E402
     CONTEXT,
     FEATURES,
+    LONG_TOKENS,
     POOLING,
+    RELATIVE,
     TOKENS,
     write_bert,
     write_nomic,
+    write_t5,
+    write_t5_folder,
 )
 from language.golden import FOLDER  # noqa: E402
 
 
-def stored_rows() -> Any:
+def stored_rows(name: str = "rows") -> Any:
     with np.load(FOLDER / "encoder.npz") as arrays:
-        return arrays["rows"].astype(np.float64)
+        return arrays[name].astype(np.float64)
 
 
 def pooled(rows: Any, pooling: str) -> Any:
@@ -49,6 +53,35 @@ def test_stored_rows_are_those_of_transformers() -> None:
     from language import reference
 
     np.testing.assert_allclose(stored_rows(), reference.encoded(), atol=1e-5)
+    for name in RELATIVE:
+        live = reference.encoded_relative(name)
+        np.testing.assert_allclose(stored_rows(name), live, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+@pytest.mark.parametrize("name", sorted(RELATIVE))
+def test_vectors_of_t5_are_those_of_transformers(name: str, kind: str, tmp_path: Path) -> None:
+    if kind == "file":
+        path = tmp_path / "m.gguf"
+        write_t5(name, path)
+    else:
+        path = tmp_path
+        write_t5_folder(name, path)
+    with remuda.Embedder(path) as embedder:
+        assert embedder.info["architecture"] == "t5encoder"
+        assert embedder.tokenize("b c")[:2] == [4, 5]
+        got = np.asarray(embedder.embed([LONG_TOKENS]))
+    np.testing.assert_allclose(got[0], pooled(stored_rows(name), "mean"), atol=2e-6)
+
+
+def test_encoders_with_decoders_are_refused(tmp_path: Path) -> None:
+    write_t5_folder("t5-relu", tmp_path)
+    config = tmp_path / "config.json"
+    text = config.read_text().replace("T5EncoderModel", "T5ForConditionalGeneration")
+    config.write_text(text)
+    for kind in (remuda.Embedder, remuda.Model):
+        with pytest.raises(remuda.UnsupportedError, match="`t5` reads with an encoder and writes"):
+            kind(tmp_path)
 
 
 @pytest.mark.parametrize("arch", ["bert", "nomic-bert"])

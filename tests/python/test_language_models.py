@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from remuda import _core
 
 gguf = pytest.importorskip("gguf")
 
@@ -41,15 +42,30 @@ def test_logits_agree_with_transformers(model: Golden, tmp_path: Path) -> None:
 
 # Families that folders are read of: the others keep weights in another order
 # there, and the pinned transformers reads YaRN's configuration in a way of its own.
-FOLDERS = sorted(set(CASES) - {"gpt2", "gptneox", "llama-yarn", "mixtral"})
+FOLDERS = sorted(set(CASES) - {"gpt2", "gptneox", "llama-yarn"})
 
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_folders_give_the_logits_of_transformers(name: str, tmp_path: Path) -> None:
     model = golden.load(name)
-    model.write_folder(tmp_path, 5 if name == "qwen2" else 1)
+    model.write_folder(tmp_path, 5 if name in {"qwen2", "mixtral"} else 1)
     got = remuda_logits(tmp_path, cache="f32")
     assert divergence(model.logits, got[PLACES]) <= PLAIN_BOUND
+
+
+@pytest.mark.parametrize("name", sorted(direct.MIXTURES))
+def test_folders_with_experts_give_the_logits_of_files(name: str, tmp_path: Path) -> None:
+    direct.write(name, tmp_path / "m.gguf")
+    direct.write_mixture_folder(name, tmp_path, 3)
+    want = remuda_logits(tmp_path / "m.gguf", cache="f32")
+    np.testing.assert_allclose(remuda_logits(tmp_path, cache="f32"), want, atol=1e-4)
+
+
+def test_experts_may_stay_in_the_file(tmp_path: Path) -> None:
+    golden.load("mixtral").write_folder(tmp_path)
+    unpacked = _core.Runtime(["cpu"], 2, repack=False)
+    got = np.asarray(_core.LanguageModel(unpacked, tmp_path, cache="f32").logits(TOKENS))
+    assert divergence(golden.load("mixtral").logits, got[PLACES]) <= PLAIN_BOUND
 
 
 @pytest.mark.parametrize("name", sorted(CASES))

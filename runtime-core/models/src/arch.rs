@@ -11,11 +11,10 @@ mod llama;
 mod olmo2;
 mod phi3;
 mod qwen2;
+mod qwen2moe;
 mod qwen3;
 mod qwen3moe;
 mod starcoder2;
-
-use remuda_base::nearest;
 
 use crate::decoder::{self, Decoder};
 use crate::keys::Keys;
@@ -43,6 +42,7 @@ static ALL: &[&Architecture] = &[
     &olmo2::ARCHITECTURE,
     &phi3::ARCHITECTURE,
     &qwen2::ARCHITECTURE,
+    &qwen2moe::ARCHITECTURE,
     &qwen3::ARCHITECTURE,
     &qwen3moe::ARCHITECTURE,
     &starcoder2::ARCHITECTURE,
@@ -57,10 +57,7 @@ pub(crate) fn build(file: &ModelFile, options: &Options) -> Result<LanguageModel
     let parts = file.parse()?;
     let name = parts.metadata().required::<&str>("general.architecture")?;
     let found = ALL.iter().find(|architecture| architecture.names.contains(&name));
-    let architecture = found.ok_or_else(|| ModelError::Architecture {
-        name: name.chars().take(100).collect(),
-        near: nearest(name, names()),
-    })?;
+    let architecture = found.ok_or_else(|| ModelError::unknown(name, names()))?;
     let keys = Keys::new(parts.metadata(), name);
     let mut decoder = Decoder::read(&keys, options)?;
     (architecture.adapt)(&keys, &mut decoder)?;
@@ -75,8 +72,10 @@ pub(crate) fn build(file: &ModelFile, options: &Options) -> Result<LanguageModel
         if !options.adapters.is_empty() {
             return Err(ModelError::AdapterOfFolder);
         }
-        // Whatever GGUF makes of it: folders keep the halves of a head apart.
-        decoder.rope.pairing = Pairing::Halves;
+        // Whatever GGUF makes of it: folders keep the halves of a head apart, but for latent rows.
+        if decoder.latent.is_none() {
+            decoder.rope.pairing = Pairing::Halves;
+        }
     }
     decoder::build(&decoder, &keys, (file, &parts), options)
 }

@@ -3,7 +3,8 @@
 //! The graph takes one text: `tokens` and `positions`, one each per token, and gives `features`, one
 //! row per token, which whoever asks pools as the model wants it.
 
-use remuda_base::nearest;
+mod relative;
+
 use remuda_gguf::Parts;
 use remuda_ir::{Attr, Graph, ValueId, infer_graph, verify};
 use remuda_ops::Ops;
@@ -14,6 +15,7 @@ use crate::keys::Keys;
 use crate::net::{Net, float, int};
 use crate::rope::Rope;
 use crate::{ModelError, ModelFile};
+use relative::RelativeEncoder;
 
 /// How the rows of a text become one vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +77,7 @@ static FAMILIES: &[Family] = &[
 
 /// The name of every encoder that can be built.
 pub fn encoder_names() -> impl Iterator<Item = &'static str> {
-    FAMILIES.iter().map(|family| family.name)
+    FAMILIES.iter().map(|family| family.name).chain([relative::NAME])
 }
 
 struct Encoder {
@@ -99,15 +101,6 @@ impl Encoder {
             let expected = format!("a divisor of {features}");
             return Err(keys.bad("attention.head_count", expected, heads.to_string()));
         }
-        let pooling = match keys.optional_size("pooling_type")? {
-            None | Some(1) => Pooling::Mean,
-            Some(2) => Pooling::First,
-            Some(3) => Pooling::Last,
-            Some(other) => {
-                let expected = "1 (mean), 2 (first) or 3 (last)".to_owned();
-                return Err(keys.bad("pooling_type", expected, other.to_string()));
-            }
-        };
         if keys.optional_size("expert_count")?.is_some() {
             return Err(keys.bad("expert_count", "0".to_owned(), "experts".to_owned()));
         }
@@ -124,8 +117,22 @@ impl Encoder {
             context,
             epsilon: keys.float_or("attention.layer_norm_epsilon", 1e-12)?,
             rope,
-            pooling,
+            pooling: Pooling::read(keys)?,
         })
+    }
+}
+
+impl Pooling {
+    fn read(keys: &Keys<'_>) -> Result<Self, ModelError> {
+        match keys.optional_size("pooling_type")? {
+            None | Some(1) => Ok(Self::Mean),
+            Some(2) => Ok(Self::First),
+            Some(3) => Ok(Self::Last),
+            Some(other) => {
+                let expected = "1 (mean), 2 (first) or 3 (last)".to_owned();
+                Err(keys.bad("pooling_type", expected, other.to_string()))
+            }
+        }
     }
 }
 
@@ -137,7 +144,7 @@ impl EncoderModel {
     pub fn is_one(file: &ModelFile) -> Result<bool, ModelError> {
         let parts = file.parse()?;
         let name = parts.metadata().required::<&str>("general.architecture")?;
-        Ok(FAMILIES.iter().any(|family| family.name == name))
+        Ok(encoder_names().any(|known| known == name))
     }
 
     /// Builds the graph of a model.
@@ -147,12 +154,12 @@ impl EncoderModel {
     pub fn build(file: &ModelFile) -> Result<Self, ModelError> {
         let parts = file.parse()?;
         let name = parts.metadata().required::<&str>("general.architecture")?;
-        let family = FAMILIES.iter().find(|family| family.name == name);
-        let family = family.ok_or_else(|| ModelError::Architecture {
-            name: name.chars().take(100).collect(),
-            near: nearest(name, FAMILIES.iter().map(|family| family.name)),
-        })?;
         let keys = Keys::new(parts.metadata(), name);
+        if name == relative::NAME {
+            return relative::build(&RelativeEncoder::read(&keys)?, &keys, (file, &parts));
+        }
+        let family = FAMILIES.iter().find(|family| family.name == name);
+        let family = family.ok_or_else(|| ModelError::unknown(name, encoder_names()))?;
         build(&Encoder::read(&keys, family)?, &keys, (file, &parts))
     }
 }
@@ -177,13 +184,6 @@ fn build(
         let sum = net.onnx("Add", &[x, fed], &[], "fed");
         x = norm(&mut net, encoder, sum, "layer_output_norm")?;
     }
-    net.enter(String::new());
-    net.expect_all_used()?;
-    let mut graph = net.graph;
-    graph.rename(x, "features");
-    graph.outputs.push(x);
-    verify(&graph, &Ops)?;
-    infer_graph(&mut graph, &Ops)?;
     let weights = file.weights(parts);
     let info = EncoderInfo {
         architecture: keys.architecture().to_owned(),
@@ -196,6 +196,18 @@ fn build(
         parameters: weights.iter().map(|weight| weight.elements).sum(),
         weight_bytes: weights.iter().map(|weight| weight.bytes).sum(),
     };
+    finish(net, x, info)
+}
+
+/// The graph that gives these rows.
+fn finish(mut net: Net<'_>, x: ValueId, info: EncoderInfo) -> Result<EncoderModel, ModelError> {
+    net.enter(String::new());
+    net.expect_all_used()?;
+    let mut graph = net.graph;
+    graph.rename(x, "features");
+    graph.outputs.push(x);
+    verify(&graph, &Ops)?;
+    infer_graph(&mut graph, &Ops)?;
     Ok(EncoderModel { graph, info })
 }
 

@@ -27,6 +27,14 @@ pub enum ModelError {
         /// The nearest name that is known.
         near: Option<&'static str>,
     },
+    /// A model that reads with one half and writes with the other.
+    #[error(
+        "`{name}` reads with an encoder and writes with a decoder, which is not supported; an encoder alone (`t5encoder`) gives vectors"
+    )]
+    EncoderDecoder {
+        /// The name that the file says.
+        name: String,
+    },
     /// Metadata that makes no sense.
     #[error("`{key}` is {got}, expected {expected}")]
     Key {
@@ -96,4 +104,18 @@ pub enum ModelError {
     /// The graph does not verify.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+}
+
+/// The names of architectures that read with an encoder and write with a decoder.
+const ENCODER_DECODERS: &[&str] = &["t5", "mt5", "umt5"];
+
+impl ModelError {
+    /// The error of an architecture that none of those known is.
+    pub(crate) fn unknown(name: &str, known: impl IntoIterator<Item = &'static str>) -> Self {
+        if ENCODER_DECODERS.contains(&name) {
+            return Self::EncoderDecoder { name: name.to_owned() };
+        }
+        let near = remuda_base::nearest(name, known);
+        Self::Architecture { name: name.chars().take(100).collect(), near }
+    }
 }

@@ -199,17 +199,42 @@ impl<'a> Net<'a> {
         self.adapted(y, (x, None), name, &[outputs, inputs])
     }
 
-    /// Rows times the matrices in `name.weight` of the experts that each token has.
+    /// Rows times the matrices of the experts that each token has: in `name.weight`, or apart.
     pub(crate) fn expert_linear(
         &mut self,
         (rows, chosen): (ValueId, ValueId),
         name: &str,
         dims: [usize; 3],
     ) -> Result<ValueId, ModelError> {
-        let weight = self.shaped(&format!("{name}.weight"), &dims)?;
-        let rows = (rows, Some(chosen));
-        let y = self.product(rows, weight, name);
-        self.adapted(y, rows, name, &dims)
+        let weights = match name.strip_suffix("_exps") {
+            Some(stem) if self.has(&format!("{stem}.0.weight")) => self.apart(stem, dims)?,
+            _ => vec![self.shaped(&format!("{name}.weight"), &dims)?],
+        };
+        let mut weights = weights.into_iter();
+        let mut operands = vec![Some(rows), weights.next(), Some(chosen)];
+        operands.extend(weights.map(Some));
+        let y = self.apply(OpName::new("remuda", "ExpertLinear"), &operands, &[], name);
+        self.adapted(y, (rows, Some(chosen)), name, &dims)
+    }
+
+    /// The matrices of experts in weights of their own, `stem.3.weight`, each as if it were of several.
+    /// They are not joined: that would be a copy of all of them.
+    fn apart(
+        &mut self,
+        stem: &str,
+        [count, outputs, inputs]: [usize; 3],
+    ) -> Result<Vec<ValueId>, ModelError> {
+        let one = |number: usize| {
+            let name = format!("{stem}.{number}.weight");
+            let (tensor, expected) = (self.weight(&name)?, vec![outputs, inputs]);
+            if tensor.dims() != expected {
+                let (name, got) = (self.scoped(&name), tensor.dims().to_vec());
+                return Err(ModelError::Shape { name, expected, got });
+            }
+            let tensor = tensor.reshape([1, outputs, inputs]).map_err(remuda_ir::OpError::from)?;
+            Ok(self.constant(&name, tensor))
+        };
+        (0..count).map(one).collect()
     }
 
     /// Rows times a weight, or times those of its matrices that each token has.

@@ -208,6 +208,7 @@ fn model_error(error: ModelError) -> Error {
     let kind = match &error {
         ModelError::File { .. } => ErrorKind::Resource,
         ModelError::Architecture { .. }
+        | ModelError::EncoderDecoder { .. }
         | ModelError::Unsupported { .. }
         | ModelError::Unused { .. } => ErrorKind::Unsupported,
         ModelError::Graph(error) => crate::error::kind_of(error),

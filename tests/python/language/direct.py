@@ -10,6 +10,7 @@ import gguf
 import numpy as np
 
 from . import models
+from .files import write_folder
 from .text import describe_text
 
 HEAD = models.FEATURES // models.HEADS
@@ -175,6 +176,17 @@ def _tensors(case: Direct) -> dict[str, list[int]]:
     return shapes
 
 
+def _weights(case: Direct) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
+    """Seeded weights."""
+    random = np.random.default_rng(7)
+    made = {}
+    for name, shape in _tensors(case).items():
+        made[name] = random.normal(0.0, 0.08, shape).astype(np.float32)
+        if name.endswith("norm.weight"):
+            made[name] += 1
+    return made
+
+
 def write(name: str, path: Path, dtype: str = "F32", *, text: bool = False) -> None:
     """Writes the model with seeded weights; matrices in `dtype`. With `text` it has a vocabulary."""
     case = CASES[name]
@@ -204,13 +216,9 @@ def write(name: str, path: Path, dtype: str = "F32", *, text: bool = False) -> N
         if isinstance(value, bool):
             kind = gguf.GGUFValueType.BOOL
         writer.add_key_value(f"{arch}.{key}", value, kind)
-    random = np.random.default_rng(7)
     wanted = gguf.GGMLQuantizationType[dtype]
-    for name, shape in _tensors(case).items():
+    for name, weight in _weights(case).items():
         # Routers are kept in full.
-        weight = random.normal(0.0, 0.08, shape).astype(np.float32)
-        if name.endswith("norm.weight"):
-            weight += 1
         if weight.ndim > 1 and "gate_inp" not in name:
             writer.add_tensor(name, gguf.quants.quantize(weight, wanted), raw_dtype=wanted)
         else:
@@ -219,3 +227,126 @@ def write(name: str, path: Path, dtype: str = "F32", *, text: bool = False) -> N
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+# Names of a layer's parts in folders.
+THEIRS = {
+    "attn_norm": "input_layernorm",
+    "ffn_norm": "post_attention_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "attn_q_norm": "self_attn.q_norm",
+    "attn_k_norm": "self_attn.k_norm",
+    "attn_q_a": "self_attn.q_a_proj",
+    "attn_q_a_norm": "self_attn.q_a_layernorm",
+    "attn_q_b": "self_attn.q_b_proj",
+    "attn_kv_a_mqa": "self_attn.kv_a_proj_with_mqa",
+    "attn_kv_a_norm": "self_attn.kv_a_layernorm",
+    "attn_kv_b": "self_attn.kv_b_proj",
+    "ffn_gate_inp": "mlp.gate",
+    **{f"ffn_{part}": f"mlp.{part}_proj" for part in ("gate", "up", "down")},
+    **{f"ffn_{part}_shexp": f"mlp.shared_experts.{part}_proj" for part in ("gate", "up", "down")},
+}
+WHOLE = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
+
+MIXTURES: dict[str, dict[str, Any]] = {
+    "qwen3moe": {
+        "model_type": "qwen3_moe",
+        "head_dim": HEAD,
+        "num_experts": EXPERTS,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": INNER,
+        "norm_topk_prob": True,
+        "decoder_sparse_step": 1,
+        "mlp_only_layers": [],
+    },
+    "deepseek2": {
+        "model_type": "deepseek_v2",
+        "n_routed_experts": EXPERTS,
+        "n_shared_experts": 2,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": INNER,
+        "first_k_dense_replace": 1,
+        "moe_layer_freq": 1,
+        "norm_topk_prob": False,
+        "routed_scaling_factor": 1.5,
+        "scoring_func": "softmax",
+        "topk_method": "greedy",
+        "num_key_value_heads": models.HEADS,
+        "q_lora_rank": Q_ROW,
+        "kv_lora_rank": ROW,
+        "qk_nope_head_dim": PLAIN,
+        "qk_rope_head_dim": TURNED,
+        "v_head_dim": VALUE,
+        "rope_scaling": {
+            "type": "yarn",
+            "factor": 4.0,
+            "original_max_position_embeddings": models.CONTEXT // 4,
+            "mscale": 0.7,
+            "mscale_all_dim": 0.7,
+            "beta_fast": 32,
+            "beta_slow": 1,
+        },
+    },
+    "deepseek3-groups": {
+        "model_type": "deepseek_v3",
+        "n_routed_experts": MANY,
+        "n_shared_experts": 2,
+        "num_experts_per_tok": 3,
+        "n_group": 4,
+        "topk_group": 2,
+        "moe_intermediate_size": INNER,
+        "first_k_dense_replace": 1,
+        "moe_layer_freq": 1,
+        "norm_topk_prob": True,
+        "routed_scaling_factor": 2.5,
+        "scoring_func": "sigmoid",
+        "topk_method": "noaux_tc",
+        "num_key_value_heads": models.HEADS,
+        "q_lora_rank": Q_ROW,
+        "kv_lora_rank": ROW,
+        "qk_nope_head_dim": PLAIN,
+        "qk_rope_head_dim": TURNED,
+        "v_head_dim": VALUE,
+    },
+}
+
+
+def write_mixture_folder(name: str, folder: Path, files: int = 1) -> None:
+    """Writes a model with experts as a folder, each expert's matrices apart: the same weights as in its file."""
+    config: dict[str, Any] = {
+        "num_hidden_layers": CASES[name].layers,
+        "max_position_embeddings": models.CONTEXT,
+        "hidden_size": F,
+        "intermediate_size": INNER,
+        "num_attention_heads": models.HEADS,
+        "num_key_value_heads": models.KV_HEADS,
+        "rms_norm_eps": 1e-5,
+        "vocab_size": models.VOCABULARY,
+        "tie_word_embeddings": False,
+        **MIXTURES[name],
+    }
+    made = _weights(CASES[name])
+    # Folders have one matrix for keys and values where newer files have each head's apart, keys transposed.
+    for keys in [key for key in made if key.endswith("attn_k_b.weight")]:
+        values = made.pop(keys.replace("attn_k_b", "attn_v_b"))
+        both = np.concatenate([made.pop(keys).swapaxes(1, 2), values], axis=1)
+        made[keys.replace("attn_k_b", "attn_kv_b")] = both.reshape(-1, ROW)
+    named = {}
+    for ours, weight in made.items():
+        *layer, part, _ = ours.split(".")
+        if not layer:
+            named[f"{WHOLE[part]}.weight"] = weight
+            continue
+        layer_name = f"model.layers.{layer[1]}"
+        if part == "exp_probs_b":
+            named[f"{layer_name}.mlp.gate.e_score_correction_bias"] = weight
+        elif part.endswith("_exps"):
+            matrix = part.removeprefix("ffn_").removesuffix("_exps")
+            for number, one in enumerate(weight):
+                named[f"{layer_name}.mlp.experts.{number}.{matrix}_proj.weight"] = one
+        else:
+            named[f"{layer_name}.{THEIRS[part]}.weight"] = weight
+    write_folder(config, named, folder, files)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
 
-from .files import finish, write_keys
+from .files import finish, write_folder, write_keys
 from .weights import Array, weights
 
 VOCABULARY, FEATURES, LAYERS, HEADS, INNER, CONTEXT = 320, 128, 3, 4, 256, 128
@@ -124,3 +126,104 @@ def write_nomic(path: Path) -> None:
         shapes |= {f"blk.{at}.{name}": shape for name, shape in layer.items()}
     _add(writer, weights(shapes, spread=SPREAD))
     finish(writer)
+
+
+# T5's encoder: heads of a size of their own, and texts longer than the farthest distance that it tells apart.
+RELATIVE = {"t5-relu": "relu", "t5-gated": "gated-gelu"}
+SIZE, BUCKETS, T5_CONTEXT = 24, 32, 512
+LONG_TOKENS = [int(token) for token in np.random.RandomState(5).randint(3, VOCABULARY, 200)]
+
+
+def t5_config(name: str) -> dict[str, Any]:
+    """The configuration of an encoder of T5."""
+    return {
+        "vocab_size": VOCABULARY,
+        "d_model": FEATURES,
+        "d_kv": SIZE,
+        "d_ff": INNER,
+        "num_layers": LAYERS,
+        "num_heads": HEADS,
+        "relative_attention_num_buckets": BUCKETS,
+        "relative_attention_max_distance": 128,
+        "layer_norm_epsilon": 1e-6,
+        "feed_forward_proj": RELATIVE[name],
+    }
+
+
+def t5_shapes(name: str) -> dict[str, tuple[int, ...]]:
+    """The weights of an encoder of T5 as transformers names them."""
+    wide = HEADS * SIZE
+    shapes: dict[str, tuple[int, ...]] = {"shared.weight": (VOCABULARY, FEATURES)}
+    for at in range(LAYERS):
+        first, second = (f"encoder.block.{at}.layer.{part}" for part in (0, 1))
+        attention = f"{first}.SelfAttention"
+        for part in ("q", "k", "v"):
+            shapes[f"{attention}.{part}.weight"] = (wide, FEATURES)
+        shapes[f"{attention}.o.weight"] = (FEATURES, wide)
+        if at == 0:
+            shapes[f"{attention}.relative_attention_bias.weight"] = (BUCKETS, HEADS)
+        shapes[f"{first}.layer_norm.weight"] = (FEATURES,)
+        for part in ("wi",) if name == "t5-relu" else ("wi_0", "wi_1"):
+            shapes[f"{second}.DenseReluDense.{part}.weight"] = (INNER, FEATURES)
+        shapes[f"{second}.DenseReluDense.wo.weight"] = (FEATURES, INNER)
+        shapes[f"{second}.layer_norm.weight"] = (FEATURES,)
+    shapes["encoder.final_layer_norm.weight"] = (FEATURES,)
+    return shapes
+
+
+def _pieces() -> list[str]:
+    """A vocabulary: control tokens, letters with and without a space in front, words."""
+    letters = [chr(97 + at) for at in range(26)]
+    pieces = ["<pad>", "</s>", "<unk>", *["\u2581" + letter for letter in letters], *letters]
+    return pieces + [f"word{at}" for at in range(VOCABULARY - len(pieces))]
+
+
+def write_t5(name: str, path: Path) -> None:
+    """Writes an encoder of T5 as a GGUF file."""
+    writer = gguf.GGUFWriter(path, "t5encoder")
+    writer.add_string("tokenizer.ggml.model", "t5")
+    writer.add_token_list(_pieces())
+    writer.add_token_scores([-float(at) for at in range(VOCABULARY)])
+    writer.add_token_types([3, 3, 2] + [1] * (VOCABULARY - 3))
+    writer.add_uint32("tokenizer.ggml.padding_token_id", 0)
+    writer.add_uint32("tokenizer.ggml.eos_token_id", 1)
+    writer.add_uint32("tokenizer.ggml.unknown_token_id", 2)
+    writer.add_bool("tokenizer.ggml.add_space_prefix", val=True)
+    writer.add_bool("tokenizer.ggml.add_bos_token", val=False)
+    writer.add_bool("tokenizer.ggml.add_eos_token", val=True)
+    keys = {
+        "block_count": LAYERS,
+        "context_length": T5_CONTEXT,
+        "embedding_length": FEATURES,
+        "feed_forward_length": INNER,
+        "attention.head_count": HEADS,
+        "attention.key_length": SIZE,
+        "attention.value_length": SIZE,
+        "attention.relative_buckets_count": BUCKETS,
+        "attention.layer_norm_rms_epsilon": 1e-6,
+        "attention.causal": False,
+    }
+    write_keys(writer, "t5encoder", keys)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.T5ENCODER, LAYERS)
+    made = weights(t5_shapes(name), spread=SPREAD)
+    ours = {names.get_name(name, try_suffixes=(".weight",)): made[name] for name in made}
+    _add(writer, ours)
+    finish(writer)
+
+
+def write_t5_folder(name: str, folder: Path) -> None:
+    """Writes an encoder of T5 as a folder."""
+    config = {"model_type": "t5", "architectures": ["T5EncoderModel"], **t5_config(name)}
+    write_folder(config, weights(t5_shapes(name), spread=SPREAD), folder)
+    scored = [[piece, -float(at)] for at, piece in enumerate(_pieces())]
+    spaces = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always"}
+    tokenizer = {
+        "version": "1.0",
+        "added_tokens": [],
+        "normalizer": None,
+        "pre_tokenizer": spaces,
+        "post_processor": None,
+        "decoder": spaces,
+        "model": {"type": "Unigram", "unk_id": 2, "vocab": scored},
+    }
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))

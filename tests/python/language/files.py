@@ -43,13 +43,15 @@ def _merged(weights: Mapping[str, Array]) -> dict[str, Array]:
     merged: dict[str, Array] = {}
     experts: dict[str, dict[int, Array]] = {}
     for name, weight in weights.items():
-        of_expert = re.fullmatch(r"(.*)block_sparse_moe\.experts\.(\d+)\.(.*)", name)
+        of_expert = re.fullmatch(r"(.*)\.experts\.(\d+)\.(.*)", name)
         if of_expert is None:
             merged[name] = weight
             continue
-        layer, number, matrix = of_expert.groups()
-        together = f"{layer.removeprefix('model.')}feed_forward.experts.{matrix}"
-        experts.setdefault(together, {})[int(number)] = weight
+        part, number, matrix = of_expert.groups()
+        if part.endswith("block_sparse_moe"):
+            layer = part.removeprefix("model.").removesuffix("block_sparse_moe")
+            part = f"{layer}feed_forward"
+        experts.setdefault(f"{part}.experts.{matrix}", {})[int(number)] = weight
     for name, matrices in experts.items():
         merged[name] = np.stack([matrices[number] for number in sorted(matrices)])
     return merged

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import files
+from . import encoder, files
 from .models import CASES, VOCABULARY, Case
 from .weights import Array, weights
 
@@ -94,7 +94,10 @@ def main() -> None:
         ahead=np.array(ahead, dtype=np.float32),
         log_probabilities=told.astype(np.float32),
     )
-    np.savez_compressed(FOLDER / "encoder.npz", rows=reference.encoded().astype(np.float32))
+    encoded = {name: reference.encoded_relative(name) for name in encoder.RELATIVE}
+    encoded["rows"] = reference.encoded()
+    single = {name: rows.astype(np.float32) for name, rows in encoded.items()}
+    np.savez_compressed(FOLDER / "encoder.npz", **single)
 
 
 if __name__ == "__main__":

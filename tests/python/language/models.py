@@ -136,6 +136,22 @@ CASES: dict[str, Case] = {
         _llama,
     ),
     "qwen2": Case("qwen2", "Qwen2"),
+    "qwen2moe": Case(
+        "qwen2moe",
+        "Qwen2Moe",
+        {
+            "num_experts": 4,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": INNER,
+            "shared_expert_intermediate_size": FEATURES,
+        },
+        {
+            "expert_count": 4,
+            "expert_used_count": 2,
+            "expert_feed_forward_length": INNER,
+            "expert_shared_feed_forward_length": FEATURES,
+        },
+    ),
     "gemma2": Case(
         "gemma2",
         "Gemma2",

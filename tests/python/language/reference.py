@@ -90,3 +90,15 @@ def encoded() -> NDArray[np.float64]:
     assert named == encoder.bert_shapes(), "the weights are those of transformers"
     with torch.no_grad():
         return np.asarray(model(torch.tensor([encoder.TOKENS])).last_hidden_state[0].numpy())
+
+
+def encoded_relative(name: str) -> NDArray[np.float64]:
+    """The mean of the rows that an encoder of T5 makes of its tokens."""
+    config = transformers.T5Config(**encoder.t5_config(name))
+    model = transformers.T5EncoderModel(config).eval()
+    _fill(model, 1.0, encoder.SPREAD)
+    named = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
+    assert named == encoder.t5_shapes(name), "the weights are those of transformers"
+    with torch.no_grad():
+        told = model(torch.tensor([encoder.LONG_TOKENS])).last_hidden_state
+        return np.asarray(told[0].double().mean(0, keepdim=True).numpy())

@@ -31,7 +31,14 @@ pub(super) fn experts(
         return Ok(mixed);
     }
     let names = ["ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp"];
-    let shared = gated_part(net, decoder, x, (names, mixture.shared * inner))?;
+    let mut shared = gated_part(net, decoder, x, (names, mixture.shared))?;
+    if net.has("ffn_gate_inp_shexp.weight") {
+        let gate = net.vector("ffn_gate_inp_shexp.weight", features)?;
+        let gate = net.reshape(gate, &[int(features), 1]);
+        let share = net.onnx("MatMul", &[x, gate], &[], "shared_score");
+        let share = net.onnx("Sigmoid", &[share], &[], "shared_share");
+        shared = net.onnx("Mul", &[shared, share], &[], "shared_part");
+    }
     Ok(net.onnx("Add", &[mixed, shared], &[], "with_shared"))
 }
 

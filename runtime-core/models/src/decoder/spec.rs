@@ -49,7 +49,7 @@ pub(crate) struct Experts {
     pub(crate) used: usize,
     /// Features inside each.
     pub(crate) inner: usize,
-    /// Experts that every token gets beside those, as one; 0 for none.
+    /// Features inside the part that every token gets beside those; 0 for none.
     pub(crate) shared: usize,
     pub(crate) gate: Gate,
     /// Whether the shares of those that a token gets add up to one.
@@ -74,11 +74,12 @@ impl Experts {
             Some(inner) => inner,
             None => keys.size("feed_forward_length")?,
         };
+        let shared = keys.optional_size("expert_shared_count")?.unwrap_or(0);
         Ok(Some(Self {
             count,
             used,
             inner,
-            shared: keys.optional_size("expert_shared_count")?.unwrap_or(0),
+            shared: shared.saturating_mul(inner),
             gate: Gate::Softmax,
             to_one: true,
             scale: 1.0,

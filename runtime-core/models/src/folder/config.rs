@@ -1,5 +1,8 @@
 //! `config.json`, said again as GGUF metadata.
 
+mod mixture;
+mod relative;
+
 use std::f64::consts::TAU;
 use std::path::{Path, PathBuf};
 
@@ -11,35 +14,45 @@ use serde_json::Value as Json;
 use super::{bad, read_json};
 use crate::ModelError;
 
+pub(super) use relative::ENCODER;
+
 /// How a family of models differs in its folders.
 #[derive(Debug)]
 pub(super) struct Family {
     /// Its name in `model_type`.
     pub(super) theirs: &'static str,
     /// Its name in `general.architecture`.
-    ours: &'static str,
+    pub(super) ours: &'static str,
     /// Whether parts are normalised behind them, too.
     pub(super) post_norms: bool,
     /// Whether norms are kept less one.
     norms_less_one: bool,
+    /// Whether keys and values come out of a row that all heads share.
+    latent: bool,
 }
 
 const fn plain(theirs: &'static str, ours: &'static str) -> Family {
-    Family { theirs, ours, post_norms: false, norms_less_one: false }
+    Family { theirs, ours, post_norms: false, norms_less_one: false, latent: false }
 }
 
 /// Every family that can be read.
 pub(super) static FAMILIES: &[Family] = &[
     Family { post_norms: true, norms_less_one: true, ..plain("gemma2", "gemma2") },
     Family { post_norms: true, norms_less_one: true, ..plain("gemma3_text", "gemma3") },
+    Family { latent: true, ..plain("deepseek_v2", "deepseek2") },
+    Family { latent: true, ..plain("deepseek_v3", "deepseek2") },
     plain("granite", "granite"),
     plain("llama", "llama"),
     plain("mistral", "llama"),
+    plain("mixtral", "llama"),
     Family { post_norms: true, ..plain("olmo2", "olmo2") },
     plain("phi3", "phi3"),
     plain("qwen2", "qwen2"),
+    plain("qwen2_moe", "qwen2moe"),
     plain("qwen3", "qwen3"),
+    plain("qwen3_moe", "qwen3moe"),
     plain("starcoder2", "starcoder2"),
+    plain("t5", ENCODER),
 ];
 
 /// Sizes: theirs, and ours.
@@ -50,10 +63,12 @@ const SIZES: &[(&str, &str)] = &[
     ("intermediate_size", "feed_forward_length"),
     ("num_attention_heads", "attention.head_count"),
     ("num_key_value_heads", "attention.head_count_kv"),
-    ("head_dim", "attention.key_length"),
-    ("head_dim", "attention.value_length"),
     ("vocab_size", "vocab_size"),
 ];
+
+/// Sizes of heads where each has keys and values of its own.
+const HEADS: &[(&str, &str)] =
+    &[("head_dim", "attention.key_length"), ("head_dim", "attention.value_length")];
 
 /// Numbers: theirs, and ours.
 const FLOATS: &[(&str, &str)] = &[
@@ -93,11 +108,11 @@ impl Config {
         let name = json.get("model_type").and_then(Json::as_str);
         let name = name.ok_or_else(|| bad(path, "expected a text `model_type`"))?;
         let found = FAMILIES.iter().find(|family| family.theirs == name);
-        let family = found.ok_or_else(|| ModelError::Architecture {
-            name: name.chars().take(100).collect(),
-            near: remuda_base::nearest(name, FAMILIES.iter().map(|family| family.theirs)),
-        })?;
-        Ok(Self { path: path.to_owned(), json, family })
+        let known = FAMILIES.iter().map(|family| family.theirs);
+        let family = found.ok_or_else(|| ModelError::unknown(name, known))?;
+        let config = Self { path: path.to_owned(), json, family };
+        config.check_encoder()?;
+        Ok(config)
     }
 
     fn get(&self, key: &str) -> Option<&Json> {
@@ -146,7 +161,8 @@ impl Config {
         let mut builder = Builder::new();
         builder.set("general.architecture", Value::Text(self.family.ours))?;
         let name = |key: &str| format!("{}.{key}", self.family.ours);
-        for (theirs, ours) in SIZES {
+        let heads: &[_] = if self.family.latent { &[] } else { HEADS };
+        for (theirs, ours) in SIZES.iter().chain(mixture::SIZES).chain(heads) {
             if let Some(size) = self.size(theirs)? {
                 builder.set(&name(ours), Value::U32(size))?;
             }
@@ -165,6 +181,11 @@ impl Config {
             builder.set(&name("rope.dimension_count"), Value::U32(turned))?;
         }
         self.scaling(&mut builder)?;
+        self.mixture(&mut builder)?;
+        self.relative(&mut builder)?;
+        if self.family.latent {
+            self.latent(&mut builder)?;
+        }
         let mut header = Vec::new();
         builder.write(&mut header, |_, _| Ok(()))?;
         Ok(header)
@@ -186,12 +207,16 @@ impl Config {
         if self.get("quantization_config").is_some() {
             return Err(self.wrong("quantization_config", "weights of F32, F16 or BF16"));
         }
-        Ok(())
+        self.check_mixture()
+    }
+
+    /// A number of how positions are stretched, if it is there.
+    fn of_rope(&self, key: &str) -> Option<f64> {
+        self.get("rope_scaling").and_then(|scaling| scaling.get(key)?.as_f64())
     }
 
     fn rope(&self, key: &str) -> Result<f64, ModelError> {
-        let number = self.get("rope_scaling").and_then(|scaling| scaling.get(key)?.as_f64());
-        number
+        self.of_rope(key)
             .filter(|number| *number > 0.0)
             .ok_or_else(|| self.wrong("rope_scaling", &format!("a number above 0 as `{key}`")))
     }

@@ -1,6 +1,6 @@
 //! The names of weights: from those of HuggingFace folders to those of GGUF files.
 
-use super::config::Family;
+use super::config::{ENCODER, Family};
 use crate::ModelError;
 
 /// What stands between a layer's number and `.weight`.
@@ -21,7 +21,74 @@ const LAYER: &[(&str, &str)] = &[
     ("mlp.down_proj", "ffn_down"),
     ("mlp.c_fc", "ffn_up"),
     ("mlp.c_proj", "ffn_down"),
+    ("self_attn.q_a_proj", "attn_q_a"),
+    ("self_attn.q_a_layernorm", "attn_q_a_norm"),
+    ("self_attn.q_b_proj", "attn_q_b"),
+    ("self_attn.kv_a_proj_with_mqa", "attn_kv_a_mqa"),
+    ("self_attn.kv_a_layernorm", "attn_kv_a_norm"),
+    ("self_attn.kv_b_proj", "attn_kv_b"),
+    ("block_sparse_moe.gate", "ffn_gate_inp"),
+    ("mlp.gate", "ffn_gate_inp"),
+    ("mlp.shared_expert_gate", "ffn_gate_inp_shexp"),
+    ("mlp.shared_expert.gate_proj", "ffn_gate_shexp"),
+    ("mlp.shared_expert.up_proj", "ffn_up_shexp"),
+    ("mlp.shared_expert.down_proj", "ffn_down_shexp"),
+    ("mlp.shared_experts.gate_proj", "ffn_gate_shexp"),
+    ("mlp.shared_experts.up_proj", "ffn_up_shexp"),
+    ("mlp.shared_experts.down_proj", "ffn_down_shexp"),
 ];
+
+/// What stands behind an expert's number.
+const EXPERT: &[(&str, &str)] = &[
+    ("w1", "ffn_gate"),
+    ("w2", "ffn_down"),
+    ("w3", "ffn_up"),
+    ("gate_proj", "ffn_gate"),
+    ("down_proj", "ffn_down"),
+    ("up_proj", "ffn_up"),
+];
+
+/// The name of an expert's matrix, between a layer's number and `.weight`.
+fn of_expert(part: &str) -> Option<String> {
+    let rest = part.strip_prefix("block_sparse_moe.experts.");
+    let (number, matrix) = rest.or_else(|| part.strip_prefix("mlp.experts."))?.split_once('.')?;
+    let number: u32 = number.parse().ok()?;
+    let (_, ours) = EXPERT.iter().find(|(theirs, _)| *theirs == matrix)?;
+    Some(format!("{ours}.{number}"))
+}
+
+/// What stands between an encoder layer's number and `.weight`.
+const ENCODER_LAYER: &[(&str, &str)] = &[
+    ("layer.0.SelfAttention.k", "attn_k"),
+    ("layer.0.SelfAttention.o", "attn_o"),
+    ("layer.0.SelfAttention.q", "attn_q"),
+    ("layer.0.SelfAttention.relative_attention_bias", "attn_rel_b"),
+    ("layer.0.SelfAttention.v", "attn_v"),
+    ("layer.0.layer_norm", "attn_norm"),
+    ("layer.1.DenseReluDense.wi", "ffn_up"),
+    ("layer.1.DenseReluDense.wi_0", "ffn_gate"),
+    ("layer.1.DenseReluDense.wi_1", "ffn_up"),
+    ("layer.1.DenseReluDense.wo", "ffn_down"),
+    ("layer.1.layer_norm", "ffn_norm"),
+];
+
+/// The name of a weight of T5's encoder; none for the embeddings' second name.
+fn of_encoder(name: &str) -> Result<Option<String>, ModelError> {
+    let unknown = || ModelError::Unused { name: name.chars().take(200).collect() };
+    let stem = name.strip_suffix(".weight").ok_or_else(unknown)?;
+    match stem {
+        "shared" => return Ok(Some("token_embd.weight".to_owned())),
+        "encoder.embed_tokens" => return Ok(None),
+        "encoder.final_layer_norm" => return Ok(Some("enc.output_norm.weight".to_owned())),
+        _ => {}
+    }
+    let layer = stem.strip_prefix("encoder.block.").and_then(|rest| rest.split_once('.'));
+    let (number, part) = layer.ok_or_else(unknown)?;
+    let number: u32 = number.parse().map_err(|_| unknown())?;
+    let found = ENCODER_LAYER.iter().find(|(theirs, _)| *theirs == part);
+    let (_, ours) = found.ok_or_else(unknown)?;
+    Ok(Some(format!("enc.blk.{number}.{ours}.weight")))
+}
 
 /// The name of a weight in GGUF; none for what the builders work out themselves.
 pub(super) fn translate(name: &str, family: &Family) -> Result<Option<String>, ModelError> {
@@ -29,7 +96,14 @@ pub(super) fn translate(name: &str, family: &Family) -> Result<Option<String>, M
         return Ok(None);
     }
     let unknown = || ModelError::Unused { name: name.chars().take(200).collect() };
+    if family.ours == ENCODER {
+        return of_encoder(name);
+    }
     let plain = name.strip_prefix("model.").unwrap_or(name);
+    if let Some(layer) = plain.strip_suffix(".mlp.gate.e_score_correction_bias") {
+        let number = layer.strip_prefix("layers.").and_then(|number| number.parse::<u32>().ok());
+        return Ok(Some(format!("blk.{}.exp_probs_b.bias", number.ok_or_else(unknown)?)));
+    }
     let (stem, ending) = plain.rsplit_once('.').ok_or_else(unknown)?;
     if !matches!(ending, "weight" | "bias") {
         return Err(unknown());
@@ -47,9 +121,13 @@ pub(super) fn translate(name: &str, family: &Family) -> Result<Option<String>, M
     let (number, part) = layer.ok_or_else(unknown)?;
     let number: u32 = number.parse().map_err(|_| unknown())?;
     let after_attention = if family.post_norms { "post_attention_norm" } else { "ffn_norm" };
+    let known = || LAYER.iter().find(|(theirs, _)| *theirs == part);
     let ours = match part {
-        "post_attention_layernorm" => after_attention,
-        _ => LAYER.iter().find(|(theirs, _)| *theirs == part).ok_or_else(unknown)?.1,
+        "post_attention_layernorm" => after_attention.to_owned(),
+        _ => known()
+            .map(|(_, ours)| (*ours).to_owned())
+            .or_else(|| of_expert(part))
+            .ok_or_else(unknown)?,
     };
     Ok(Some(format!("blk.{number}.{ours}.{ending}")))
 }
@@ -72,9 +150,23 @@ mod tests {
         let norm = "model.layers.1.post_attention_layernorm.weight";
         assert_eq!(ours(norm), some("blk.1.ffn_norm.weight"));
         assert_eq!(translate(norm, gemma).unwrap(), some("blk.1.post_attention_norm.weight"));
-        for name in
-            ["model.layers.x.mlp.up_proj.weight", "vision.weight", "norm", "model.norm.scale"]
-        {
+        let expert = "model.layers.2.block_sparse_moe.experts.13.w2.weight";
+        assert_eq!(ours(expert), some("blk.2.ffn_down.13.weight"));
+        assert_eq!(
+            ours("model.layers.2.mlp.experts.0.up_proj.weight"),
+            some("blk.2.ffn_up.0.weight")
+        );
+        let bias = "model.layers.4.mlp.gate.e_score_correction_bias";
+        assert_eq!(ours(bias), some("blk.4.exp_probs_b.bias"));
+        for name in [
+            "model.layers.x.mlp.up_proj.weight",
+            "model.layers.1.mlp.experts.x.up_proj.weight",
+            "model.layers.1.mlp.experts.1.w4.weight",
+            "model.layers.x.mlp.gate.e_score_correction_bias",
+            "vision.weight",
+            "norm",
+            "model.norm.scale",
+        ] {
             assert!(translate(name, llama).is_err(), "{name}");
         }
     }
