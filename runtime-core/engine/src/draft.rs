@@ -34,6 +34,10 @@ impl Draft {
         Self { runner, sequences }
     }
 
+    pub(crate) fn compare_plans(&mut self) {
+        self.runner.compare_plans();
+    }
+
     /// Guesses at most `room` tokens that follow `tokens` in a sequence.
     pub(crate) fn guess(
         &mut self,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use remuda_exec::plan::Plan;
+use remuda_exec::{Session, Trial};
 use remuda_models::ModelInfo;
 
 use crate::scheduler::Scheduler;
@@ -23,8 +24,7 @@ pub struct Handle {
     requests: Arc<Mutex<Option<Sender<Request>>>>,
     info: Arc<ModelInfo>,
     budget: Budget,
-    plan: Arc<Plan>,
-    warnings: Arc<[String]>,
+    session: Arc<Session>,
 }
 
 impl Engine {
@@ -40,8 +40,7 @@ impl Engine {
             requests: Arc::new(Mutex::new(Some(sender))),
             info: Arc::new(runner.info().clone()),
             budget: *runner.budget(),
-            plan: Arc::new(runner.plan()),
-            warnings: runner.plan_warnings(),
+            session: Arc::clone(runner.session()),
         };
         let thread = std::thread::Builder::new()
             .name("remuda-engine".to_owned())
@@ -80,16 +79,22 @@ impl Handle {
         &self.budget
     }
 
-    /// Who runs what, as it was planned at the start.
+    /// Who runs what.
     #[must_use]
-    pub fn plan(&self) -> &Plan {
-        &self.plan
+    pub fn plan(&self) -> Plan {
+        self.session.plan()
+    }
+
+    /// What came of comparing the plan with others before the first step.
+    #[must_use]
+    pub fn trials(&self) -> &[Trial] {
+        self.session.trials()
     }
 
     /// What the placement contract wants the user to know of the plan.
     #[must_use]
     pub fn plan_warnings(&self) -> Arc<[String]> {
-        Arc::clone(&self.warnings)
+        self.session.plan_warnings()
     }
 
     /// Hands in a request; its consumer is told everything else.

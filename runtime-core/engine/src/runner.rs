@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use remuda_exec::plan::Plan;
 use remuda_exec::{
     ExecError, Options, RunRequest, Selection, Session, ShapeClass, StateOptions, States,
 };
@@ -17,7 +16,7 @@ use crate::{Budget, EngineError};
 /// A compiled language model with its caches.
 #[derive(Debug)]
 pub struct Runner {
-    session: Session,
+    session: Arc<Session>,
     states: States,
     info: ModelInfo,
     budget: Budget,
@@ -44,6 +43,40 @@ impl Step {
             outputs: vec![place(tokens.len().saturating_sub(1))],
         }
     }
+
+    /// What the graph is given.
+    fn inputs(&self) -> Vec<Val> {
+        let lists = [&self.tokens, &self.positions, &self.sequences, &self.outputs];
+        lists.map(|list| Val::from(Tensor::vector(list.clone()))).into()
+    }
+}
+
+/// The longest prompt that plans are compared with, and how many steps behind it.
+const TRIED_PROMPT: usize = 64;
+const TRIED_STEPS: usize = 3;
+
+/// A prompt, and steps of one token of every sequence, the first of which goes on from the prompt.
+fn tried(budget: &Budget, vocabulary: usize) -> Vec<Step> {
+    let steps = TRIED_STEPS.min(budget.context.saturating_sub(1));
+    let prompt = TRIED_PROMPT.min(budget.step_tokens).min(budget.context - steps);
+    // Which tokens they are matters to experts that are chosen by them: these differ.
+    let token = |at: usize| at.wrapping_mul(7919) % vocabulary.max(1);
+    let tokens: Vec<u32> = (0..prompt).map(|at| u32::try_from(token(at)).unwrap_or(0)).collect();
+    let signed = |place: usize| i64::try_from(place).unwrap_or(i64::MAX);
+    let step = |at: usize| {
+        let sequences = 0..budget.sequences as usize;
+        let start = |sequence| if sequence == 0 { prompt } else { 0 };
+        Step {
+            tokens: sequences
+                .clone()
+                .map(|sequence| signed(token(prompt + at + sequence)))
+                .collect(),
+            positions: sequences.clone().map(|sequence| signed(start(sequence) + at)).collect(),
+            sequences: sequences.clone().map(signed).collect(),
+            outputs: sequences.map(signed).collect(),
+        }
+    };
+    std::iter::once(Step::of_sequence(0, 0, &tokens)).chain((0..steps).map(step)).collect()
 }
 
 impl Runner {
@@ -67,7 +100,7 @@ impl Runner {
         options.classes = classes(&budget, &options);
         let session = Session::new(graph, selection, &options)?;
         let states = session.states()?;
-        Ok(Self { session, states, info, budget })
+        Ok(Self { session: Arc::new(session), states, info, budget })
     }
 
     /// What the model is.
@@ -82,16 +115,9 @@ impl Runner {
         &self.budget
     }
 
-    /// Who runs what.
-    #[must_use]
-    pub fn plan(&self) -> Plan {
-        self.session.plan()
-    }
-
-    /// What the contract wants the user to know of the plan.
-    #[must_use]
-    pub fn plan_warnings(&self) -> Arc<[String]> {
-        self.session.plan_warnings()
+    /// What it runs on, to be asked from elsewhere.
+    pub(crate) fn session(&self) -> &Arc<Session> {
+        &self.session
     }
 
     /// Bytes of weights in forms of the devices' own, which are made by the first run.
@@ -100,14 +126,21 @@ impl Runner {
         self.session.resident_bytes().values().fold(0, |sum, &bytes| sum.saturating_add(bytes))
     }
 
+    /// Compares the plan with others over a short prompt and a few steps behind it, unless that has been
+    /// done or is not wanted. Before the first step: the caches must be empty.
+    pub(crate) fn compare_plans(&mut self) {
+        let (budget, vocabulary) = (self.budget, self.info.vocabulary);
+        let steps = || tried(&budget, vocabulary).iter().map(Step::inputs).collect();
+        self.session.canary_once(Some(&mut self.states), steps, &RunRequest::default());
+    }
+
     /// Runs a step: the logits of the wanted tokens, one row each.
     pub(crate) fn run(
         &mut self,
         step: &Step,
         cancel: Option<&AtomicBool>,
     ) -> Result<Vec<f32>, ExecError> {
-        let inputs = [&step.tokens, &step.positions, &step.sequences, &step.outputs]
-            .map(|list| Val::from(Tensor::vector(list.clone())));
+        let inputs = step.inputs();
         let request = RunRequest { cancel, profile: None };
         let (outputs, _) = self.session.step(&mut self.states, &inputs, &request)?;
         let logits = outputs.first().ok_or_else(|| bug("it gave no logits".to_owned()))?;

@@ -82,6 +82,10 @@ impl Scheduler {
 
     /// Runs one step.
     pub(crate) fn step(&mut self) {
+        if self.steps == 0 {
+            self.runner.compare_plans();
+            self.draft.iter_mut().for_each(Draft::compare_plans);
+        }
         self.steps += 1;
         self.drop_cancelled();
         self.admit();

@@ -18,9 +18,9 @@ use crate::error::ExecError;
 use crate::program::{Built, BuiltClass, Part, Steps};
 use crate::region::{Region, extract};
 use crate::remembered::{Refused, Remembered};
+use crate::replan::Times;
 use crate::states::states_of;
 use crate::target::{Place, Target};
-use crate::trial::Times;
 use flow::{FlowMaker, homes};
 use pieces::{Piece, pieces};
 
@@ -160,12 +160,26 @@ impl Builder {
         }
     }
 
-    /// The same over some of the targets only.
-    pub(crate) fn build_among(&mut self, among: &[usize]) -> Result<Built, ExecError> {
+    /// A plan over some of the targets, to be tried beside the one in use, which keeps its memory: that
+    /// there is none for both says nothing of the budgets.
+    pub(crate) fn build_rival(&mut self, among: &[usize]) -> Option<Built> {
         let before = self.among.replace(among.to_vec());
-        let built = self.build();
+        let built = loop {
+            let Ok(plan) = self.plan(None) else { break None };
+            match self.compile(&plan) {
+                Ok(classes) => break Some(self.built(plan, classes)),
+                Err(Stop::Full(..) | Stop::Failed(_)) => break None,
+                Err(Stop::Refused(refusal)) if self.take_away(&refusal).is_ok() => {}
+                Err(Stop::Refused(_)) => break None,
+            }
+        };
         self.among = before;
         built
+    }
+
+    fn built(&self, plan: Plan, classes: Vec<BuiltClass>) -> Built {
+        let homes = self.homes_of_states(&plan);
+        Built { plan, classes, homes, warnings: Arc::new([]) }
     }
 
     /// The best plan, which is `previous` unless another is clearly better.
@@ -174,9 +188,8 @@ impl Builder {
             let plan = self.plan(previous)?;
             match self.compile(&plan) {
                 Ok(classes) => {
-                    let homes = self.homes_of_states(&plan);
                     self.keep(&plan);
-                    return Ok(Built { plan, classes, homes, warnings: Arc::new([]) });
+                    return Ok(self.built(plan, classes));
                 }
                 Err(Stop::Failed(error)) => return Err(error),
                 Err(Stop::Refused(refusal)) => self.take_away(&refusal)?,

@@ -54,6 +54,8 @@ pub struct Options {
     pub forbids: Vec<(Option<String>, String)>,
     /// Where plans are kept, and what targets refused.
     pub cache: Option<Cache>,
+    /// Whether the first run compares the plan with others: [`crate::Session::canary_once`].
+    pub canary: bool,
     /// How large the graph's states are, if it has any.
     pub states: StateOptions,
 }
@@ -75,6 +77,7 @@ impl Options {
             pins: Vec::new(),
             forbids: Vec::new(),
             cache: None,
+            canary: true,
             states: StateOptions::default(),
         }
     }

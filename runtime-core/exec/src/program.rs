@@ -7,8 +7,8 @@ use remuda_ir::{Val, ValueType};
 use remuda_plan::Plan;
 
 use crate::bounds::Bound;
+use crate::replan::Times;
 use crate::target::Target;
-use crate::trial::Times;
 
 /// A plan made runnable.
 #[derive(Debug)]

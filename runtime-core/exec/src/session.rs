@@ -1,7 +1,7 @@
 //! A graph on several targets, ready to run.
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use remuda_base::Map;
@@ -22,6 +22,7 @@ use crate::run::{Broken, Runner};
 use crate::select::Selection;
 use crate::states::{StateShapes, States, Unsettled};
 use crate::target::Target;
+use crate::trial::Trial;
 
 /// What one run is told.
 #[derive(Clone, Copy, Default)]
@@ -57,6 +58,8 @@ pub struct Session {
     current: RwLock<Arc<Built>>,
     /// What is run where inputs leave the bounds of `current`, once that has happened.
     unbounded: RwLock<Option<Arc<Built>>>,
+    /// What came of comparing plans in real runs, once that has been done.
+    pub(crate) trials: OnceLock<Vec<Trial>>,
 }
 
 impl Session {
@@ -94,6 +97,7 @@ impl Session {
             builder: Mutex::new(builder),
             current: RwLock::new(built),
             unbounded: RwLock::default(),
+            trials: if options.canary { OnceLock::new() } else { Vec::new().into() },
         })
     }
 

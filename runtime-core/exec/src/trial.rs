@@ -1,11 +1,11 @@
-//! The canary: a plan is compared with all-CPU and with the best single device in real runs, and the
-//! fastest of them is kept; and part times of real runs are folded into costs when somebody asks for it.
+//! The canary: a plan is compared with all-CPU and with single devices in real runs, and the fastest of
+//! them is kept.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use remuda_ir::Val;
-use remuda_plan::{ClassPlan, Plan, PlanId, ProviderId, Timed};
+use remuda_plan::{ClassPlan, Plan, PlanId, ProviderId};
 
 use crate::error::ExecError;
 use crate::program::Built;
@@ -20,12 +20,37 @@ pub struct Trial {
     pub targets: Vec<Arc<str>>,
     /// The plan.
     pub plan: PlanId,
-    /// What a run of the shape class that was tried should cost.
-    pub predicted: Duration,
-    /// The median of its runs.
-    pub measured: Duration,
+    /// The shape classes that were tried.
+    pub classes: Vec<TriedClass>,
     /// Whether it is the one that runs follow now.
     pub kept: bool,
+}
+
+/// What runs of one shape class took in a canary run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TriedClass {
+    /// Its name; empty where there is only one.
+    pub name: String,
+    /// How much it counts.
+    pub runs: u32,
+    /// What a run of the sizes that were planned for should cost.
+    pub predicted: Duration,
+    /// The median of the runs that were tried.
+    pub measured: Duration,
+}
+
+impl Trial {
+    /// What the classes took, each as often as it counts: what is compared.
+    #[must_use]
+    pub fn measured(&self) -> Duration {
+        total(self.classes.iter().map(|class| (class.runs, class.measured)))
+    }
+}
+
+fn total(classes: impl Iterator<Item = (u32, Duration)>) -> Duration {
+    classes
+        .map(|(runs, time)| time.saturating_mul(runs))
+        .fold(Duration::ZERO, Duration::saturating_add)
 }
 
 /// Most rounds over all plans, and how long they may take before there are no more.
@@ -33,131 +58,172 @@ const ROUNDS: usize = 5;
 const PATIENCE: Duration = Duration::from_millis(250);
 /// The plan in use stays unless another is faster by more than measurements waver.
 const CLEARLY: f64 = 0.97;
+/// Plans over single devices that are tried at most.
+const MOST_SINGLE: usize = 3;
+/// A plan is not worth a try that is predicted to take this many times as long as the one in use really
+/// takes: predictions are right to a factor of a few where nobody lies, and who lies claims to be fast.
+const HOPELESS: u32 = 10;
 
 /// A plan to be tried.
 struct Candidate {
     /// The targets it may use; absent for the plan in use.
     among: Option<Vec<usize>>,
     built: Arc<Built>,
-    times: Vec<Duration>,
+    /// Per round what each step took; the first round packs weights and does not count.
+    rounds: Vec<Vec<Duration>>,
+    failed: bool,
+}
+
+impl Candidate {
+    fn new(among: Option<Vec<usize>>, built: Arc<Built>) -> Self {
+        Self { among, built, rounds: Vec::new(), failed: false }
+    }
+
+    fn is_measured(&self) -> bool {
+        !self.failed && self.rounds.len() > 1
+    }
 }
 
 impl Session {
-    /// Runs the plan in use, all on the CPU, and the best single device with the CPU, over these
-    /// inputs, and keeps the fastest. Nothing is tried where only one plan is possible, where the order
-    /// of backends decides, or where the contract rules the others out.
+    /// Compares plans in real runs ([`Session::canary`]) when it is called for the first time, unless
+    /// [`Options::canary`](crate::Options::canary) says no.
+    pub fn canary_once(
+        &self,
+        states: Option<&mut States>,
+        steps: impl FnOnce() -> Vec<Vec<Val>>,
+        request: &RunRequest<'_>,
+    ) {
+        // What goes wrong in a trial goes wrong again in the run, which says so.
+        self.trials.get_or_init(|| self.canary(states, &steps(), request).unwrap_or_default());
+    }
+
+    /// What [`Session::canary_once`] found out; nothing before it, or where there was nothing to try.
+    #[must_use]
+    pub fn trials(&self) -> &[Trial] {
+        self.trials.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// Runs the plan in use, all on the CPU, and single devices with the CPU, each over the inputs of
+    /// these steps in turn, and keeps the fastest; a shape class counts as often as it is said to run.
+    /// Nothing is tried where only one plan is possible, where the order of backends decides, where the
+    /// contract rules the others out, or where they are predicted to be hopeless.
     ///
-    /// States, if there are any, must be empty, and are empty afterwards.
+    /// States, if there are any, must be empty, and are empty afterwards; within a round each step sees
+    /// what those before it appended.
     ///
     /// # Errors
-    /// When the plan in use fails, in a way that another run would fail too.
+    /// When the inputs do not fit.
     pub fn canary(
         &self,
         states: Option<&mut States>,
-        inputs: &[Val],
+        steps: &[Vec<Val>],
         request: &RunRequest<'_>,
     ) -> Result<Vec<Trial>, ExecError> {
-        self.check(states.as_deref(), inputs)?;
-        let mut candidates = if self.by_cost() { self.candidates() } else { Vec::new() };
-        if candidates.len() < 2 {
+        for inputs in steps {
+            self.check(states.as_deref(), inputs)?;
+        }
+        let current = self.current();
+        let rivals = if self.by_cost() { self.rivals(&current.plan) } else { Vec::new() };
+        if rivals.is_empty() || steps.is_empty() {
             return Ok(Vec::new());
         }
         let request = RunRequest { cancel: request.cancel, profile: None };
-        let class = self.class_of(inputs);
-        let mut tester = Tester { session: self, class, states, inputs, request };
-        let started = Instant::now();
-        for round in 0..=ROUNDS {
-            for candidate in &mut candidates {
-                candidate.times.extend(tester.run(&candidate.built));
-            }
-            if round > 0 && started.elapsed() > PATIENCE {
-                break;
+        let classed = steps.iter().map(|inputs| (self.class_of(inputs), &inputs[..])).collect();
+        let mut tester = Tester { session: self, steps: classed, states, request };
+        let mut candidates = vec![Candidate::new(None, current)];
+        // How long it really takes tells who is worth a try.
+        tester.round(&mut candidates[0]);
+        tester.round(&mut candidates[0]);
+        if !candidates[0].is_measured() {
+            return Ok(Vec::new());
+        }
+        let most = tester.measured(&candidates[0]).saturating_mul(HOPELESS);
+        for (among, plan) in rivals {
+            if tester.predicted(&plan) <= most {
+                candidates.extend(self.rival(among, &candidates));
             }
         }
-        // One that failed is as if it had not been tried; the plan in use fails over when it is run.
-        candidates.retain(|candidate| candidate.among.is_none() || candidate.times.len() > 1);
-        let best = fastest(&candidates);
-        if let Some(among) = candidates.get(best).and_then(|best| best.among.clone()) {
+        if candidates.len() < 2 {
+            return Ok(Vec::new());
+        }
+        tester.rounds(&mut candidates);
+        let best = tester.fastest(&candidates);
+        if let Some(among) = candidates[best].among.clone() {
             self.builder().among = Some(among);
             self.follow(Arc::clone(&candidates[best].built));
         }
-        let trials = candidates.iter().enumerate().map(|(at, candidate)| Trial {
-            targets: self.names(candidate),
-            plan: candidate.built.plan.id,
-            predicted: Duration::from_nanos(candidate.built.plan.classes[class].cost.total_ns()),
-            measured: median(&candidate.times),
-            kept: at == best,
-        });
-        Ok(trials.collect())
+        let told = candidates.iter().enumerate().filter(|(_, candidate)| candidate.is_measured());
+        Ok(told.map(|(at, candidate)| tester.trial(candidate, at == best)).collect())
     }
 
-    fn names(&self, candidate: &Candidate) -> Vec<Arc<str>> {
-        let all: Vec<usize> = (0..self.targets().len()).collect();
-        let among = candidate.among.as_ref().unwrap_or(&all);
-        among.iter().map(|&at| Arc::clone(&self.targets()[at].name)).collect()
-    }
-
-    /// The plan in use, and what it is compared with.
-    fn candidates(&self) -> Vec<Candidate> {
-        let built = self.current();
+    /// Plans over fewer targets than the one in use, as they would be before anybody compiles them.
+    fn rivals(&self, current: &Plan) -> Vec<(Vec<usize>, Plan)> {
         let last = self.targets().len() - 1;
-        let mut found = vec![Candidate { among: None, built, times: Vec::new() }];
-        let mut builder = self.builder();
-        let mut add = |among: Vec<usize>, builder: &mut crate::build::Builder| {
-            let built = builder.build_among(&among).ok();
-            let built = built.and_then(|built| self.judge().judged(built).ok());
-            let known = |built: &Arc<Built>| {
-                found.iter().any(|known| same_placement(&known.built.plan, &built.plan))
-            };
-            if let Some(built) = built.filter(|built| !known(built)) {
-                found.push(Candidate { among: Some(among), built, times: Vec::new() });
-            }
-        };
-        add(vec![last], &mut builder);
-        let single = (0..last).filter_map(|target| {
-            let plan = builder.plan_among(&[target, last]).ok()?;
-            Some((plan.cost_ns, target))
-        });
-        if let Some((_, target)) = single.min() {
-            add(vec![target, last], &mut builder);
+        if last == 0 {
+            return Vec::new();
         }
-        found
+        let builder = self.builder();
+        let plan = |among: Vec<usize>| Some((builder.plan_among(&among).ok()?, among));
+        let mut single: Vec<_> = (0..last).filter_map(|at| plan(vec![at, last])).collect();
+        single.sort_by_key(|(plan, among)| (plan.cost_ns, among.clone()));
+        single.truncate(MOST_SINGLE);
+        let mut rivals: Vec<(Vec<usize>, Plan)> = Vec::new();
+        for (plan, among) in plan(vec![last]).into_iter().chain(single) {
+            let same = |known: &Plan| same_placement(known, &plan);
+            if !same(current) && !rivals.iter().any(|(_, known)| same(known)) {
+                rivals.push((among, plan));
+            }
+        }
+        rivals
     }
 
-    /// Plans again with the part times of past runs, and follows the new plan if it is clearly better.
-    /// Gives whether it does.
-    ///
-    /// # Errors
-    /// As for a new session.
-    pub fn replan(&self) -> Result<bool, ExecError> {
-        let built = self.current();
-        let classes = built.plan.classes.iter().zip(&built.classes).enumerate();
-        let costs: Vec<_> = classes
-            .flat_map(|(at, (plan, class))| measured_costs(at, plan, &class.times.all()))
-            .collect();
-        if costs.is_empty() {
-            return Ok(false);
-        }
-        let mut builder = self.builder();
-        builder.planner.measured(&costs)?;
-        let again = self.judge().judged(builder.build_from(Some(&built.plan))?)?;
-        let moved = !same_placement(&again.plan, &built.plan);
-        self.follow(again);
-        Ok(moved)
+    /// A rival, compiled; unless that cannot be, or it comes to the same as one that is known.
+    fn rival(&self, among: Vec<usize>, known: &[Candidate]) -> Option<Candidate> {
+        let built = self.builder().build_rival(&among)?;
+        let built = self.judge().judged(built).ok()?;
+        let fresh = !known.iter().any(|known| same_placement(&known.built.plan, &built.plan));
+        fresh.then(|| Candidate::new(Some(among), built))
     }
 }
 
 struct Tester<'a> {
     session: &'a Session,
-    class: usize,
+    /// What is run in each round, with its class.
+    steps: Vec<(usize, &'a [Val])>,
     states: Option<&'a mut States>,
-    inputs: &'a [Val],
     request: RunRequest<'a>,
 }
 
 impl Tester<'_> {
-    /// The time of a run, if it goes well. States are emptied.
-    fn run(&mut self, built: &Built) -> Option<Duration> {
+    /// Rounds over all candidates in turns, until they are known well enough.
+    fn rounds(&mut self, candidates: &mut [Candidate]) {
+        let started = Instant::now();
+        for round in 0..=ROUNDS {
+            for candidate in candidates.iter_mut().filter(|candidate| !candidate.failed) {
+                self.round(candidate);
+            }
+            // A plan in use that fails is failed over when it is run.
+            if candidates[0].failed || (round > 0 && started.elapsed() > PATIENCE) {
+                return;
+            }
+        }
+    }
+
+    /// Runs every step once, from empty states to empty states.
+    fn round(&mut self, candidate: &mut Candidate) {
+        let built = Arc::clone(&candidate.built);
+        let times = self.times(&built);
+        if let Some(states) = self.states.as_deref_mut() {
+            states.roll_back();
+        }
+        match times {
+            Some(times) => candidate.rounds.push(times),
+            None => candidate.failed = true,
+        }
+    }
+
+    /// What each step takes, if all goes well.
+    fn times(&mut self, built: &Built) -> Option<Vec<Duration>> {
         if let Some(states) = self.states.as_deref_mut() {
             states.settle(&built.homes).ok()?;
         }
@@ -168,100 +234,80 @@ impl Tester<'_> {
             deadline: self.session.deadline(),
             states: &shared,
         };
-        let started = Instant::now();
-        let ran = runner.run(&built.classes[self.class], self.inputs);
-        let time = started.elapsed();
-        if let Some(states) = self.states.as_deref_mut() {
-            states.roll_back();
+        let time = |&(class, inputs): &(usize, &[Val])| {
+            let started = Instant::now();
+            let ran = runner.run(&built.classes[class], inputs);
+            ran.ok().map(|_| started.elapsed())
+        };
+        self.steps.iter().map(time).collect()
+    }
+
+    /// The median time of a class that was tried; none of one that was not.
+    fn median(&self, candidate: &Candidate, class: usize) -> Option<Duration> {
+        let own = |times: &Vec<Duration>| {
+            let steps = self.steps.iter().zip(times.clone());
+            steps.filter(|((of, _), _)| *of == class).map(|(_, time)| time).collect::<Vec<_>>()
+        };
+        let counted = candidate.rounds.get(1..).unwrap_or_default();
+        let mut times: Vec<Duration> = counted.iter().flat_map(own).collect();
+        times.sort();
+        times.get(times.len() / 2).copied()
+    }
+
+    /// The classes that are tried, with what they took.
+    fn classes<'c>(
+        &'c self,
+        candidate: &'c Candidate,
+    ) -> impl Iterator<Item = (&'c ClassPlan, Duration)> {
+        let classes = candidate.built.plan.classes.iter().enumerate();
+        classes.filter_map(|(at, class)| Some((class, self.median(candidate, at)?)))
+    }
+
+    /// What a round comes to, each class as often as it counts.
+    fn measured(&self, candidate: &Candidate) -> Duration {
+        total(self.classes(candidate).map(|(class, time)| (class.runs, time)))
+    }
+
+    /// What the classes that are tried should cost, each as often as it counts.
+    fn predicted(&self, plan: &Plan) -> Duration {
+        let tried = |at: usize| self.steps.iter().any(|(class, _)| *class == at);
+        let classes = plan.classes.iter().enumerate().filter(|(at, _)| tried(*at));
+        total(classes.map(|(_, class)| (class.runs, Duration::from_nanos(class.cost.total_ns()))))
+    }
+
+    /// The place of the fastest; the first unless another is clearly faster.
+    fn fastest(&self, candidates: &[Candidate]) -> usize {
+        let time = |at: usize| self.measured(&candidates[at]);
+        let known = (0..candidates.len()).filter(|&at| candidates[at].is_measured());
+        let best = known.min_by_key(|&at| (time(at), at)).unwrap_or(0);
+        let clearly = time(best).as_secs_f64() < time(0).as_secs_f64() * CLEARLY;
+        if clearly && candidates[0].is_measured() { best } else { 0 }
+    }
+
+    fn trial(&self, candidate: &Candidate, kept: bool) -> Trial {
+        let targets = self.session.targets();
+        let all: Vec<usize> = (0..targets.len()).collect();
+        let among = candidate.among.as_ref().unwrap_or(&all);
+        let tried = |(class, measured): (&ClassPlan, Duration)| TriedClass {
+            name: class.name.clone(),
+            runs: class.runs,
+            predicted: Duration::from_nanos(class.cost.total_ns()),
+            measured,
+        };
+        Trial {
+            targets: among.iter().map(|&at| Arc::clone(&targets[at].name)).collect(),
+            plan: candidate.built.plan.id,
+            classes: self.classes(candidate).map(tried).collect(),
+            kept,
         }
-        ran.ok().map(|_| time)
     }
 }
 
 /// Whether two plans give every node to the same target.
-fn same_placement(one: &Plan, other: &Plan) -> bool {
+pub(crate) fn same_placement(one: &Plan, other: &Plan) -> bool {
     let places = |plan: &Plan| -> Vec<ProviderId> {
         let placements = plan.classes.iter().flat_map(|class| &class.placements);
         placements.map(|placement| placement.provider).collect()
     };
     places(one) == places(other)
-}
-
-/// The median, the first run not counted.
-fn median(times: &[Duration]) -> Duration {
-    let mut times = times.get(1..).unwrap_or_default().to_vec();
-    times.sort();
-    times.get(times.len() / 2).copied().unwrap_or_default()
-}
-
-/// The place of the fastest; the first unless another is clearly faster.
-fn fastest(candidates: &[Candidate]) -> usize {
-    let time = |at: usize| median(&candidates[at].times);
-    if candidates.first().is_none_or(|first| first.times.len() < 2) {
-        return 0;
-    }
-    let best = (0..candidates.len()).min_by_key(|&at| (time(at), at)).unwrap_or(0);
-    if time(best).as_secs_f64() < time(0).as_secs_f64() * CLEARLY { best } else { 0 }
-}
-
-/// What the nodes of parts of a class cost whose time is known: their predicted costs, scaled to it.
-#[expect(clippy::cast_precision_loss, reason = "measurements")]
-fn measured_costs(at: usize, class: &ClassPlan, times: &[Option<f64>]) -> Vec<Timed> {
-    let mut costs = Vec::new();
-    for (part, time) in class.parts.iter().zip(times) {
-        let Some(time) = time else { continue };
-        let beside = (time - part.launch_ns as f64).max(time * 0.05);
-        let scale = beside / (part.compute_ns as f64).max(1.0);
-        for &node in &part.nodes {
-            let placement = class.placements.get(node.index());
-            costs.extend(placement.map(|placed| Timed {
-                class: at,
-                node,
-                provider: placed.provider,
-                ns: placed.cost_ns.max(1) as f64 * scale,
-            }));
-        }
-    }
-    costs
-}
-
-/// A time that follows what is measured, slowly.
-#[derive(Debug, Default)]
-pub(crate) struct Times(std::sync::Mutex<Vec<Option<f64>>>);
-
-impl Times {
-    /// How much a new measurement counts.
-    const WEIGHT: f64 = 0.3;
-
-    /// Takes the part times of one run, in nanoseconds.
-    pub(crate) fn add(&self, run: impl Iterator<Item = f64>) {
-        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (at, new) in run.enumerate() {
-            match times.get_mut(at) {
-                Some(Some(old)) => *old += (new - *old) * Self::WEIGHT,
-                Some(first) => *first = Some(new),
-                // The first run packs weights and does not count.
-                None => times.push(None),
-            }
-        }
-    }
-
-    pub(crate) fn all(&self) -> Vec<Option<f64>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Times;
-
-    #[test]
-    fn times_follow_measurements_after_the_first() {
-        let times = Times::default();
-        times.add([100.0, 9.0].into_iter());
-        assert_eq!(times.all(), [None, None]);
-        times.add([10.0, 9.0].into_iter());
-        times.add([20.0, 9.0].into_iter());
-        assert_eq!(times.all(), [Some(13.0), Some(9.0)]);
-    }
 }

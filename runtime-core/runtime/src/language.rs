@@ -33,7 +33,7 @@ pub use remuda_engine::{Budget, Memory as LanguageMemory, Usage};
 pub use remuda_models::{ModelInfo, names as architectures};
 
 use crate::demo::is_demo;
-use crate::placement::Plan;
+use crate::placement::{Plan, Trial};
 use crate::{Error, ErrorKind};
 
 /// How a language model is to be loaded.
@@ -135,10 +135,17 @@ impl LanguageModel {
         self.0.cut
     }
 
-    /// Who runs what, as it was planned when it was loaded.
+    /// Who runs what.
     #[must_use]
-    pub fn placement(&self) -> &Plan {
+    pub fn placement(&self) -> Plan {
         self.0.engine.handle().plan()
+    }
+
+    /// What was found out before the first step by trying the plan against others; nothing before it, or
+    /// where there was nothing to try.
+    #[must_use]
+    pub fn trials(&self) -> &[Trial] {
+        self.0.engine.handle().trials()
     }
 
     /// What the placement contract wants the user to know.

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use remuda_exec::{RunRequest, Session};
@@ -30,8 +30,6 @@ struct Loaded {
     graph: Graph,
     session: Session,
     last: Mutex<Option<Receipt>>,
-    /// What came of trying other plans, once that has been done.
-    trials: OnceLock<Vec<Trial>>,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
     summary: Summary,
@@ -92,11 +90,8 @@ impl Model {
         summary.count_running(&graph);
         let options = runtime.session_options();
         let session = Session::new(graph.clone(), &runtime.selection, &options)?;
-        let (last, trials) = (Mutex::default(), OnceLock::new());
-        if !runtime.canary {
-            let _ = trials.set(Vec::new());
-        }
-        Ok(Self(Arc::new(Loaded { graph, session, last, trials, inputs, outputs, summary })))
+        let last = Mutex::default();
+        Ok(Self(Arc::new(Loaded { graph, session, last, inputs, outputs, summary })))
     }
 
     /// What runs must be given.
@@ -144,7 +139,7 @@ impl Model {
     /// was nothing to try.
     #[must_use]
     pub fn trials(&self) -> &[Trial] {
-        self.0.trials.get().map_or(&[], Vec::as_slice)
+        self.0.session.trials()
     }
 
     /// Plans again with the times that parts took in past runs. Gives whether a node moved.
@@ -196,8 +191,7 @@ impl Model {
         let profile: Option<&dyn Fn(StepTime)> = if options.profile { Some(&report) } else { None };
         let request = RunRequest { cancel: options.cancel, profile };
         let session = &self.0.session;
-        // What goes wrong in a trial goes wrong again in the run, which says so.
-        self.0.trials.get_or_init(|| session.canary(None, &bound, &request).unwrap_or_default());
+        session.canary_once(None, || vec![bound.clone()], &request);
         let (made, receipt) = session.run(&bound, &request)?;
         *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(receipt.clone());
         let time = started.elapsed();

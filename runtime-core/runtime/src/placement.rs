@@ -8,4 +8,6 @@ pub use remuda_exec::plan::{
     Breakdown, ClassPlan, Code, Diff, Instead, NodeId, Origin, Part, Placement, Plan, PlanId,
     Policy, ProviderId, ProviderUse, ReadError, Reason, Source, Transfer, show_ns,
 };
-pub use remuda_exec::{Contract, Failover, Moved, PartReceipt, Receipt, Strictness, Trial};
+pub use remuda_exec::{
+    Contract, Failover, Moved, PartReceipt, Receipt, Strictness, Trial, TriedClass,
+};

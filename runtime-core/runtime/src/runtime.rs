@@ -33,8 +33,6 @@ pub struct Runtime {
     pub(crate) rewrites: remuda_passes::Options,
     /// Whether kernels keep copies of weights in forms of their own.
     pub(crate) packs: bool,
-    /// Whether plans are compared in real runs.
-    pub(crate) canary: bool,
     measured: Arc<Measured>,
 }
 

@@ -7,7 +7,7 @@ mod small_model;
 
 use std::sync::Arc;
 
-use remuda::placement::{Origin, Plan, Policy};
+use remuda::placement::{Contract, Origin, Plan, Policy, Strictness};
 use remuda::{
     Ask, Builder, DType, LanguageModel, LanguageOptions, Memory, Runtime, Sampling, Table,
 };
@@ -90,7 +90,8 @@ fn both_sorts_of_steps_are_planned_and_cost_beats_the_order_of_backends() {
     let ops = "all,-RMSNormalization,-SkipSimplifiedLayerNormalization";
     let options = [("devices", "gpu,npu"), ("gpu.launch_us", "2000"), ("gpu.ops", ops)];
     let want = answers(&load(Runtime::builder(), false));
-    let model = load(fake(&options).policy(Policy::Cost), false);
+    // What is predicted is looked at here, not what a comparison of real runs makes of it.
+    let model = load(fake(&options).policy(Policy::Cost).canary(false), false);
     assert_eq!(answers(&model), want);
     let plan = model.placement();
     let classes: Vec<&str> = plan.classes.iter().map(|class| class.name.as_str()).collect();
@@ -100,7 +101,40 @@ fn both_sorts_of_steps_are_planned_and_cost_beats_the_order_of_backends() {
     let by_order = load(fake(&options).policy(Policy::Priority), false);
     assert_eq!(answers(&by_order), want);
     let parts = |plan: &Plan| plan.classes.iter().map(|class| class.parts.len()).sum::<usize>();
-    assert!(parts(plan) < parts(by_order.placement()));
+    assert!(parts(&plan) < parts(&by_order.placement()));
+}
+
+/// Two devices between which cost decides: `gpu` says that it takes no time and is slow, `npu` says
+/// that it takes more and is as fast as the processor.
+fn misled() -> Builder {
+    let options =
+        [("devices", "gpu,npu"), ("gpu.cost", "*=1"), ("npu.cost", "*=20000"), ("gpu.pace", "10")];
+    let strict = Contract { fallback: Strictness::Error, ..Contract::default() };
+    fake(&options).backends(["fake"]).policy(Policy::Cost).contract(strict).cache(None)
+}
+
+#[test]
+fn before_the_first_step_plans_are_tried_and_the_fastest_is_kept() {
+    let want = answers(&load(Runtime::builder(), false));
+    let believing = load(misled().canary(false), false);
+    assert_eq!(answers(&believing), want);
+    assert!(devices(&believing).contains(&"fake:gpu".to_owned()), "{:?}", devices(&believing));
+    assert!(believing.trials().is_empty());
+    for mirror in [false, true] {
+        let model = load(misled(), mirror);
+        assert!(devices(&model).contains(&"fake:gpu".to_owned()), "{:?}", devices(&model));
+        assert!(model.trials().is_empty());
+        assert_eq!(answers(&model), want);
+        assert_eq!(devices(&model), ["fake:npu"]);
+        let trials = model.trials();
+        let kept = trials.iter().find(|trial| trial.kept).unwrap();
+        assert!(!trials[0].kept, "{trials:?}");
+        for trial in trials {
+            assert!(kept.measured() <= trial.measured(), "{trials:?}");
+            let classes: Vec<&str> = trial.classes.iter().map(|class| &*class.name).collect();
+            assert_eq!(classes, ["decode", "prefill"]);
+        }
+    }
 }
 
 #[test]

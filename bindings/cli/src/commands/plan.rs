@@ -84,7 +84,7 @@ impl Loaded {
     fn plan(&self) -> Plan {
         match self {
             Self::Graph(model) => model.placement(),
-            Self::Language(model) => model.placement().clone(),
+            Self::Language(model) => model.placement(),
         }
     }
 
@@ -98,7 +98,7 @@ impl Loaded {
     fn trials(&self) -> &[Trial] {
         match self {
             Self::Graph(model) => model.trials(),
-            Self::Language(_) => &[],
+            Self::Language(model) => model.trials(),
         }
     }
 }
@@ -127,7 +127,10 @@ pub(super) fn run(args: &PlanArgs) -> Result<bool, Failure> {
     if let Some(name) = &args.node {
         print!("{}", explain(&plan, name)?);
     } else if args.json {
-        println!("{:#}", show::to_json((&plan, &times.own), beside, &model.warnings()));
+        println!(
+            "{:#}",
+            show::to_json((&plan, &times.own), beside, (model.trials(), &model.warnings()))
+        );
     } else {
         show::print(&plan, &times.own);
         show::print_trials(model.trials());

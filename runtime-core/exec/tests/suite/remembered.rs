@@ -97,17 +97,18 @@ fn the_canary_keeps_what_is_fastest_in_real_runs() {
     let boaster = fake(BOASTER);
     let session = session(&boaster, &["auto"], &boasting());
     assert_eq!(&*run(&session, &input()).1.parts[0].target, "fake:gpu");
-    let trials = session.canary(None, &input(), &RunRequest::default()).unwrap();
+    let steps = [input().to_vec()];
+    let trials = session.canary(None, &steps, &RunRequest::default()).unwrap();
     let told: Vec<(Vec<&str>, bool)> = trials
         .iter()
         .map(|trial| (trial.targets.iter().map(|name| &**name).collect(), trial.kept))
         .collect();
     assert_eq!(told, [(vec!["fake:gpu", "cpu"], false), (vec!["cpu"], true)]);
-    assert!(trials[1].measured < trials[0].measured);
+    assert!(trials[1].measured() < trials[0].measured());
     let (_, receipt) = run(&session, &input());
     assert_eq!((&*receipt.parts[0].target, receipt.plan), ("cpu", trials[1].plan));
     let ordered = self::session(&boaster, &["fake"], &options());
-    let trials = ordered.canary(None, &input(), &RunRequest::default()).unwrap();
+    let trials = ordered.canary(None, &steps, &RunRequest::default()).unwrap();
     assert!(trials.is_empty(), "the user's order decides: {trials:?}");
 }
 
@@ -121,7 +122,9 @@ fn a_canary_over_caches_leaves_them_empty() {
     let session = Session::new(made.clone(), &select(&boaster, &["auto"]), &options).unwrap();
     let mut states = session.states().unwrap();
     let lists = [vec![3i64, 4], vec![0, 0], vec![0, 1]].map(|list| Val::from(Tensor::vector(list)));
-    let trials = session.canary(Some(&mut states), &lists, &RunRequest::default()).unwrap();
+    let next = [vec![5i64], vec![0], vec![2]].map(|list| Val::from(Tensor::vector(list)));
+    let steps = [lists.to_vec(), next.to_vec()];
+    let trials = session.canary(Some(&mut states), &steps, &RunRequest::default()).unwrap();
     assert_eq!(trials.iter().filter(|trial| trial.kept).count(), 1);
     assert_eq!(states.length(0), 0);
     let only_cpu = Selection::new(&["cpu"], &[], cpu()).unwrap();

@@ -97,7 +97,9 @@ impl Embedder {
         let positions = Tensor::vector((0i64..).take(tokens.len()).collect::<Vec<_>>());
         let request = RunRequest { cancel: Some(cancel), profile: None };
         let inputs = [Val::from(ids), Val::from(positions)];
-        let (made, _) = self.0.session.run(&inputs, &request)?;
+        let session = &self.0.session;
+        session.canary_once(None, || vec![inputs.to_vec()], &request);
+        let (made, _) = session.run(&inputs, &request)?;
         let rows = made.first().ok_or_else(|| OpError::Bug("it gave no features".to_owned()))?;
         let rows = rows.tensor()?.to_f32_vec().map_err(OpError::from)?;
         let vector = pooled(&rows, self.0.info.features, self.0.info.pooling);

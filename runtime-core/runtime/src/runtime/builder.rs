@@ -26,7 +26,6 @@ pub struct Builder {
     /// Rewrites that are left out, by name.
     without: Vec<String>,
     packs: bool,
-    canary: bool,
     cache: Option<Option<Cache>>,
     reference: bool,
     plugins: Plugins,
@@ -57,7 +56,6 @@ impl Builder {
             optimize: true,
             without: Vec::new(),
             packs: true,
-            canary: true,
             cache: None,
             reference: false,
             plugins: Plugins::Standard,
@@ -112,11 +110,11 @@ impl Builder {
         self
     }
 
-    /// Whether the first run of a model tries its plan against all-CPU and against the best single
-    /// backend, and keeps the fastest (by default it does, where costs decide between backends).
+    /// Whether a model's plan is tried against all-CPU and against single backends before its first run,
+    /// and the fastest is kept (by default it is, where costs decide between backends).
     #[must_use]
     pub fn canary(mut self, canary: bool) -> Self {
-        self.canary = canary;
+        self.session.canary = canary;
         self
     }
 
@@ -268,7 +266,6 @@ impl Builder {
             session,
             rewrites,
             packs: self.packs,
-            canary: self.canary,
             measured: Arc::default(),
         })
     }

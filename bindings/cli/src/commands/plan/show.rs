@@ -146,10 +146,14 @@ pub(super) fn print_trials(trials: &[Trial]) {
     let ms = |time: std::time::Duration| milliseconds(time.as_secs_f64() * 1e3);
     let head = ["tried by the first run on", "predicted", "measured", ""];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
-    rows.extend(trials.iter().map(|trial| {
+    for trial in trials {
         let kept = if trial.kept { "kept" } else { "" };
-        vec![trial.targets.join(", "), ms(trial.predicted), ms(trial.measured), kept.to_owned()]
-    }));
+        rows.extend(trial.classes.iter().map(|class| {
+            let what = format!("{} {}", trial.targets.join(", "), class.name);
+            let (predicted, measured) = (ms(class.predicted), ms(class.measured));
+            vec![what.trim_end().to_owned(), predicted, measured, kept.to_owned()]
+        }));
+    }
     println!();
     print_table(&rows);
 }
@@ -174,7 +178,7 @@ pub(super) fn print_rival(own: (&Plan, &[Measured]), rival: (&Plan, &[Measured])
 pub(super) fn to_json(
     (plan, times): (&Plan, &[Measured]),
     rival: Option<(&Plan, &[Measured])>,
-    warnings: &[String],
+    (trials, warnings): (&[Trial], &[String]),
 ) -> serde_json::Value {
     let parts = plan.classes.iter().enumerate().flat_map(|(at, class)| {
         let measured = times.iter().find(move |time| time.class == at);
@@ -215,8 +219,26 @@ pub(super) fn to_json(
         "instead": instead.collect::<Vec<_>>(),
         "parts": parts.collect::<Vec<_>>(),
         "backends": backends.collect::<Vec<_>>(),
+        "trials": trials.iter().map(trial_to_json).collect::<Vec<_>>(),
         "priority": rival.map(|(plan, times)| json!({ "classes": classes_to_json(plan, times) })),
         "warnings": warnings,
+    })
+}
+
+fn trial_to_json(trial: &Trial) -> serde_json::Value {
+    let classes = trial.classes.iter().map(|class| {
+        json!({
+            "name": class.name,
+            "runs": class.runs,
+            "predicted_ms": class.predicted.as_secs_f64() * 1e3,
+            "measured_ms": class.measured.as_secs_f64() * 1e3,
+        })
+    });
+    json!({
+        "backends": trial.targets.iter().map(|name| &**name).collect::<Vec<_>>(),
+        "plan": trial.plan.to_string(),
+        "kept": trial.kept,
+        "classes": classes.collect::<Vec<_>>(),
     })
 }
 
