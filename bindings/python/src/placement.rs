@@ -106,6 +106,7 @@ pub(crate) fn receipt<'py>(py: Python<'py>, receipt: &Receipt) -> PyResult<Bound
         let dict = PyDict::new(py);
         dict.set_item("backend", &*part.target)?;
         dict.set_item("nodes", part.nodes)?;
+        dict.set_item("turn", part.turn)?;
         dict.set_item("seconds", part.time.as_secs_f64())?;
         dict.set_item("moved", moved(py, part.moved)?)?;
         Ok(dict)

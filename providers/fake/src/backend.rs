@@ -41,8 +41,9 @@ impl Backend for FakeBackend {
         let setup = |error: &dyn std::fmt::Display| Failure::Invalid(error.to_string());
         let isa = Isa::detect().map_err(|error| setup(&error))?;
         let pool = Arc::new(ThreadPool::new(host.threads()).map_err(|error| setup(&error))?);
-        let devices =
-            config.0.into_iter().map(|config| FakeAllocator(FakeDevice::new(config).into()));
+        let meeting = Arc::default();
+        let devices = config.0.into_iter();
+        let devices = devices.map(|config| FakeAllocator(FakeDevice::new(config, &meeting).into()));
         Ok(Self {
             settings: Settings { pool, isa, fast: true, packs: true },
             devices: devices.collect(),

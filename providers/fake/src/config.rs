@@ -27,6 +27,10 @@ pub const OPTIONS: &[(&str, &str)] = &[
     ("gbps", "how fast copies are, in GB per second; at once by default"),
     ("latency_us", "how long a copy takes at least"),
     ("launch_us", "how long a run takes beside its nodes"),
+    (
+        "meet",
+        "each run waits until so many runs are under way at once, on all devices that wait; 1 by default",
+    ),
     ("memory", "bytes of memory of each device"),
     ("memory_kind", "`own`, or `host` to work in host memory"),
     ("ops", "the operators it takes, `MatMul,Add`, or `all,-Softmax`"),
@@ -65,6 +69,8 @@ pub struct DeviceConfig {
     pub latency: Duration,
     /// The time of a run beside its nodes.
     pub launch: Duration,
+    /// How many runs must be under way at once.
+    pub meet: usize,
     /// Bytes of memory.
     pub memory: u64,
     /// Whether its memory is its own.
@@ -91,6 +97,7 @@ impl Default for DeviceConfig {
             bytes_per_second: None,
             latency: Duration::ZERO,
             launch: Duration::ZERO,
+            meet: 1,
             memory: DEFAULT_MEMORY,
             own_memory: true,
             ops: None,
@@ -225,6 +232,7 @@ impl DeviceConfig {
             "gbps" => self.bytes_per_second = Some(positive(value).map_err(wrong)? * 1e9),
             "latency_us" => self.latency = microseconds(value).map_err(wrong)?,
             "launch_us" => self.launch = microseconds(value).map_err(wrong)?,
+            "meet" => self.meet = value.parse().map_err(|_| wrong("a whole number"))?,
             "memory" => self.memory = value.parse().map_err(|_| wrong("a number of bytes"))?,
             "memory_kind" => self.own_memory = !choice(value, "own", "host").map_err(wrong)?,
             "ops" => self.set_ops(value),

@@ -1,16 +1,19 @@
 //! One made-up device: what it has counted, what it has left, whether it still lives.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use remuda_sdk::Failure;
 
 use crate::config::{DeviceConfig, FaultKind};
+use crate::meeting::Meeting;
 
 /// One made-up device.
 #[derive(Debug)]
 pub(crate) struct FakeDevice {
     pub(crate) config: DeviceConfig,
+    meeting: Arc<Meeting>,
     allocations: AtomicU64,
     compilations: AtomicU64,
     runs: AtomicU64,
@@ -20,9 +23,10 @@ pub(crate) struct FakeDevice {
 }
 
 impl FakeDevice {
-    pub(crate) fn new(config: DeviceConfig) -> Self {
+    pub(crate) fn new(config: DeviceConfig, meeting: &Arc<Meeting>) -> Self {
         Self {
             config,
+            meeting: Arc::clone(meeting),
             allocations: AtomicU64::new(0),
             compilations: AtomicU64::new(0),
             runs: AtomicU64::new(0),
@@ -110,6 +114,14 @@ impl FakeDevice {
     /// Lets as much more time pass as a run takes whose kernels worked so long.
     pub(crate) fn run_takes(&self, kernels: Duration) {
         pass(kernels.mul_f64(self.config.pace - 1.0));
+    }
+
+    /// Waits for other runs, if this device does.
+    pub(crate) fn meet_others(&self) -> Result<(), Failure> {
+        if self.config.meet < 2 || self.meeting.wait(self.config.meet) {
+            return Ok(());
+        }
+        Err(Failure::Internal(format!("no {} runs were under way at once", self.config.meet)))
     }
 
     /// Lets as much time pass as a launch takes.

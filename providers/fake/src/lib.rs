@@ -10,6 +10,7 @@ mod backend;
 mod clock;
 pub mod config;
 mod device;
+mod meeting;
 mod memory;
 mod program;
 mod state;

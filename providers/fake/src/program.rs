@@ -64,6 +64,7 @@ impl FakeProgram {
         }
         let fault = self.device.next_run()?;
         self.device.launch_takes();
+        self.device.meet_others()?;
         match fault {
             Some(FaultKind::Hang) => hang(request)?,
             #[expect(clippy::panic, reason = "the fault that was asked for")]

@@ -298,7 +298,7 @@ impl Builder {
             let (inputs, outputs) = (region.inputs.clone(), region.outputs.clone());
             let states = region.states.iter().filter_map(|id| self.state_index(*id)).collect();
             let part = self.part(piece.target, &piece.nodes, region)?;
-            flow.push(part, piece.part, &inputs, &outputs, states);
+            flow.push(part, piece, &inputs, &outputs, states);
         }
         Ok(Steps::Parts(flow.finish(&self.graph)))
     }

@@ -21,6 +21,7 @@
 mod ask;
 mod bounds;
 mod build;
+mod call;
 mod contract;
 mod cost;
 mod engines;

@@ -1,5 +1,6 @@
 //! A plan made runnable: one compiled program per part, and where its values go.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use remuda_host::Program;
@@ -54,6 +55,8 @@ impl Steps {
 #[derive(Debug)]
 pub(crate) struct Flow {
     pub(crate) steps: Vec<Step>,
+    /// Which steps, in a row, run at the same time; all of them in order.
+    pub(crate) turns: Vec<Range<usize>>,
     /// How many slots there are. The first are the graph's inputs.
     pub(crate) slots: usize,
     /// Slots that hold a constant from the start: outputs that no node makes.
@@ -67,6 +70,8 @@ pub(crate) struct Step {
     pub(crate) part: Arc<Part>,
     /// The part of the plan that it is, or is a piece of.
     pub(crate) of: usize,
+    /// What that part should take.
+    pub(crate) predicted_ns: u64,
     pub(crate) inputs: Vec<usize>,
     pub(crate) outputs: Vec<usize>,
     /// The graph's states that it uses, in the order of the region's.

@@ -40,6 +40,8 @@ pub struct PartReceipt {
     pub target: Arc<str>,
     /// How many nodes it has.
     pub nodes: usize,
+    /// When it ran, counted from 0: parts of one turn ran at the same time.
+    pub turn: usize,
     /// How long it took, copies before it included.
     pub time: Duration,
     /// What was copied for it.

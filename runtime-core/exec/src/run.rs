@@ -1,18 +1,19 @@
 //! Runs a built plan once.
 
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use remuda_host::{Failure, Operand, RunOptions, State, StepTime};
-use remuda_ir::{Val, ValueType};
+use remuda_host::{Failure, Operand, RunOptions, StepTime};
+use remuda_ir::Val;
 
-use crate::program::{BuiltClass, Flow, Part, Steps};
+use crate::call::{Caller, Profile, fits, forward, with_states};
+use crate::program::{BuiltClass, Flow, Part, Step, Steps};
 use crate::receipt::{Moved, PartReceipt};
 use crate::session::RunRequest;
 use crate::slots::Slots;
-use crate::states::{SharedState, lock_for_run};
+use crate::states::SharedState;
 use crate::target::Target;
-use crate::watch::{self, Job, Watched};
 
 /// A run that went well.
 pub(crate) struct Ran {
@@ -45,6 +46,10 @@ pub(crate) struct Runner<'a> {
 }
 
 impl Runner<'_> {
+    fn caller(&self) -> Caller<'_> {
+        Caller { targets: self.targets, cancel: self.request.cancel, deadline: self.deadline }
+    }
+
     pub(crate) fn run(&self, built: &BuiltClass, inputs: &[Val]) -> Result<Ran, Broken> {
         match &built.steps {
             Steps::Whole(part) => self.run_whole(part, inputs),
@@ -54,9 +59,10 @@ impl Runner<'_> {
 
     fn run_whole(&self, part: &Arc<Part>, inputs: &[Val]) -> Result<Ran, Broken> {
         let started = Instant::now();
-        let outputs = if self.watched(part).is_some() {
+        let caller = self.caller();
+        let outputs = if caller.watched(part).is_some() {
             let operands = inputs.iter().cloned().map(Operand::Host).collect();
-            let made = self.call(0, part, operands, self.states)?;
+            let made = caller.call(0, part, operands, self.states, self.request.profile)?;
             made.into_iter().map(Operand::into_host).collect::<Result<_, _>>()
         } else {
             let (cancel, profile) = (self.request.cancel, self.request.profile);
@@ -66,7 +72,7 @@ impl Runner<'_> {
         };
         let broken = |failure| Broken { target: part.target, part: 0, failure, timed_out: false };
         let outputs = outputs.map_err(broken)?;
-        if !self.is_last(part) {
+        if !caller.is_last(part) {
             let made = outputs.iter().zip(&part.types);
             made.enumerate()
                 .try_for_each(|(at, (val, ty))| fits(at, val, ty.as_ref()))
@@ -75,6 +81,7 @@ impl Runner<'_> {
         let receipt = PartReceipt {
             target: Arc::clone(&part.name),
             nodes: part.nodes,
+            turn: 0,
             time: started.elapsed(),
             moved: Moved::default(),
         };
@@ -84,45 +91,80 @@ impl Runner<'_> {
 
     fn run_parts(&self, flow: &Flow, inputs: &[Val]) -> Result<Ran, Broken> {
         let mut slots = Slots::new(flow, inputs, self.targets);
-        let mut parts: Vec<PartReceipt> = Vec::with_capacity(flow.steps.len());
-        let mut calls: Vec<Duration> = Vec::with_capacity(flow.steps.len());
-        for step in &flow.steps {
-            let (started, before) = (Instant::now(), slots.moved);
-            let (at, part) = (step.of, &step.part);
-            let mut operands = Vec::with_capacity(step.inputs.len());
-            for &slot in &step.inputs {
-                operands.push(self.fetch(&mut slots, slot, at, part)?);
-            }
-            let called = Instant::now();
-            let states = step.states.iter().map(|&state| Arc::clone(&self.states[state]));
-            let made = self.call(at, part, operands, &states.collect::<Vec<_>>())?;
-            let call = called.elapsed();
-            for (&slot, operand) in step.outputs.iter().zip(made) {
-                slots.put(slot, part.target, operand);
-            }
-            step.frees.iter().for_each(|&slot| slots.free(slot));
-            let moved = slots.moved.since(before);
-            let time = started.elapsed();
-            match (parts.get_mut(at), calls.get_mut(at)) {
-                (Some(known), Some(taken)) => {
-                    known.add(part.nodes, time, moved);
-                    *taken += call;
+        let mut log = Log::default();
+        for (number, turn) in flow.turns.iter().enumerate() {
+            let steps = &flow.steps[turn.clone()];
+            let prepared = steps.iter().map(|step| self.prepare(&mut slots, step));
+            let prepared = prepared.collect::<Result<Vec<_>, _>>()?;
+            let copied: Vec<_> = prepared.iter().map(|job| (job.time, job.moved)).collect();
+            for ((step, done), (copying, moved)) in
+                steps.iter().zip(self.run_turn(prepared)).zip(copied)
+            {
+                forward(done.steps, self.request.profile);
+                for (&slot, operand) in step.outputs.iter().zip(done.made?) {
+                    if !step.frees.contains(&slot) {
+                        slots.put(slot, step.part.target, operand);
+                    }
                 }
-                _ => {
-                    let target = Arc::clone(&part.name);
-                    parts.push(PartReceipt { target, nodes: part.nodes, time, moved });
-                    calls.push(call);
-                }
+                log.add((number, step), (copying, done.time), moved);
             }
         }
         let outputs = flow.outputs.iter().map(|&slot| {
             let holder = slots.holder(slot).map_or(self.targets.len() - 1, |(target, _)| target);
-            let part = parts.len();
+            let part = log.parts.len();
             let broken = |failure| Broken { target: holder, part, failure, timed_out: false };
             slots.host(slot).map_err(broken)
         });
         let outputs = outputs.collect::<Result<_, _>>()?;
-        Ok(Ran { outputs, parts, moved: slots.moved, calls })
+        Ok(Ran { outputs, parts: log.parts, moved: slots.moved, calls: log.calls })
+    }
+
+    /// Brings what a step needs to where it is needed.
+    fn prepare<'s>(&self, slots: &mut Slots<'_>, step: &'s Step) -> Result<Prepared<'s>, Broken> {
+        let (started, before) = (Instant::now(), slots.moved);
+        let fetched = step.inputs.iter().map(|&slot| self.fetch(slots, slot, step.of, &step.part));
+        let operands = fetched.collect::<Result<_, _>>()?;
+        let states = step.states.iter().map(|&state| Arc::clone(&self.states[state])).collect();
+        // What nobody needs after this step is held by its operands alone.
+        step.frees.iter().for_each(|&slot| slots.free(slot));
+        let moved = slots.moved.since(before);
+        Ok(Prepared { step, operands, states, moved, time: started.elapsed() })
+    }
+
+    /// Runs steps that do not need each other at the same time, each but the first on a thread of its own.
+    fn run_turn(&self, prepared: Vec<Prepared<'_>>) -> Vec<Done> {
+        let caller = self.caller();
+        let profile = self.request.profile;
+        let prepared = match <[_; 1]>::try_from(prepared) {
+            Ok([only]) => return vec![only.run(&caller, profile)],
+            Err(prepared) => prepared,
+        };
+        let places: Vec<(usize, usize)> =
+            prepared.iter().map(|job| (job.step.part.target, job.step.of)).collect();
+        let jobs: Vec<_> = prepared.into_iter().map(|job| Mutex::new(Some(job))).collect();
+        let profiled = profile.is_some();
+        let run = |at: usize| {
+            let job = jobs[at].lock().unwrap_or_else(PoisonError::into_inner).take()?;
+            Some(job.run_apart(&caller, profiled))
+        };
+        let done: Vec<Option<Done>> = std::thread::scope(|scope| {
+            let thread = |at| {
+                let builder = std::thread::Builder::new().name("remuda part".to_owned());
+                (at, builder.spawn_scoped(scope, move || run(at)))
+            };
+            let threads: Vec<_> = (1..jobs.len()).map(thread).collect();
+            let first = run(0);
+            let others = threads.into_iter().map(|(at, thread)| match thread {
+                Ok(thread) => thread.join().ok().flatten(),
+                // Without a thread it runs here.
+                Err(_) => run(at),
+            });
+            std::iter::once(first).chain(others.collect::<Vec<_>>()).collect()
+        });
+        let ended = |(done, (target, part)): (Option<Done>, (usize, usize))| {
+            done.unwrap_or_else(|| Done::without_answer(target, part))
+        };
+        done.into_iter().zip(places).map(ended).collect()
     }
 
     /// An input of a part. A value that cannot be read is the fault of whoever holds it, one that
@@ -143,101 +185,78 @@ impl Runner<'_> {
         }
         slots.fetch(slot, part.target).map_err(broken(part.target))
     }
+}
 
-    fn is_last(&self, part: &Part) -> bool {
-        part.target + 1 == self.targets.len()
+/// A step with what it needs.
+struct Prepared<'s> {
+    step: &'s Step,
+    operands: Vec<Operand>,
+    states: Vec<SharedState>,
+    /// What was copied for it, and how long that took.
+    moved: Moved,
+    time: Duration,
+}
+
+impl Prepared<'_> {
+    fn run(self, caller: &Caller<'_>, profile: Profile<'_>) -> Done {
+        let started = Instant::now();
+        let (at, part) = (self.step.of, &self.step.part);
+        let made = caller.call(at, part, self.operands, &self.states, profile);
+        Done { made, time: started.elapsed(), steps: Vec::new() }
     }
 
-    fn watched(&self, part: &Part) -> Option<Duration> {
-        self.deadline.filter(|_| !self.is_last(part))
+    /// The same on a thread from which nobody can be told of steps as they end.
+    fn run_apart(self, caller: &Caller<'_>, profiled: bool) -> Done {
+        let steps = RefCell::new(Vec::new());
+        let note = |step| steps.borrow_mut().push(step);
+        let profile: Profile<'_> = if profiled { Some(&note) } else { None };
+        let done = self.run(caller, profile);
+        Done { steps: steps.into_inner(), ..done }
     }
+}
 
-    fn call(
-        &self,
-        at: usize,
-        part: &Arc<Part>,
-        inputs: Vec<Operand>,
-        states: &[SharedState],
-    ) -> Result<Vec<Operand>, Broken> {
-        let broken =
-            |failure, timed_out| Broken { target: part.target, part: at, failure, timed_out };
-        let (cancel, profile) = (self.request.cancel, self.request.profile);
-        let made = match self.watched(part) {
-            None => with_states(states, |states| {
-                part.program.run_operands(&inputs, &RunOptions { cancel, profile, states })
-            }),
-            Some(deadline) => {
-                let job = Job { part: Arc::clone(part), inputs, states: states.to_vec() };
-                match watch::run(job, deadline, cancel, profile.is_some()) {
-                    Watched::Ended(result, steps) => {
-                        forward(steps, profile);
-                        result
-                    }
-                    Watched::TimedOut => {
-                        let text = format!("it did not end within {} ms", deadline.as_millis());
-                        return Err(broken(Failure::Internal(text), true));
-                    }
-                }
+/// A step that has run.
+struct Done {
+    made: Result<Vec<Operand>, Broken>,
+    time: Duration,
+    /// Those that nobody has been told of yet.
+    steps: Vec<StepTime>,
+}
+
+impl Done {
+    fn without_answer(target: usize, part: usize) -> Self {
+        let failure = Failure::Internal("its thread ended without an answer".to_owned());
+        let broken = Broken { target, part, failure, timed_out: false };
+        Self { made: Err(broken), time: Duration::ZERO, steps: Vec::new() }
+    }
+}
+
+/// What the parts of a run did so far.
+#[derive(Default)]
+struct Log {
+    parts: Vec<PartReceipt>,
+    calls: Vec<Duration>,
+}
+
+impl Log {
+    /// Counts a step in: with the copies for it, and the call.
+    fn add(
+        &mut self,
+        (turn, step): (usize, &Step),
+        (copies, call): (Duration, Duration),
+        moved: Moved,
+    ) {
+        let (part, time) = (&step.part, copies + call);
+        match (self.parts.get_mut(step.of), self.calls.get_mut(step.of)) {
+            (Some(known), Some(taken)) => {
+                known.add(part.nodes, time, moved);
+                *taken += call;
             }
-        };
-        let made = made.map_err(|failure| broken(failure, false))?;
-        if !self.is_last(part) {
-            check(&made, part).map_err(|failure| broken(failure, false))?;
-        }
-        Ok(made)
-    }
-}
-
-/// Holds states for the time of a run.
-pub(crate) fn with_states<R>(states: &[SharedState], run: impl FnOnce(&[&State]) -> R) -> R {
-    let held: Vec<_> = states.iter().map(lock_for_run).collect();
-    let states: Vec<&State> = held.iter().map(|state| &**state).collect();
-    run(&states)
-}
-
-fn forward(steps: Vec<StepTime>, profile: Option<&dyn Fn(StepTime)>) {
-    if let Some(profile) = profile {
-        steps.into_iter().for_each(profile);
-    }
-}
-
-/// Whether outputs are what the graph says.
-fn check(made: &[Operand], part: &Part) -> Result<(), Failure> {
-    for (at, (operand, ty)) in made.iter().zip(&part.types).enumerate() {
-        match operand {
-            Operand::Host(val) => fits(at, val, ty.as_ref())?,
-            Operand::Device(tensor) => {
-                fits_tensor(at, (tensor.dtype, &tensor.dims), ty.as_ref())?;
+            _ => {
+                let target = Arc::clone(&part.name);
+                self.parts.push(PartReceipt { target, nodes: part.nodes, turn, time, moved });
+                self.calls.push(call);
             }
         }
     }
-    Ok(())
-}
-
-fn fits(at: usize, val: &Val, ty: Option<&ValueType>) -> Result<(), Failure> {
-    match val {
-        Val::Tensor(tensor) => fits_tensor(at, (tensor.dtype(), tensor.dims()), ty),
-        _ => Ok(()),
-    }
-}
-
-fn fits_tensor(
-    at: usize,
-    (dtype, dims): (remuda_tensor::DType, &[usize]),
-    ty: Option<&ValueType>,
-) -> Result<(), Failure> {
-    let Some(ValueType::Tensor(ty)) = ty else { return Ok(()) };
-    let known = ty.dims.as_deref();
-    let agrees = dtype == ty.dtype
-        && known.is_none_or(|known| {
-            known.len() == dims.len()
-                && known
-                    .iter()
-                    .zip(dims)
-                    .all(|(dim, &size)| dim.as_usize().is_none_or(|dim| dim == size))
-        });
-    if agrees {
-        return Ok(());
-    }
-    Err(Failure::Internal(format!("its output {at} should be {ty} and is {dtype}{dims:?}")))
 }

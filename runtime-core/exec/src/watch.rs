@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use remuda_host::{Failure, Operand, RunOptions, StepTime};
 
+use crate::call::with_states;
 use crate::program::Part;
-use crate::run::with_states;
 use crate::states::SharedState;
 
 /// How often the caller's wish to end is looked at.

@@ -1,5 +1,6 @@
 //! Pieces in a row: which values pass between them, and when each is needed for the last time.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use remuda_base::Map;
@@ -55,14 +56,16 @@ impl FlowMaker {
     pub(super) fn push(
         &mut self,
         part: Arc<Part>,
-        of: usize,
+        piece: &Piece,
         inputs: &[ValueId],
         outputs: &[ValueId],
         states: Vec<usize>,
     ) {
         let inputs = inputs.iter().map(|&id| self.slot(id)).collect();
         let outputs = outputs.iter().map(|&id| self.slot(id)).collect();
-        self.steps.push(Step { part, of, inputs, outputs, states, frees: Vec::new() });
+        let (of, predicted_ns) = (piece.part, piece.predicted_ns);
+        let frees = Vec::new();
+        self.steps.push(Step { part, of, predicted_ns, inputs, outputs, states, frees });
     }
 
     pub(super) fn finish(mut self, graph: &Graph) -> Flow {
@@ -83,6 +86,28 @@ impl FlowMaker {
                 self.steps[step].frees.push(slot);
             }
         }
-        Flow { steps: self.steps, slots: self.slots.len(), constants, outputs }
+        let turns = turns(&self.steps);
+        Flow { steps: self.steps, turns, slots: self.slots.len(), constants, outputs }
     }
+}
+
+/// Parts that should end sooner are not worth a thread of their own.
+const WORTH_A_THREAD_NS: u64 = 50_000;
+
+/// Which steps, in a row, run at the same time: those that lie on different targets and do not need
+/// each other. States are on the target of the steps that use them, so none is shared.
+fn turns(steps: &[Step]) -> Vec<Range<usize>> {
+    let mut turns: Vec<Range<usize>> = Vec::new();
+    for (at, step) in steps.iter().enumerate() {
+        let long = |step: &Step| step.predicted_ns >= WORTH_A_THREAD_NS;
+        let apart = |other: &Step| {
+            let needed = step.inputs.iter().any(|slot| other.outputs.contains(slot));
+            long(other) && other.part.target != step.part.target && !needed
+        };
+        match turns.last_mut() {
+            Some(turn) if long(step) && steps[turn.clone()].iter().all(apart) => turn.end = at + 1,
+            _ => turns.push(at..at + 1),
+        }
+    }
+    turns
 }

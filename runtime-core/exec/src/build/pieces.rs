@@ -16,6 +16,8 @@ const WORTH_SHARING: u64 = 64 << 10;
 pub(super) struct Piece {
     /// The part, by its place in the plan of its class.
     pub(super) part: usize,
+    /// What the part should take.
+    pub(super) predicted_ns: u64,
     pub(super) target: usize,
     pub(super) nodes: Vec<NodeId>,
 }
@@ -32,7 +34,9 @@ pub(super) fn pieces(graph: &Graph, plan: &Plan) -> Vec<Vec<Piece>> {
                 .map(|node| (graph.order()[node.index()], shared.label(class, part, node.index())));
             let cut = cut(graph, labelled.collect());
             let target = planned.provider.index();
-            pieces.extend(cut.into_iter().map(|nodes| Piece { part, target, nodes }));
+            let predicted_ns = planned.compute_ns.saturating_add(planned.launch_ns);
+            let piece = |nodes| Piece { part, predicted_ns, target, nodes };
+            pieces.extend(cut.into_iter().map(piece));
         }
         pieces
     };

@@ -10,3 +10,4 @@ mod remembered;
 mod select;
 mod stateful;
 mod states;
+mod together;
