@@ -31,6 +31,7 @@ pub const OPTIONS: &[(&str, &str)] = &[
         "meet",
         "each run waits until so many runs are under way at once, on all devices that wait; 1 by default",
     ),
+    ("copies_meet", "uploads of at least so many bytes wait, too, as a run does with `meet = 2`"),
     ("memory", "bytes of memory of each device"),
     ("memory_kind", "`own`, or `host` to work in host memory"),
     ("ops", "the operators it takes, `MatMul,Add`, or `all,-Softmax`"),
@@ -71,6 +72,8 @@ pub struct DeviceConfig {
     pub launch: Duration,
     /// How many runs must be under way at once.
     pub meet: usize,
+    /// The smallest upload that waits for a run.
+    pub copies_meet: Option<u64>,
     /// Bytes of memory.
     pub memory: u64,
     /// Whether its memory is its own.
@@ -98,6 +101,7 @@ impl Default for DeviceConfig {
             latency: Duration::ZERO,
             launch: Duration::ZERO,
             meet: 1,
+            copies_meet: None,
             memory: DEFAULT_MEMORY,
             own_memory: true,
             ops: None,
@@ -224,6 +228,9 @@ impl DeviceConfig {
         match option {
             "bounds" => self.bounds = bounds(value).map_err(wrong)?,
             "claims" => self.lies = choice(value, "honest", "all").map_err(wrong)?,
+            "copies_meet" => {
+                self.copies_meet = Some(value.parse().map_err(|_| wrong("a number of bytes"))?);
+            }
             "cost" => self.costs = costs(value).map_err(wrong)?,
             "cuts" => self.cuts = Some(value.parse().map_err(|_| wrong("a whole number"))?),
             "dtypes" => self.dtypes = Some(dtypes(value).map_err(wrong)?),

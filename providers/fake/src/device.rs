@@ -124,6 +124,15 @@ impl FakeDevice {
         Err(Failure::Internal(format!("no {} runs were under way at once", self.config.meet)))
     }
 
+    /// Waits for a run, if uploads of so many bytes do.
+    pub(crate) fn meet_a_run(&self, bytes: u64) -> Result<(), Failure> {
+        let waits = self.config.copies_meet.is_some_and(|least| bytes >= least);
+        if !waits || self.meeting.wait(2) {
+            return Ok(());
+        }
+        Err(Failure::Internal("no run was under way beside an upload".to_owned()))
+    }
+
     /// Lets as much time pass as a launch takes.
     pub(crate) fn launch_takes(&self) {
         pass(self.config.launch);

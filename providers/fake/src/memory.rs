@@ -77,6 +77,7 @@ impl Buffer for FakeBuffer {
     fn upload(&self, offset: u64, data: &[u8]) -> Result<(), Failure> {
         self.device.check_alive()?;
         self.device.copy_takes(data.len() as u64);
+        self.device.meet_a_run(data.len() as u64)?;
         let mut content = self.lock();
         if content.bytes_mut().is_none() {
             let own =

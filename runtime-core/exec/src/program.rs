@@ -57,6 +57,8 @@ pub(crate) struct Flow {
     pub(crate) steps: Vec<Step>,
     /// Which steps, in a row, run at the same time; all of them in order.
     pub(crate) turns: Vec<Range<usize>>,
+    /// For every turn, what the next one needs and is there before: slots, and the targets that need them.
+    pub(crate) ahead: Vec<Vec<(usize, usize)>>,
     /// How many slots there are. The first are the graph's inputs.
     pub(crate) slots: usize,
     /// Slots that hold a constant from the start: outputs that no node makes.

@@ -23,6 +23,13 @@ impl Moved {
         self.uploaded.saturating_add(self.downloaded).saturating_add(self.between)
     }
 
+    /// Counts what somebody else moved.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.uploaded += other.uploaded;
+        self.downloaded += other.downloaded;
+        self.between += other.between;
+    }
+
     /// What came on top of `earlier`.
     pub(crate) fn since(self, earlier: Self) -> Self {
         Self {

@@ -35,6 +35,9 @@ pub(crate) struct Broken {
     pub(crate) timed_out: bool,
 }
 
+/// Copies of fewer bytes take less time than a thread does to begin.
+const WORTH_COPYING_AHEAD: u64 = 256 << 10;
+
 /// What runs of parts need to know.
 pub(crate) struct Runner<'a> {
     pub(crate) targets: &'a [Target],
@@ -92,14 +95,19 @@ impl Runner<'_> {
     fn run_parts(&self, flow: &Flow, inputs: &[Val]) -> Result<Ran, Broken> {
         let mut slots = Slots::new(flow, inputs, self.targets);
         let mut log = Log::default();
+        let mut early: Vec<(usize, Moved)> = Vec::new();
         for (number, turn) in flow.turns.iter().enumerate() {
             let steps = &flow.steps[turn.clone()];
             let prepared = steps.iter().map(|step| self.prepare(&mut slots, step));
-            let prepared = prepared.collect::<Result<Vec<_>, _>>()?;
+            let mut prepared = prepared.collect::<Result<Vec<_>, _>>()?;
+            for (target, moved) in early {
+                let needs = prepared.iter_mut().find(|job| job.step.part.target == target);
+                needs.into_iter().for_each(|job| job.moved.add(moved));
+            }
             let copied: Vec<_> = prepared.iter().map(|job| (job.time, job.moved)).collect();
-            for ((step, done), (copying, moved)) in
-                steps.iter().zip(self.run_turn(prepared)).zip(copied)
-            {
+            let done;
+            (done, early) = self.run_and_copy(prepared, &mut slots, &flow.ahead[number]);
+            for ((step, done), (copying, moved)) in steps.iter().zip(done).zip(copied) {
                 forward(done.steps, self.request.profile);
                 for (&slot, operand) in step.outputs.iter().zip(done.made?) {
                     if !step.frees.contains(&slot) {
@@ -129,6 +137,37 @@ impl Runner<'_> {
         step.frees.iter().for_each(|&slot| slots.free(slot));
         let moved = slots.moved.since(before);
         Ok(Prepared { step, operands, states, moved, time: started.elapsed() })
+    }
+
+    /// Runs the steps of a turn, and meanwhile makes the copies for the next one that are worth it. Gives
+    /// what was copied for which target. What fails is tried again, and told, when it is needed.
+    fn run_and_copy(
+        &self,
+        prepared: Vec<Prepared<'_>>,
+        slots: &mut Slots<'_>,
+        ahead: &[(usize, usize)],
+    ) -> (Vec<Done>, Vec<(usize, Moved)>) {
+        let is_worth_it =
+            |&&(slot, target): &&_| slots.missing_bytes(slot, target) >= WORTH_COPYING_AHEAD;
+        let copies: Vec<(usize, usize)> = ahead.iter().filter(is_worth_it).copied().collect();
+        if copies.is_empty() {
+            return (self.run_turn(prepared), Vec::new());
+        }
+        let copy = || {
+            let each = copies.into_iter().map(|(slot, target)| {
+                let before = slots.moved;
+                let _ = slots.fetch(slot, target);
+                (target, slots.moved.since(before))
+            });
+            each.collect()
+        };
+        std::thread::scope(|scope| {
+            let builder = std::thread::Builder::new().name("remuda copies".to_owned());
+            let copying = builder.spawn_scoped(scope, copy);
+            let done = self.run_turn(prepared);
+            let copied = copying.ok().and_then(|thread| thread.join().ok());
+            (done, copied.unwrap_or_default())
+        })
     }
 
     /// Runs steps that do not need each other at the same time, each but the first on a thread of its own.

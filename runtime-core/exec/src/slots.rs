@@ -63,6 +63,22 @@ impl<'a> Slots<'a> {
         Ok(Operand::Device(tensor))
     }
 
+    /// Bytes that have to be copied before a target can use the value.
+    pub(crate) fn missing_bytes(&self, slot: usize, target: usize) -> u64 {
+        let Slot { host, devices } = &self.slots[slot];
+        let is_there = if self.targets[target].place() == Place::Own {
+            devices.iter().any(|(at, _)| *at == target)
+        } else {
+            host.is_some()
+        };
+        match (is_there, host, devices.first()) {
+            (true, ..) => 0,
+            (_, Some(Val::Tensor(tensor)), _) => tensor.byte_len() as u64,
+            (_, _, Some((_, tensor))) => tensor.bytes(),
+            _ => 0,
+        }
+    }
+
     /// A copy made without the host, if another device of the same provider has the value and the
     /// provider can do that.
     fn copied(&mut self, slot: usize, target: usize) -> Option<DeviceTensor> {

@@ -87,27 +87,48 @@ impl FlowMaker {
             }
         }
         let turns = turns(&self.steps);
-        Flow { steps: self.steps, turns, slots: self.slots.len(), constants, outputs }
+        let ahead = ahead(&self.steps, &turns);
+        Flow { steps: self.steps, turns, ahead, slots: self.slots.len(), constants, outputs }
     }
 }
 
-/// Parts that should end sooner are not worth a thread of their own.
+/// Parts that should end sooner are not worth a thread of their own, be it for them or beside them.
 const WORTH_A_THREAD_NS: u64 = 50_000;
+
+fn is_long(step: &Step) -> bool {
+    step.predicted_ns >= WORTH_A_THREAD_NS
+}
 
 /// Which steps, in a row, run at the same time: those that lie on different targets and do not need
 /// each other. States are on the target of the steps that use them, so none is shared.
 fn turns(steps: &[Step]) -> Vec<Range<usize>> {
     let mut turns: Vec<Range<usize>> = Vec::new();
     for (at, step) in steps.iter().enumerate() {
-        let long = |step: &Step| step.predicted_ns >= WORTH_A_THREAD_NS;
         let apart = |other: &Step| {
             let needed = step.inputs.iter().any(|slot| other.outputs.contains(slot));
-            long(other) && other.part.target != step.part.target && !needed
+            is_long(other) && other.part.target != step.part.target && !needed
         };
         match turns.last_mut() {
-            Some(turn) if long(step) && steps[turn.clone()].iter().all(apart) => turn.end = at + 1,
+            Some(turn) if is_long(step) && steps[turn.clone()].iter().all(apart) => {
+                turn.end = at + 1;
+            }
             _ => turns.push(at..at + 1),
         }
     }
     turns
+}
+
+/// What can be copied beside each turn, because the next one needs it and this one does not make it.
+fn ahead(steps: &[Step], turns: &[Range<usize>]) -> Vec<Vec<(usize, usize)>> {
+    let beside = |(at, turn): (usize, &Range<usize>)| {
+        let (now, next) = (&steps[turn.clone()], turns.get(at + 1));
+        let Some(next) = next.filter(|_| now.iter().any(is_long)) else { return Vec::new() };
+        let is_made = |slot: &usize| now.iter().any(|step| step.outputs.contains(slot));
+        let needs = steps[next.clone()].iter().flat_map(|step| {
+            let slots = step.inputs.iter().filter(|slot| !is_made(slot));
+            slots.map(|&slot| (slot, step.part.target))
+        });
+        needs.collect()
+    };
+    turns.iter().enumerate().map(beside).collect()
 }

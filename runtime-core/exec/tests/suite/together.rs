@@ -113,3 +113,40 @@ fn one_that_fails_beside_another_is_set_aside() {
     }
     assert!(failed >= 10, "{failed}");
 }
+
+/// A value that only the second device needs, and large.
+const LATER: &str = r#"graph "g" {
+  input %x: f32[n, 1]
+  input %y: f32[n, m]
+  %a = Neg(%x)
+  %b = Exp(%a)
+  %c = Mul(%b, %y)
+  output %c
+}"#;
+
+#[test]
+fn what_comes_next_is_copied_beside_a_run() {
+    let large = 512 << 10;
+    let fake = fake(&[
+        ("devices", "gpu,npu"),
+        ("gpu.ops", "Neg,Exp"),
+        ("npu.ops", "Mul"),
+        ("cost", "*=1000000"),
+        ("gpu.meet", "2"),
+        ("npu.copies_meet", &large.to_string()),
+    ]);
+    let session = Session::new(graph(LATER), &select(&fake, &["fake"]), &options()).unwrap();
+    let x: Val = Tensor::from_vec([2, 1], vec![0.0f32, 1.0]).unwrap().into();
+    let y: Val = Tensor::from_vec([2, large / 8], vec![2.0f32; large / 4]).unwrap().into();
+    let inputs = [x, y];
+    let want = remuda_ops::interpret(&graph(LATER), &inputs).unwrap();
+    for _ in 0..3 {
+        let (outputs, receipt) = run(&session, &inputs);
+        let same = outputs[0].tensor().unwrap().to_f32_vec().unwrap();
+        let want = want[0].tensor().unwrap().to_f32_vec().unwrap();
+        assert!(same.iter().zip(&want).all(|(got, want)| (got - want).abs() < 1e-5));
+        assert!(receipt.failovers.is_empty(), "{receipt:?}");
+        assert_eq!(turns(&receipt), [("fake:gpu", 0), ("fake:npu", 1)]);
+        assert!(receipt.parts[1].moved.uploaded >= large as u64, "{receipt:?}");
+    }
+}
