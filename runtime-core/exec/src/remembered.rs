@@ -78,6 +78,7 @@ pub fn identify(key: KeyMaker, target: &Target) -> KeyMaker {
     key.text("target", &target.name)
         .text("provider", &provider.name())
         .text("version", &provider.version())
+        .text("build", provider.build())
         .number("contract", remuda_host::LAYOUT_HASH)
         .text("device", &device.unique_id)
         .text("device name", &device.name)

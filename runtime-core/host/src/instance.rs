@@ -19,6 +19,8 @@ pub(crate) struct Instance {
     pub(crate) handle: *mut InstanceHandle,
     /// What it was opened with.
     options: Vec<(String, String)>,
+    /// Which build it is, beside its version; empty if that is all there is to say.
+    build: String,
     /// What the provider was given; it may look at it as long as it is open.
     _host: Box<abi::Host>,
 }
@@ -124,7 +126,23 @@ impl Provider {
         }
         let own = |text: &&str| (*text).to_owned();
         let options = options.iter().map(|(key, value)| (own(key), own(value))).collect();
-        Ok(Self(Arc::new(Instance { table, handle, options, _host: host })))
+        Ok(Self(Arc::new(Instance { table, handle, options, build: String::new(), _host: host })))
+    }
+
+    /// The same, known to be of this build, of which several may have one version.
+    #[must_use]
+    pub fn of_build(mut self, build: String) -> Self {
+        // Nobody shares it yet.
+        if let Some(instance) = Arc::get_mut(&mut self.0) {
+            instance.build = build;
+        }
+        self
+    }
+
+    /// Which build it is, beside its version.
+    #[must_use]
+    pub fn build(&self) -> &str {
+        &self.0.build
     }
 
     /// The provider's name.

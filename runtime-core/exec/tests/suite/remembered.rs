@@ -59,6 +59,10 @@ fn plans_and_refusals_are_remembered_and_others_are_not() {
     assert_eq!(runs_on(&other), 0);
     let other = fake(&[("fail", "refuse@9")]);
     assert_eq!(runs_on(&session(&other, &["fake"], &options).plan()), 0);
+    // So is another build of one version, which may have learnt what the first one refused.
+    let rebuilt = fake(&[("fail", "refuse@1")]).of_build("another".to_owned());
+    rebuilt.compile(0, graph(CHAIN), NEWEST_OPSET).expect_err("the first is refused");
+    assert_eq!(runs_on(&session(&rebuilt, &["fake"], &options).plan()), 0);
     cache.clear(None).unwrap();
     assert_eq!(runs_on(&session(&once, &["fake"], &options).plan()), 0);
 }

@@ -1,6 +1,7 @@
 //! Every file looked at, and the providers that may be called.
 
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use serde::Serialize;
 
@@ -91,7 +92,16 @@ impl Found {
     pub fn open(&self, threads: usize) -> Result<Provider, Failure> {
         let options: Vec<(&str, &str)> =
             self.options.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        Provider::open(self.table, threads, &options)
+        Ok(Provider::open(self.table, threads, &options)?.of_build(self.build()))
+    }
+
+    /// What tells its file from that of another build of the same version.
+    #[must_use]
+    pub fn build(&self) -> String {
+        let Ok(file) = std::fs::metadata(&self.path) else { return String::new() };
+        let written = file.modified().ok();
+        let written = written.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        format!("{} bytes of {}", file.len(), written.map_or(0, |time| time.as_nanos()))
     }
 }
 

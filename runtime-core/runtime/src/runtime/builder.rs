@@ -298,11 +298,11 @@ impl Builder {
         let setup = |error: &dyn std::fmt::Display| Error::Setup(error.to_string());
         let cpu = Table::linked(remuda_cpu::table()).map_err(|error| setup(&error))?;
         let linked = std::iter::once(cpu).chain(self.linked.iter().copied());
-        let mut tables: Vec<(Table, &[(String, String)])> =
-            linked.map(|table| (table, &[][..])).collect();
-        let loaded = libraries.providers.iter().map(|found| (found.table, &found.options[..]));
-        tables.extend(loaded);
-        let names: Vec<String> = tables.iter().map(|(table, _)| table.name()).collect();
+        let mut tables: Vec<(Table, &[(String, String)], String)> =
+            linked.map(|table| (table, &[][..], String::new())).collect();
+        let loaded = libraries.providers.iter();
+        tables.extend(loaded.map(|found| (found.table, &found.options[..], found.build())));
+        let names: Vec<String> = tables.iter().map(|(table, ..)| table.name()).collect();
         if let Some(name) = self.options.keys().find(|name| !names.contains(name)) {
             return Err(Error::Setup(format!(
                 "provider `{name}` is not available and takes no options, expected one of: {}",
@@ -310,11 +310,12 @@ impl Builder {
             )));
         }
         let (mut devices, mut unopened) = (Vec::new(), Vec::new());
-        for ((table, of_file), name) in tables.into_iter().zip(names) {
+        for ((table, of_file, build), name) in tables.into_iter().zip(names) {
             let own = self.options.get(&name).map_or(&[][..], |options| options);
             let options: Vec<(&str, &str)> =
                 of_file.iter().chain(own).map(|(key, value)| (&**key, &**value)).collect();
             let opened = Provider::open(table, threads, &options);
+            let opened = opened.map(|provider| provider.of_build(build));
             match opened.and_then(|provider| Target::all_of(&provider)) {
                 Ok(found) => devices.extend(found),
                 Err(failure) if devices.is_empty() => {
