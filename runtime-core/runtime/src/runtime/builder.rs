@@ -298,11 +298,14 @@ impl Builder {
         let setup = |error: &dyn std::fmt::Display| Error::Setup(error.to_string());
         let cpu = Table::linked(remuda_cpu::table()).map_err(|error| setup(&error))?;
         let linked = std::iter::once(cpu).chain(self.linked.iter().copied());
-        let mut tables: Vec<(Table, &[(String, String)], String)> =
-            linked.map(|table| (table, &[][..], String::new())).collect();
-        let loaded = libraries.providers.iter();
-        tables.extend(loaded.map(|found| (found.table, &found.options[..], found.build())));
-        let names: Vec<String> = tables.iter().map(|(table, ..)| table.name()).collect();
+        let mut offered: Vec<Offered<'_>> =
+            linked.map(|table| Offered { table, options: &[], build: String::new() }).collect();
+        offered.extend(libraries.providers.iter().map(|found| Offered {
+            table: found.table,
+            options: &found.options,
+            build: found.build(),
+        }));
+        let names: Vec<String> = offered.iter().map(|offered| offered.table.name()).collect();
         if let Some(name) = self.options.keys().find(|name| !names.contains(name)) {
             return Err(Error::Setup(format!(
                 "provider `{name}` is not available and takes no options, expected one of: {}",
@@ -310,7 +313,7 @@ impl Builder {
             )));
         }
         let (mut devices, mut unopened) = (Vec::new(), Vec::new());
-        for ((table, of_file, build), name) in tables.into_iter().zip(names) {
+        for (Offered { table, options: of_file, build }, name) in offered.into_iter().zip(names) {
             let own = self.options.get(&name).map_or(&[][..], |options| options);
             let options: Vec<(&str, &str)> =
                 of_file.iter().chain(own).map(|(key, value)| (&**key, &**value)).collect();
@@ -326,6 +329,14 @@ impl Builder {
         }
         Ok((devices, unopened))
     }
+}
+
+/// A provider that may be opened.
+struct Offered<'a> {
+    table: Table,
+    /// What `plugins.toml` says.
+    options: &'a [(String, String)],
+    build: String,
 }
 
 /// Devices, and providers that have none because they cannot be opened.
