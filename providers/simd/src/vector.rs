@@ -60,7 +60,7 @@ impl Isa {
             Self::Portable(token) => token.run(kernel),
             Self::Neon(token) => token.run(kernel),
             Self::Avx2(token) => token.run(kernel),
-            Self::Avx512(token) => token.avx2().run(kernel),
+            Self::Avx512(token) => token.run_narrow(kernel),
         }
     }
 }

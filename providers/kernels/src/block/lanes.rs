@@ -37,15 +37,20 @@ pub(super) fn dispatch<W: Work>(isa: Isa, work: W) {
 pub(super) fn dispatch_wide<W: Work>(isa: Isa, work: W) -> Result<(), W> {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512(token) => match token.vnni() {
-            Some(token) => token.enter(work),
-            None => avx2::dispatch(token.avx2(), work),
-        },
+        Isa::Avx512(token) => {
+            match token.vnni() {
+                Some(token) => token.enter(work),
+                None => avx2::dispatch(token.avx2(), work),
+            }
+            Ok(())
+        }
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2(token) => avx2::dispatch(token, work),
-        _ => return Err(work),
+        Isa::Avx2(token) => {
+            avx2::dispatch(token, work);
+            Ok(())
+        }
+        _ => Err(work),
     }
-    Ok(())
 }
 
 /// How many of a few tokens meet weights together. What they share is registers: plain Rust has none

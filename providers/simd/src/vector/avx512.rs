@@ -35,6 +35,12 @@ impl Avx512 {
         // SAFETY: the token proves that the CPU has the features.
         unsafe { compiled(self, kernel) }
     }
+
+    /// Runs `kernel` compiled for half as wide registers.
+    #[inline]
+    pub fn run_narrow<K: Kernel>(self, kernel: K) -> K::Output {
+        self.avx2().run(kernel)
+    }
 }
 
 /// A mask of the first `lanes` lanes, at most all.
