@@ -184,23 +184,46 @@ fn build(
         let sum = net.onnx("Add", &[x, fed], &[], "fed");
         x = norm(&mut net, encoder, sum, "layer_output_norm")?;
     }
-    let weights = file.weights(parts);
-    let info = EncoderInfo {
-        architecture: keys.architecture().to_owned(),
-        name: keys.name()?.map(str::to_owned),
+    let outline = Outline {
         layers: encoder.layers,
         features: encoder.features,
         vocabulary,
         context: encoder.context,
         pooling: encoder.pooling,
+    };
+    finish(net, x, outline, keys, (file, parts))
+}
+
+/// What a family tells of its model.
+struct Outline {
+    layers: usize,
+    features: usize,
+    vocabulary: usize,
+    context: usize,
+    pooling: Pooling,
+}
+
+/// The graph that gives these rows, and what is known of the model.
+fn finish(
+    mut net: Net<'_>,
+    x: ValueId,
+    outline: Outline,
+    keys: &Keys<'_>,
+    (file, parts): (&ModelFile, &Parts<'_>),
+) -> Result<EncoderModel, ModelError> {
+    let Outline { layers, features, vocabulary, context, pooling } = outline;
+    let weights = file.weights(parts);
+    let info = EncoderInfo {
+        architecture: keys.architecture().to_owned(),
+        name: keys.name()?.map(str::to_owned),
+        layers,
+        features,
+        vocabulary,
+        context,
+        pooling,
         parameters: weights.iter().map(|weight| weight.elements).sum(),
         weight_bytes: weights.iter().map(|weight| weight.bytes).sum(),
     };
-    finish(net, x, info)
-}
-
-/// The graph that gives these rows.
-fn finish(mut net: Net<'_>, x: ValueId, info: EncoderInfo) -> Result<EncoderModel, ModelError> {
     net.enter(String::new());
     net.expect_all_used()?;
     let mut graph = net.graph;

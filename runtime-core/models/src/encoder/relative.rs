@@ -5,7 +5,7 @@ use remuda_gguf::Parts;
 use remuda_ir::{Attr, OpError, ValueId};
 use remuda_tensor::Tensor;
 
-use super::{EncoderInfo, EncoderModel, Pooling, finish};
+use super::{EncoderModel, Outline, Pooling, finish};
 use crate::keys::Keys;
 use crate::net::{Net, float, int};
 use crate::{ModelError, ModelFile};
@@ -107,19 +107,14 @@ pub(super) fn build(
     }
     net.enter(String::new());
     x = norm(&mut net, encoder, x, "enc.output_norm")?;
-    let weights = file.weights(parts);
-    let info = EncoderInfo {
-        architecture: keys.architecture().to_owned(),
-        name: keys.name()?.map(str::to_owned),
+    let outline = Outline {
         layers: encoder.layers,
         features: encoder.features,
         vocabulary,
         context: encoder.context,
         pooling: encoder.pooling,
-        parameters: weights.iter().map(|weight| weight.elements).sum(),
-        weight_bytes: weights.iter().map(|weight| weight.bytes).sum(),
     };
-    finish(net, x, info)
+    finish(net, x, outline, keys, (file, parts))
 }
 
 /// What is added to scores: `[1, heads, tokens, tokens]`. The file has a row for each bucket; the graph
