@@ -4,6 +4,8 @@
     python tests/bench/bench_vs_llama_cpp.py --remuda target/release/remuda --folder /tmp
     python tests/bench/bench_vs_llama_cpp.py … --mixes Q4_0 --write-docs
     python tests/bench/bench_vs_llama_cpp.py … --isa avx2       Remuda as on a machine that has no more
+    python tests/bench/bench_vs_llama_cpp.py … --backend ggml:cpu --library target/release/libremuda_ggml.so
+                                                                what the way through Remuda costs ggml
 
 For each format a file with random weights is written (up to 2.5 GB), measured by `remuda bench --vs llama.cpp`, where
 the two take turns, and removed. llama.cpp runs with its weights repacked and as they are, and is compared with at its
@@ -41,6 +43,8 @@ TITLES = {
 
 # Of machines without wider instructions.
 NARROW_GOAL = 1.0
+# The same kernels, reached through Remuda.
+GOAL_THROUGH_REMUDA = 0.97
 
 Cell = tuple[str, str]
 
@@ -58,8 +62,7 @@ def main() -> int:
         finally:
             path.unlink(missing_ok=True)
         if options.write_docs:
-            name = "bench_vs_llama_cpp" + (f"_{options.isa}" if options.isa else "")
-            record(name, section(cells, options))
+            record(section_name(options), section(cells, options))
     missed = [cell for cell in cells if ratio(cells[cell]) < goal(cell, options)]
     for mix, test in missed:
         print(f"below the goal: {mix}, {TITLES[test]}", file=sys.stderr)
@@ -74,15 +77,35 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--mixes", nargs="+", choices=MIXES, default=[*MIXES])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--isa", choices=["avx2"], help="what Remuda may use")
+    parser.add_argument("--backend", help="a backend of Remuda in place of its own kernels")
+    parser.add_argument("--library", type=Path, help="the library of its provider")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--write-docs", action="store_true", help=f"write {PAGE_NAME}")
     parser.add_argument("--check", action="store_true", help="exit 1 when a goal is missed")
     return parser.parse_args()
 
 
+def section_name(options: argparse.Namespace) -> str:
+    """The section of the page that these options write."""
+    way = "through" if options.backend else options.isa
+    return "bench_vs_llama_cpp" + (f"_{way}" if way else "")
+
+
+def placed(options: argparse.Namespace) -> list[object]:
+    """The arguments that have another backend than the CPU run what it can, and all of it."""
+    if not options.backend:
+        return []
+    sys.path.append(str(Path(__file__).resolve().parents[1] / "python"))
+    from sessions import write_plugins
+
+    plugins = write_plugins(options.folder / "remuda-bench", options.library)
+    return ["--backend", options.backend, "--fallback", "error", "--plugins", plugins]
+
+
 def measure(path: Path, test: str, options: argparse.Namespace) -> dict:
     """The figures of a cell, as the command tells them."""
     command = [options.remuda, "bench", path, *TESTS[test], "-o", "json", "--vs", "llama.cpp"]
+    command += placed(options)
     settings = ["--python", options.python, "-t", options.threads, "-r", options.repetitions]
     words = [str(word) for word in [*command, *settings]]
     environment = os.environ | ({"REMUDA_CPU_ISA": options.isa} if options.isa else {})
@@ -109,6 +132,8 @@ def ratio(figures: dict) -> float:
 
 def goal(cell: Cell, options: argparse.Namespace) -> float:
     mix, test = cell
+    if options.backend:
+        return GOAL_THROUGH_REMUDA
     return NARROW_GOAL if options.isa else GOALS[test][mix]
 
 
@@ -116,8 +141,11 @@ def section(cells: dict[Cell, dict], options: argparse.Namespace) -> str:
     """The part of the page that this script owns."""
     some = next(iter(cells.values()))
     allowed = f", {options.isa} only" if options.isa else ""
+    title = f"## Language models side by side with llama.cpp{allowed}"
+    if options.backend:
+        title = f"## `{options.backend}` through Remuda beside llama.cpp itself"
     head = [
-        f"## Language models side by side with llama.cpp{allowed}",
+        title,
         "",
         f"{measured_on()}, "
         f"{options.threads} threads. llama.cpp as in llama-cpp-python {some['llama.cpp']['version']}, "
@@ -128,7 +156,8 @@ def section(cells: dict[Cell, dict], options: argparse.Namespace) -> str:
         "",
         "    python tests/bench/bench_vs_llama_cpp.py "
         f"--mixes {' '.join(options.mixes)} --repetitions {options.repetitions}"
-        + (f" --isa {options.isa}" if options.isa else ""),
+        + (f" --isa {options.isa}" if options.isa else "")
+        + (f" --backend {options.backend} --library LIBRARY" if options.backend else ""),
         "",
         "| | format | Remuda | llama.cpp repacked | llama.cpp plain | ratio | goal | |",
         "| :-- | :-- | --: | --: | --: | --: | --: | :-- |",
@@ -143,7 +172,7 @@ def section(cells: dict[Cell, dict], options: argparse.Namespace) -> str:
             body.append(
                 f"| {TITLES[test]} | {mix} | {ours:.1f} | {theirs['repacked']:.1f} "
                 f"| {theirs['as in the file']:.1f} | {ratio(figures):.2f}x "
-                f"| {wanted:.1f}x | {verdict} |"
+                f"| {wanted:g}x | {verdict} |"
             )
     return "\n".join([*head, *body])
 

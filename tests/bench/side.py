@@ -96,7 +96,41 @@ def timed_runs(session: Any, arrays: dict[str, Any], seconds: float) -> list[flo
     return times
 
 
+class Talk:
+    """A language model as a session whose run reads a prompt that is new each time and goes on from it."""
+
+    PROMPT, ANSWER = 64, 32
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.vocabulary = model.info()["vocabulary"]
+        self.runs = 0
+
+    def get_inputs(self) -> list[Any]:
+        return []
+
+    def run(self, _outputs: None, _arrays: dict[str, Any]) -> list[int]:
+        self.runs += 1
+        prompt = [(self.runs * 7919 + at * 31) % self.vocabulary for at in range(self.PROMPT)]
+        tokens = list(self.model.greedy(prompt, self.ANSWER, []))
+        if len(tokens) != self.ANSWER:
+            raise RuntimeError(f"the model ended after {len(tokens)} tokens")
+        return tokens
+
+
+def open_talk(engine: str, path: Path, threads: int) -> Talk:
+    """A language model in `remuda BACKENDS FILE`."""
+    from remuda import _core
+
+    _, backends, plugins = engine.split(" ", 2)
+    contract = {} if backends == "auto" else {"policy": "priority"}
+    runtime = _core.Runtime(backends.split(","), threads, plugins, contract=contract)
+    return Talk(_core.LanguageModel(runtime, path))
+
+
 def open_session(engine: str, path: Path, threads: int) -> Any:
+    if path == Path("demo") or path.suffix == ".gguf":
+        return open_talk(engine, path, threads)
     if engine == "remuda":
         import remuda
 

@@ -32,7 +32,6 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         return request.config.getoption("--engine")
     from sessions import write_plugins
 
-    plugins = write_plugins(
-        request.config.getoption("--library"), tmp_path_factory.mktemp("remuda")
-    )
+    library = request.config.getoption("--library")
+    plugins = write_plugins(tmp_path_factory.mktemp("remuda"), library)
     return f"remuda {backends} {plugins}"

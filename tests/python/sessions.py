@@ -28,22 +28,22 @@ def open_session(engine: str, path: Path, threads: int = 2) -> Any:
 def open_placed(engine: str, path: Path, threads: int = 2) -> Any:
     """`remuda fake,cpu FILE` is Remuda with these backends and this `plugins.toml`.
 
-    The first backend runs whatever it can: what is faster is not the question here.
+    The first backend runs whatever it can: what is faster is not the question, unless `auto` asks it.
     """
     import remuda
 
     _, backends, plugins = engine.split(" ", 2)
-    runtime = remuda.Runtime(
-        backends.split(","), threads, plugins=plugins, contract={"policy": "priority"}
-    )
+    contract = None if backends == "auto" else {"policy": "priority"}
+    runtime = remuda.Runtime(backends.split(","), threads, plugins=plugins, contract=contract)
     return runtime.load(str(path))
 
 
-def write_plugins(library: Path, folder: Path) -> Path:
-    """A `plugins.toml` that loads one library."""
+def write_plugins(folder: Path, *libraries: Path) -> Path:
+    """A `plugins.toml` that loads these libraries and no others."""
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"plugins-{library.stem}.toml"
-    file.write_text(f'[[provider]]\nlibrary = "{library.resolve()}"\nisolation = "none"\n')
+    file = folder / f"{'-'.join(['plugins', *(library.stem for library in libraries)])}.toml"
+    entries = (f'[[provider]]\nlibrary = "{library.resolve()}"\n' for library in libraries)
+    file.write_text('folders = []\nisolation = "none"\n' + "".join(entries))
     return file
 
 
