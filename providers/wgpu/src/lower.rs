@@ -23,6 +23,7 @@ mod plan;
 mod pointwise;
 mod products;
 mod refusal;
+mod resize;
 mod rotary;
 mod sums;
 mod table;
@@ -317,11 +318,8 @@ impl<'g> Lowering<'g> {
 
     /// The integers of a constant input; none where it is left out.
     fn ints(&self, node: &Node, at: usize) -> Result<Option<Vec<i64>>, Refusal> {
-        let Some(id) = node.input(at) else { return Ok(None) };
-        let tensor = self.constant(id).ok_or_else(|| {
-            refuse("shape-dynamic", format!("input {at} of `{}` is computed", node.op))
-        })?;
-        tensor.to_i64_vec().map(Some).map_err(|error| refuse("dtype", error.to_string()))
+        let ints = self.known(node, at)?.map(Tensor::to_i64_vec).transpose();
+        ints.map_err(|error| refuse("dtype", error.to_string()))
     }
 
     /// The one number of a constant input; none where it is left out.
@@ -332,6 +330,13 @@ impl<'g> Lowering<'g> {
             Some([value]) => Ok(Some(*value)),
             _ => Err(refuse("attribute", format!("input {at} of `{}` is no constant", node.op))),
         }
+    }
+
+    /// An input that is a constant; none where it is left out.
+    fn known(&self, node: &Node, at: usize) -> Result<Option<&'g Tensor>, Refusal> {
+        let Some(id) = node.input(at) else { return Ok(None) };
+        let computed = || format!("input {at} of `{}` is computed", node.op);
+        self.constant(id).map(Some).ok_or_else(|| refuse("shape-dynamic", computed()))
     }
 
     fn constant(&self, id: ValueId) -> Option<&'g Tensor> {

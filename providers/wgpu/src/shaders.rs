@@ -20,6 +20,7 @@ mod pool;
 mod product;
 mod reduce;
 mod remap;
+mod resize;
 mod rotary;
 mod softmax;
 mod source;
@@ -38,6 +39,7 @@ pub(crate) use pool::{Pool, Pooling};
 pub(crate) use product::{Convolution, Extra, Factor, Left, Patches, Product, Rows, convolution};
 pub(crate) use reduce::{Reduced, Reduction, reduce};
 pub(crate) use remap::remap;
+pub(crate) use resize::resize;
 pub(crate) use rotary::Rotary;
 pub(crate) use softmax::softmax;
 #[cfg(test)]

@@ -284,6 +284,8 @@ mod upsample;
 mod r#where;
 mod xor;
 
+pub use resize::{ResizeInputs, ResizeTaps, resize_taps};
+
 /// Every definition, by domain and name.
 #[rustfmt::skip]
 pub static TABLE: &[&OpDef] = &[

@@ -22,7 +22,7 @@ mod interpret;
 mod plain_state;
 pub(crate) mod support;
 
-pub use defs::{LEGACY, TABLE};
+pub use defs::{LEGACY, ResizeInputs, ResizeTaps, TABLE, resize_taps};
 pub use generate::{Random, random_tensor};
 pub use interpret::{evaluate, interpret, interpret_with};
 pub use plain_state::PlainState;

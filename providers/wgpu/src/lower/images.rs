@@ -53,8 +53,13 @@ fn given_pads(values: Option<&[i64]>, spatial: usize) -> Result<[[isize; 2]; 2],
 }
 
 impl Window {
-    /// What the attributes say of a window of this size.
-    fn of(node: &Node, dims: &[usize], out: &[usize], kernel: [usize; 2]) -> Result<Self, Refusal> {
+    /// What the attributes say of a window of this size, but for the padding.
+    fn unpadded(
+        node: &Node,
+        dims: &[usize],
+        out: &[usize],
+        kernel: [usize; 2],
+    ) -> Result<Self, Refusal> {
         if kernel[0].saturating_mul(kernel[1]) > MOST_PLACES {
             return Err(refuse("attribute", format!("a window of {kernel:?} places is too large")));
         }
@@ -63,14 +68,61 @@ impl Window {
         let strides = pair(ints("strides")?, spatial)?;
         let dilations = pair(ints("dilations")?, spatial)?;
         let (image, out) = (plane(dims)?, plane(out)?);
-        let mut window = Self { image, kernel, out, strides, dilations, pads: [[0; 2]; 2] };
+        Ok(Self { image, kernel, out, strides, dilations, pads: [[0; 2]; 2] })
+    }
+
+    /// What the attributes say of a window of this size.
+    fn of(node: &Node, dims: &[usize], out: &[usize], kernel: [usize; 2]) -> Result<Self, Refusal> {
+        let mut window = Self::unpadded(node, dims, out, kernel)?;
+        let pads = node.attrs.ints("pads").map_err(attribute)?;
         window.pads = match node.attrs.text_or("auto_pad", "NOTSET").map_err(attribute)? {
-            "NOTSET" => given_pads(ints("pads")?, spatial)?,
+            "NOTSET" => given_pads(pads, dims.len() - 2)?,
             "VALID" => window.pads,
             mode @ ("SAME_UPPER" | "SAME_LOWER") => window.same_pads(mode == "SAME_UPPER"),
             other => return Err(refuse("attribute", format!("`auto_pad` is `{other}`"))),
         };
         Ok(window)
+    }
+
+    /// As [`Window::of`], of a convolution whose transpose this is: what is taken off the result.
+    fn transposed(
+        node: &Node,
+        dims: &[usize],
+        out: &[usize],
+        kernel: [usize; 2],
+    ) -> Result<Self, Refusal> {
+        let mut window = Self::unpadded(node, dims, out, kernel)?;
+        let spatial = dims.len() - 2;
+        let ints = |name: &str| node.attrs.ints(name).map_err(attribute);
+        let mode = node.attrs.text_or("auto_pad", "NOTSET").map_err(attribute)?;
+        let further = ints("output_padding")?.unwrap_or_default();
+        let further = &further[further.len().saturating_sub(spatial)..];
+        window.pads[0] = match (mode, ints("output_shape")?) {
+            ("NOTSET", None) => given_pads(ints("pads")?, spatial)?[0],
+            ("VALID", None) => [0; 2],
+            ("NOTSET" | "VALID" | "SAME_UPPER" | "SAME_LOWER", _) => {
+                window.cut_off(further, mode == "SAME_UPPER")
+            }
+            (other, _) => return Err(refuse("attribute", format!("`auto_pad` is `{other}`"))),
+        };
+        Ok(window)
+    }
+
+    /// How much more a transposed convolution makes than the output has, the half of it in front.
+    fn cut_off(&self, further: &[i64], upper: bool) -> [isize; 2] {
+        let mut cut = [0; 2];
+        let axes = cut.iter_mut().enumerate().rev();
+        let further = further.iter().rev().copied().chain(std::iter::repeat(0));
+        for ((axis, cut), further) in axes.zip(further) {
+            let made = (self.image[axis] - 1) * self.strides[axis]
+                + (self.kernel[axis] - 1) * self.dilations[axis]
+                + 1
+                + usize::try_from(further).unwrap_or(0);
+            let total = made.saturating_sub(self.out[axis]);
+            let front = if upper { total / 2 } else { total - total / 2 };
+            *cut = isize::try_from(front).unwrap_or(isize::MAX);
+        }
+        cut
     }
 
     /// As much padding as the output needs, the odd one behind or in front.
@@ -90,21 +142,40 @@ impl Window {
 
 /// A convolution, then bias, residual and activation.
 pub(super) fn conv(lowering: &mut Lowering<'_>, node: &Node) -> Result<(), Refusal> {
+    convolved(lowering, node, false)
+}
+
+/// The transpose of a convolution, then bias.
+pub(super) fn conv_transpose(lowering: &mut Lowering<'_>, node: &Node) -> Result<(), Refusal> {
+    convolved(lowering, node, true)
+}
+
+/// The groups of channels, and how many channels each has, of the images and of the result.
+fn groups_of(
+    node: &Node,
+    [x, weights, out]: [&[usize]; 3],
+    spread: bool,
+) -> Result<(usize, [usize; 2]), Refusal> {
+    let groups = node.attrs.int_or("group", 1).map_err(attribute)?;
+    let groups = usize::try_from(groups).ok().filter(|&groups| groups > 0);
+    let groups = groups.ok_or_else(|| refuse("attribute", "groups of channels"))?;
+    let channels = [x[1] / groups, out[1] / groups];
+    let expected = if spread { [x[1], channels[1]] } else { [out[1], channels[0]] };
+    if weights[..2] != expected || channels.map(|own| own * groups) != [x[1], out[1]] {
+        let text = format!("weights of {weights:?} for {x:?} in {groups} groups");
+        return Err(refuse("shape", text));
+    }
+    Ok((groups, channels))
+}
+
+fn convolved(lowering: &mut Lowering<'_>, node: &Node, spread: bool) -> Result<(), Refusal> {
     let (x, weights) = (lowering.floats(node, 0)?, lowering.part(node, 1)?);
     let weights = if weights.is_dense() { weights } else { lowering.dense(weights)? };
     let out = lowering.dims_out(node, 0)?;
     let kernel = plane(&weights.dims)?;
-    let window = Window::of(node, &x.dims, &out, kernel)?;
-    let groups = node.attrs.int_or("group", 1).map_err(attribute)?;
-    let groups = usize::try_from(groups).ok().filter(|&groups| groups > 0);
-    let channels = groups.map(|groups| [x.dims[1] / groups, out[1] / groups]);
-    let (Some(groups), Some(channels)) = (groups, channels) else {
-        return Err(refuse("attribute", "groups of channels"));
-    };
-    if weights.dims[..2] != [out[1], channels[0]] || channels[0] * groups != x.dims[1] {
-        let text = format!("weights of {:?} for {:?} in {groups} groups", weights.dims, x.dims);
-        return Err(refuse("shape", text));
-    }
+    let read = if spread { Window::transposed } else { Window::of };
+    let window = read(node, &x.dims, &out, kernel)?;
+    let (groups, channels) = groups_of(node, [&x.dims, &weights.dims, &out], spread)?;
     let mut reads = vec![weights.bound(), x.bound()];
     let bias = lowering.optional_floats(node, 2)?;
     let mut epilogue = Expr::Input(0);
@@ -131,7 +202,7 @@ pub(super) fn conv(lowering: &mut Lowering<'_>, node: &Node) -> Result<(), Refus
             strides: window.strides,
             dilations: window.dilations,
             pads: window.pads[0],
-            spread: false,
+            spread,
         },
         elem: x.view.elem,
         weights: weights.view.elem,

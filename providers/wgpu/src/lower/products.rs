@@ -350,7 +350,13 @@ impl Job {
         Product {
             sizes: [self.y.dims[axes], count, self.a.dims[axes + 1]],
             batch: self.y.dims[..axes].to_vec(),
-            left: Left { elem: a.elem, offset: a.offset, strides: a_own, batch: a_batch },
+            left: Left {
+                elem: a.elem,
+                offset: a.offset,
+                strides: a_own,
+                run: None,
+                batch: a_batch,
+            },
             right,
             extras: self.extras.iter().map(extra).collect(),
             epilogue: self.epilogue.clone(),

@@ -4,7 +4,7 @@ use remuda_sdk::ir::{Node, OpName};
 
 use super::{
     Lowering, Refusal, activations, attention, dense_attention, images, moves, norms, pointwise,
-    products, rotary, sums,
+    products, resize, rotary, sums,
 };
 
 type Lower = fn(&mut Lowering<'_>, &Node) -> Result<(), Refusal>;
@@ -66,6 +66,7 @@ pub(crate) static OPERATORS: &[Operator] = &[
     onnx("Clip", pointwise::clip),
     onnx("Concat", moves::concat),
     onnx("Conv", images::conv),
+    onnx("ConvTranspose", images::conv_transpose),
     onnx("Cos", activations::unary),
     onnx("Cosh", activations::unary),
     onnx("Div", pointwise::binary),
@@ -124,6 +125,7 @@ pub(crate) static OPERATORS: &[Operator] = &[
     onnx("ReduceSumSquare", sums::reduce),
     onnx("Relu", activations::unary),
     onnx("Reshape", moves::reshape),
+    onnx("Resize", resize::resize),
     onnx("RotaryEmbedding", rotary::rotary),
     onnx("Round", activations::unary),
     onnx("Selu", activations::unary),

@@ -21,8 +21,10 @@ pub(crate) use patches::{Convolution, Patches, convolution};
 pub(crate) struct Left {
     pub(crate) elem: Elem,
     pub(crate) offset: usize,
-    /// From row to row, and along the sums.
+    /// From row to row, and along the sums: from run to run where they go in runs.
     pub(crate) strides: [isize; 2],
+    /// How many elements of a sum follow each other, where only so many do.
+    pub(crate) run: Option<usize>,
     /// From product to product along each axis of the batch.
     pub(crate) batch: Vec<isize>,
 }
@@ -105,8 +107,10 @@ impl Product {
         filling.param("a_row", signed(self.left.strides[0]));
         filling.param("a_step", signed(self.left.strides[1]));
         filling.param("y_row", signed(self.out.1));
-        filling
-            .text("a", "a_at(u32(a_base + i32(row) * i32({{a_row}}) + i32(at) * i32({{a_step}})))");
+        if let Some(run) = self.left.run {
+            filling.param("a_run", word(run));
+        }
+        filling.text("a", self.left.element("row", "at"));
         let mut bindings = Bindings::new().input("a", self.left.elem);
         bindings = self.right.bind(bindings, &mut filling);
         let mut names = vec![("sum".to_owned(), Elem::F32)];
@@ -138,6 +142,24 @@ impl Product {
         filling.text("bases", bases);
         filling.text("given", format!("y_base{given}"));
         Ok((bindings.output("y", Elem::F32), filling))
+    }
+}
+
+impl Left {
+    /// What reads the element of a row at a place of the sums.
+    fn element(&self, row: &str, at: &str) -> String {
+        let along = match self.run {
+            None => format!("i32({at}) * i32({{{{a_step}}}})"),
+            Some(_) => format!(
+                "i32(({at}) / {{{{a_run}}}}) * i32({{{{a_step}}}}) + i32(({at}) % {{{{a_run}}}})"
+            ),
+        };
+        format!("a_at(u32(a_base + i32({row}) * i32({{{{a_row}}}}) + {along}))")
+    }
+
+    /// Whether the elements of a sum are neighbours in it.
+    fn along_sums(&self) -> bool {
+        self.run.is_some() || self.strides[1] == 1
     }
 }
 

@@ -1,5 +1,5 @@
 //! Resize: changes the size of axes by interpolation. The axes are independent: along each,
-//! every output place is a weighted sum of input places, which [`Taps`] holds.
+//! every output place is a weighted sum of input places, which [`ResizeTaps`] holds.
 
 use remuda_ir::{
     Attr, AttrDef, AttrKind, Attrs, Draft, InferCtx, Inferred, InputDef, KernelCtx, Node, OpDef,
@@ -147,14 +147,36 @@ struct Along {
     roi: (f64, f64),
 }
 
+impl Along {
+    fn moves(&self) -> bool {
+        self.input != self.output || self.scale != 1.0 || self.roi != (0.0, 1.0)
+    }
+}
+
+/// The inputs of `Resize` beside the tensor. One without elements is as good as none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ResizeInputs<'a> {
+    /// Where the region of interest begins along each axis, then where it ends.
+    pub roi: Option<&'a Tensor>,
+    /// How many times its size each axis becomes.
+    pub scales: Option<&'a Tensor>,
+    /// How large each axis becomes.
+    pub sizes: Option<&'a Tensor>,
+}
+
 /// Sizes and scales from the inputs.
-fn plan(ctx: &KernelCtx<'_>, dims: &[usize], axes: &[usize]) -> Result<Vec<Along>, OpError> {
+fn plan(
+    attrs: &Attrs,
+    dims: &[usize],
+    axes: &[usize],
+    inputs: &ResizeInputs<'_>,
+) -> Result<Vec<Along>, OpError> {
     let mut plan: Vec<Along> = dims
         .iter()
         .map(|&dim| Along { input: dim, output: dim, scale: 1.0, roi: (0.0, 1.0) })
         .collect();
-    let given = |at: usize| Ok::<_, OpError>(ctx.opt_tensor(at)?.filter(|tensor| tensor.len() > 0));
-    match (given(2)?, given(3)?) {
+    let is_given = |tensor: &&Tensor| tensor.len() > 0;
+    match (inputs.scales.filter(is_given), inputs.sizes.filter(is_given)) {
         (Some(scales), None) => {
             let scales = scales.to_f32_vec()?;
             expect_one_for_each("scales", scales.len(), axes.len())?;
@@ -167,11 +189,11 @@ fn plan(ctx: &KernelCtx<'_>, dims: &[usize], axes: &[usize]) -> Result<Vec<Along
         (None, Some(sizes)) => {
             let sizes = sizes.to_i64_vec()?;
             expect_one_for_each("sizes", sizes.len(), axes.len())?;
-            from_sizes(ctx.attrs(), &mut plan, axes, &sizes)?;
+            from_sizes(attrs, &mut plan, axes, &sizes)?;
         }
         _ => return Err(OpError::invalid("expected either `scales` or `sizes`")),
     }
-    if let Some(roi) = given(1)? {
+    if let Some(roi) = inputs.roi.filter(is_given) {
         let roi = roi.to_f64_vec()?;
         expect_one_for_each("roi", roi.len(), 2 * axes.len())?;
         for (at, &axis) in axes.iter().enumerate() {
@@ -335,9 +357,24 @@ fn kernel(
 
 /// For each output place of an axis: input places and their weights, or nothing if the coordinate is
 /// outside and the extrapolation value stands there.
-type Taps = Vec<Option<Vec<(usize, f64)>>>;
+pub type ResizeTaps = Vec<Option<Vec<(usize, f64)>>>;
 
-fn taps(modes: &Modes<'_>, along: Along) -> Result<Taps, OpError> {
+/// What `Resize` makes each place of along each axis of a tensor of these dimensions; nothing for axes that
+/// stay as they are.
+///
+/// # Errors
+/// When the attributes, the inputs and the dimensions do not fit.
+pub fn resize_taps(
+    attrs: &Attrs,
+    dims: &[usize],
+    inputs: &ResizeInputs<'_>,
+) -> Result<Vec<Option<ResizeTaps>>, OpError> {
+    let modes = Modes::read(attrs)?;
+    let plan = plan(attrs, dims, &axes(attrs, dims.len())?, inputs)?;
+    plan.iter().map(|along| along.moves().then(|| taps(&modes, *along)).transpose()).collect()
+}
+
+fn taps(modes: &Modes<'_>, along: Along) -> Result<ResizeTaps, OpError> {
     let crop = modes.coordinates == "tf_crop_and_resize";
     let last = along.input.saturating_sub(1) as i64;
     let place = |place: usize| {
@@ -363,7 +400,7 @@ fn taps(modes: &Modes<'_>, along: Along) -> Result<Taps, OpError> {
 }
 
 /// Applies the taps of one axis.
-fn resize_axis(x: &Array, axis: usize, taps: &Taps, outside: f64) -> Result<Array, OpError> {
+fn resize_axis(x: &Array, axis: usize, taps: &ResizeTaps, outside: f64) -> Result<Array, OpError> {
     let mut dims = x.dims.clone();
     dims[axis] = taps.len();
     let mut out = Array::filled(dims, outside)?;
@@ -387,7 +424,8 @@ fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
     let x = ctx.tensor(0)?;
     let axes = axes(ctx.attrs(), x.rank())?;
     let modes = Modes::read(ctx.attrs())?;
-    let plan = plan(ctx, x.dims(), &axes)?;
+    let (roi, scales, sizes) = (ctx.opt_tensor(1)?, ctx.opt_tensor(2)?, ctx.opt_tensor(3)?);
+    let plan = plan(ctx.attrs(), x.dims(), &axes, &ResizeInputs { roi, scales, sizes })?;
     let dims: Vec<usize> = plan.iter().map(|along| along.output).collect();
     let count = element_count(&dims)?;
     if x.len() == 0 && plan.iter().any(|along| along.output > 0 && along.input == 0) {
@@ -397,10 +435,7 @@ fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
         // The other axes may be of any size.
         return Ok(vec![gather_flat(x, dims, std::iter::empty())?.into()]);
     }
-    let moves = |along: &Along| {
-        along.input != along.output || along.scale != 1.0 || along.roi != (0.0, 1.0)
-    };
-    let moving: Vec<usize> = (0..x.rank()).filter(|&axis| moves(&plan[axis])).collect();
+    let moving: Vec<usize> = (0..x.rank()).filter(|&axis| plan[axis].moves()).collect();
     if modes.mode == "nearest" && modes.coordinates != "tf_crop_and_resize" {
         return nearest(x, &moving, &plan, &modes);
     }

@@ -35,9 +35,7 @@ fn along(
     let [rows, columns, _] = product.sizes;
     let of_blocks = matches!(product.right.rows, Rows::Blocks { .. });
     let kept = rows * COLUMNS;
-    let value = |row: usize, at: &str| {
-        format!("a_at(u32(a_base + {row} * i32({{{{a_row}}}}) + i32({at}) * i32({{{{a_step}}}})))")
-    };
+    let value = |row: usize, at: &str| product.left.element(&row.to_string(), at);
     let mut text = each(rows, |row| {
         if !of_blocks {
             return format!("        let a{row} = {};\n", value(row, "at"));
@@ -89,9 +87,7 @@ fn across(
     filling.text(
         "accumulate",
         each(rows, |row| {
-            let value = format!(
-                "a_at(u32(a_base + {row} * i32({{{{a_row}}}}) + i32(at) * i32({{{{a_step}}}})))"
-            );
+            let value = product.left.element(&row.to_string(), "at");
             format!("            sum{row} += {value} * weight;\n")
         }),
     );

@@ -71,7 +71,8 @@ impl Patches {
 /// `Conv` and `ConvTranspose` of images that lie in order. The inputs are the weights, the images and, if
 /// there is one, the bias.
 ///
-/// Weights lie by output, input of the group, height, width; those of `ConvTranspose` are put so first.
+/// Weights lie by output, input of the group, height, width; those of `ConvTranspose` by input, output of the
+/// group, height, width.
 #[derive(Clone, Debug)]
 pub(crate) struct Convolution {
     pub(crate) images: usize,
@@ -92,7 +93,8 @@ pub(crate) fn convolution(of: &Convolution) -> Product {
     let patches = of.patches;
     let area = |sizes: [usize; 2]| sizes[0] * sizes[1];
     let (image, places) = (area(patches.image), area(patches.out));
-    let sums = channels * area(patches.kernel);
+    let kernel = area(patches.kernel);
+    let sums = channels * kernel;
     let stride = |size: usize| isize::try_from(size).unwrap_or(isize::MAX);
     let bias = of.bias.map(|elem| Extra {
         elem,
@@ -106,7 +108,12 @@ pub(crate) fn convolution(of: &Convolution) -> Product {
         left: Left {
             elem: of.weights,
             offset: 0,
-            strides: [stride(sums), 1],
+            strides: if patches.spread {
+                [stride(kernel), stride(outputs * kernel)]
+            } else {
+                [stride(sums), 1]
+            },
+            run: patches.spread.then_some(kernel),
             batch: vec![0, stride(outputs * sums)],
         },
         right: Factor {

@@ -68,7 +68,7 @@ pub(super) fn dispatch(product: &Product) -> Result<Dispatch, ExprError> {
     let (bindings, own) = product.prepare()?;
     let mut filling = Filling::default();
     filling.text("functions", product.right.functions());
-    filling.text("load_a", load_a(product.left.strides[1] == 1));
+    filling.text("load_a", load_a(product.left.along_sums()));
     let load = match product.right.rows {
         Rows::Plain { .. } | Rows::Patches { .. } => load_b(product.right.along_sums()),
         Rows::Blocks { .. } => LOAD_BLOCKS.to_owned(),

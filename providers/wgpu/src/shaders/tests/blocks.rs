@@ -80,6 +80,7 @@ fn products_with_blocks_are_those_with_their_values() {
                     elem: Elem::F32,
                     offset: 0,
                     strides: [isize::try_from(k).unwrap(), 1],
+                    run: None,
                     batch: Vec::new(),
                 },
                 right: Factor {

@@ -1,4 +1,4 @@
-//! Convolutions and pooling against their reference kernels.
+//! Convolutions, pooling and resizing against their reference kernels.
 
 use super::*;
 
@@ -93,23 +93,15 @@ fn expect_convolution(case: &Case, spread: bool) {
     let area = case.kernel[0] * case.kernel[1];
     let dims = [case.images, case.groups * inputs, case.image[0], case.image[1]];
     let x = numbers(dims.iter().product(), 1);
-    // As `Conv` has them; `ConvTranspose` has inputs first within a group.
     let weights = numbers(case.groups * outputs * inputs * area, 2);
     let bias = numbers(case.groups * outputs, 3);
-    let (op, of_weights, given) = if spread {
-        let mut turned = weights.clone();
-        for (i, &weight) in weights.iter().enumerate() {
-            let (rest, place) = (i / area, i % area);
-            let (input, output) = (rest % inputs, rest / inputs % outputs);
-            let group = rest / (inputs * outputs);
-            turned[((group * inputs + input) * outputs + output) * area + place] = weight;
-        }
-        ("ConvTranspose", [case.groups * inputs, outputs, case.kernel[0], case.kernel[1]], turned)
+    let (op, [first, second]) = if spread {
+        ("ConvTranspose", [case.groups * inputs, outputs])
     } else {
-        let dims = [case.groups * outputs, inputs, case.kernel[0], case.kernel[1]];
-        ("Conv", dims, weights.clone())
+        ("Conv", [case.groups * outputs, inputs])
     };
-    let tensors = [tensor(&dims, &x), tensor(&of_weights, &given), tensor(&[bias.len()], &bias)];
+    let of_weights = [first, second, case.kernel[0], case.kernel[1]];
+    let tensors = [tensor(&dims, &x), tensor(&of_weights, &weights), tensor(&[bias.len()], &bias)];
     let want = reference(OpName::onnx(op), &attrs_of(case), &tensors);
     let want = reference(OpName::onnx("Relu"), &[], &[want]);
     let out = [want.dims()[2], want.dims()[3]];
@@ -181,5 +173,34 @@ fn windows_are_pooled() {
             };
             expect_close(&format!("{op} {kind:?} {kernel:?}"), &floats(&got), &want, 1.0);
         }
+    }
+}
+
+#[test]
+fn places_of_an_axis_are_sums_of_its_elements() {
+    let [lines, size, inner] = [3, 5, 4];
+    let x = numbers(lines * size * inner, 6);
+    let places =
+        [Some(vec![(0, 1.0)]), None, Some(vec![(1, 0.25), (4, -0.75), (2, 1.5)]), Some(Vec::new())];
+    let count = lines * places.len() * inner;
+    for (places, outside) in [(&places[..], 9.0), (&places[2..], 0.0)] {
+        let dispatch = resize(Elem::F32, [lines, size, inner], places, 9.0);
+        let Some(got) = run(&dispatch, &[Data::F32(x.clone())], count) else { return };
+        let mut want = Vec::new();
+        for line in x.chunks(size * inner) {
+            for taps in places {
+                want.extend((0..inner).map(|at| match taps.as_deref() {
+                    None | Some([]) => outside,
+                    Some(taps) => {
+                        let terms = taps
+                            .iter()
+                            .map(|&(place, share)| share * f64::from(line[place * inner + at]));
+                        terms.sum::<f64>() as f32
+                    }
+                }));
+            }
+        }
+        let got = &floats(&got)[..want.len()];
+        expect_close("resize", got, &tensor(&[want.len()], &want), 1.0);
     }
 }

@@ -27,7 +27,7 @@ fn plain(sizes: [usize; 3], transposed: [bool; 2], elems: [Elem; 2]) -> Product 
     Product {
         sizes,
         batch: Vec::new(),
-        left: Left { elem: elems[0], offset: 0, strides: left, batch: Vec::new() },
+        left: Left { elem: elems[0], offset: 0, strides: left, run: None, batch: Vec::new() },
         right: Factor {
             rows: Rows::Plain { elem: elems[1], offset: 0, strides: right },
             batch: Vec::new(),
@@ -135,6 +135,7 @@ fn batches_broadcast_and_lie_anywhere() {
                 elem: Elem::F32,
                 offset: 0,
                 strides: [size(heads * dim), 1],
+                run: None,
                 batch: vec![size(tokens * heads * dim), size(dim)],
             },
             right: Factor {
