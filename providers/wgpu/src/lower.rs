@@ -279,11 +279,7 @@ impl<'g> Lowering<'g> {
         if part.is_dense() && matches!(part.view.elem, Elem::F32 | Elem::Bool) {
             return Ok(part);
         }
-        let elem = match part.view.elem {
-            Elem::F16 | Elem::BF16 => Elem::F32,
-            other => other,
-        };
-        let made = self.work(elem, part.dims.clone())?;
+        let made = self.work(part.view.elem.read_as(), part.dims.clone())?;
         self.compute_into(&Lazy::of(part), &made)?;
         Ok(made)
     }

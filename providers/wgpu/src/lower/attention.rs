@@ -61,12 +61,19 @@ pub(crate) fn cache_elem(ty: &StateType) -> Result<Elem, Refusal> {
         && (ty.heads * ty.value_dim).is_multiple_of(2)
         && ty.key_dim.is_multiple_of(2)
         && ty.value_dim.is_multiple_of(2);
+    // Rows are written and copied by whole words.
+    let whole =
+        (ty.heads * ty.key_dim).is_multiple_of(64) && (ty.heads * ty.value_dim).is_multiple_of(64);
     match ty.dtype {
         DType::F32 => Ok(Elem::F32),
         DType::F16 if even => Ok(Elem::F16),
         DType::BF16 if even => Ok(Elem::BF16),
         DType::F16 | DType::BF16 => {
             Err(refuse("rank", "heads of an odd size are kept as `f32` only"))
+        }
+        DType::Block(id) if id.format().name == "q8_0" && whole => Ok(Elem::Q8_0),
+        DType::Block(id) if id.format().name == "q8_0" => {
+            Err(refuse("rank", "keys and values of `q8_0` have a multiple of 64 numbers"))
         }
         other => Err(refuse("dtype", format!("no kernel reads a cache of `{other}`"))),
     }

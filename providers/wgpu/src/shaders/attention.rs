@@ -42,7 +42,7 @@ pub(crate) struct Mask {
 }
 
 /// The inputs are queries, keys, values, and what [`Seen`] says. Keys and values of halves have even sizes,
-/// offsets and strides.
+/// offsets and strides, those of blocks multiples of 32.
 #[derive(Clone, Debug)]
 pub(crate) struct Attention {
     pub(crate) batch: usize,
@@ -216,6 +216,15 @@ fn pair_text(elem: Elem) -> &'static str {
     return vec2<f32>(float_of(word << 16u), float_of(word & 0xffff0000u));
 }"
         }
+        Elem::Q8_0 => {
+            "fn key_pair(i: u32) -> vec2<f32> {
+    let block = (i >> 5u) * 34u;
+    let scale = half_value((k[block >> 2u] >> ((block & 2u) * 8u)) & 0xffffu);
+    let at = block + 2u + (i & 31u);
+    let word = k[at >> 2u] >> ((at & 2u) * 8u);
+    return scale * vec2<f32>(f32(i32(word << 24u) >> 24u), f32(i32(word << 16u) >> 24u));
+}"
+        }
         _ => {
             "fn key_pair(i: u32) -> vec2<f32> {
     return vec2<f32>(k_at(i), k_at(i + 1u));
@@ -237,15 +246,56 @@ const ROWS: &str = "\
 }
 ";
 
+/// Two blocks, which together are a whole number of words.
+const ROWS_OF_BLOCKS: &str = "\
+{{main}} {
+    let i = (group.y * groups.x + group.x) * {{threads}} + lane;
+    if i >= {{count}} {
+        return;
+    }
+    let row = i / {{width}};
+    let origin = {{offset}} + row * {{x_row}} + (i % {{width}}) * 64u;
+    var words = array<u32, 17>();
+    for (var block = 0u; block < 2u; block += 1u) {
+        let first = origin + block * 32u;
+        var peak = 0.0;
+        for (var e = 0u; e < 32u; e += 1u) {
+            peak = max(peak, abs(x_at(first + e)));
+        }
+        let scale = peak / 127.0;
+        let inverse = select(1.0 / scale, 0.0, scale == 0.0);
+        let start = block * 34u;
+        words[start >> 2u] |= half_bits(scale) << ((start & 2u) * 8u);
+        for (var e = 0u; e < 32u; e += 1u) {
+            let value = x_at(first + e) * inverse;
+            // Halves go away from zero.
+            let size = abs(value);
+            let more = select(0.0, 1.0, size - floor(size) >= 0.5);
+            let quant = i32(sign(value) * min(floor(size) + more, 127.0));
+            let at = start + 2u + e;
+            words[at >> 2u] |= (u32(quant) & 0xffu) << ((at & 3u) * 8u);
+        }
+    }
+    let to = (places[row] * {{width}} + i % {{width}}) * 17u;
+    for (var word = 0u; word < 17u; word += 1u) {
+        y[to + word] = words[word];
+    }
+}
+";
+
 /// Writes rows into a table of cells: so many rows of so many elements. The inputs are the rows and the
-/// cell of each, a word; rows of halves have an even width.
+/// cell of each, a word; rows of halves have an even width, those of blocks a multiple of 64.
 pub(crate) fn store_rows(
     to: Elem,
     [rows, width]: [usize; 2],
     (offset, stride): (usize, usize),
 ) -> Dispatch {
-    let halves = matches!(to, Elem::F16 | Elem::BF16);
-    let width = if halves { width / 2 } else { width };
+    let (each, template) = match to {
+        Elem::F16 | Elem::BF16 => (2, ROWS),
+        Elem::Q8_0 => (64, ROWS_OF_BLOCKS),
+        _ => (1, ROWS),
+    };
+    let width = width / each;
     let mut filling = Filling::default();
     let value = match to {
         Elem::F16 => "half_bits(x_at(origin)) | (half_bits(x_at(origin + 1u)) << 16u)",
@@ -253,12 +303,12 @@ pub(crate) fn store_rows(
         _ => "x_at(origin)",
     };
     filling.text("value", value);
-    filling.text("scale", if halves { " * 2u" } else { "" });
+    filling.text("scale", if each == 2 { " * 2u" } else { "" });
     filling.param("count", word(rows * width));
     filling.param("width", word(width));
     filling.param("offset", word(offset));
     filling.param("x_row", word(stride));
     let bindings = Bindings::new().input("x", Elem::F32).words("places").output("y", to);
-    let kernel = bindings.kernel(THREADS, ROWS, &filling);
+    let kernel = bindings.kernel(THREADS, template, &filling);
     Dispatch { kernel, launch: filling.launch((rows * width).div_ceil(THREADS as usize)) }
 }

@@ -218,14 +218,6 @@ pub(super) struct Statements {
     inputs: Vec<(String, Elem)>,
 }
 
-/// The type that an element has once it is read.
-fn read_type(elem: Elem) -> Elem {
-    match elem {
-        Elem::F16 | Elem::BF16 => Elem::F32,
-        other => other,
-    }
-}
-
 fn float_text(bits: u32) -> String {
     let value = f32::from_bits(bits);
     if value.is_finite() { format!("{value:?}f") } else { format!("float_of({bits:#x}u)") }
@@ -263,7 +255,7 @@ impl Statements {
         let (value, elem) = match expr {
             Expr::Input(at) => {
                 let (name, elem) = self.inputs.get(*at).ok_or(ExprError::Input(*at))?;
-                return Ok((name.clone(), read_type(*elem)));
+                return Ok((name.clone(), elem.read_as()));
             }
             Expr::FloatBits(bits) => return Ok((float_text(*bits), Elem::F32)),
             Expr::Int(i32::MIN) => return Ok(("(-2147483647i - 1i)".to_owned(), Elem::I32)),
@@ -305,7 +297,7 @@ fn cast_text(x: &str, from: Elem, to: Elem) -> Result<String, ExprError> {
         (Elem::I32, Elem::Bool) => format!("{x} != 0"),
         (Elem::Bool, Elem::F32) => format!("select(0.0f, 1.0f, {x})"),
         (Elem::Bool, Elem::I32) => format!("select(0i, 1i, {x})"),
-        (_, Elem::F16 | Elem::BF16) | (Elem::F16 | Elem::BF16, _) => {
+        (_, Elem::F16 | Elem::BF16 | Elem::Q8_0) | (Elem::F16 | Elem::BF16 | Elem::Q8_0, _) => {
             let got = vec![from, to];
             return Err(ExprError::Types { op: "Cast".to_owned(), expected: "words", got });
         }

@@ -50,10 +50,7 @@ pub(crate) fn gather(elem: Elem, [outer, axis, inner]: [usize; 3], indices: usiz
     filling.param("inner", word(inner));
     filling.param("indices", word(indices));
     filling.param("axis", word(axis));
-    let out = match elem {
-        Elem::F16 | Elem::BF16 => Elem::F32,
-        other => other,
-    };
+    let out = elem.read_as();
     filling.text("value", if out == Elem::Bool { "select(0u, 1u, value)" } else { "value" });
     let bindings = Bindings::new().input("x", elem).integers("indices").output("y", out);
     let kernel = bindings.kernel(THREADS, PLAIN, &filling);

@@ -56,7 +56,9 @@ pub(crate) fn remap(
     let (out, fill, value) = match elem {
         Elem::I32 => (Elem::I32, "bitcast<i32>({{bits}})", "value"),
         Elem::Bool => (Elem::Bool, "{{bits}} != 0u", "select(0u, 1u, value)"),
-        Elem::F32 | Elem::F16 | Elem::BF16 => (Elem::F32, "float_of({{bits}})", "value"),
+        Elem::F32 | Elem::F16 | Elem::BF16 | Elem::Q8_0 => {
+            (Elem::F32, "float_of({{bits}})", "value")
+        }
     };
     filling.text("fill", fill);
     filling.text("value", value);

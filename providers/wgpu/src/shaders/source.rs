@@ -13,6 +13,8 @@ pub(crate) enum Elem {
     I32,
     /// A word each: 0 or 1.
     Bool,
+    /// Blocks of 32 signed bytes behind a half that scales them, as in files: only tables of caches.
+    Q8_0,
 }
 
 impl Elem {
@@ -21,16 +23,24 @@ impl Elem {
         match self {
             Self::F32 => "f32",
             Self::I32 => "i32",
-            Self::F16 | Self::BF16 | Self::Bool => "u32",
+            Self::F16 | Self::BF16 | Self::Bool | Self::Q8_0 => "u32",
         }
     }
 
     /// The type of one element in WGSL.
     pub(super) fn value(self) -> &'static str {
         match self {
-            Self::F32 | Self::F16 | Self::BF16 => "f32",
+            Self::F32 | Self::F16 | Self::BF16 | Self::Q8_0 => "f32",
             Self::I32 => "i32",
             Self::Bool => "bool",
+        }
+    }
+
+    /// What an element is once it is read: halves and blocks become floats.
+    pub(crate) fn read_as(self) -> Self {
+        match self {
+            Self::F16 | Self::BF16 | Self::Q8_0 => Self::F32,
+            other => other,
         }
     }
 
@@ -42,6 +52,13 @@ impl Elem {
             Self::F16 => format!("half_value(({name}[i >> 1u] >> ((i & 1u) * 16u)) & 0xffffu)"),
             Self::BF16 => {
                 format!("float_of((({name}[i >> 1u] >> ((i & 1u) * 16u)) & 0xffffu) << 16u)")
+            }
+            Self::Q8_0 => {
+                let (block, at) = ("(i >> 5u) * 34u", "((i >> 5u) * 34u + 2u + (i & 31u))");
+                format!(
+                    "half_value(({name}[({block}) >> 2u] >> ((({block}) & 2u) * 8u)) & 0xffffu) * \
+                     f32(i32({name}[{at} >> 2u] << (24u - ({at} & 3u) * 8u)) >> 24u)"
+                )
             }
         }
     }

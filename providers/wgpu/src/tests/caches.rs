@@ -92,9 +92,15 @@ impl Both {
 #[test]
 fn steps_of_many_sequences_agree_with_the_reference() {
     let Some(provider) = provider() else { return };
-    for (dtype, window) in
-        [("f32", None), ("f16", None), ("bf16", None), ("f32", Some(40)), ("f16", Some(7))]
-    {
+    for (dtype, window) in [
+        ("f32", None),
+        ("f16", None),
+        ("bf16", None),
+        ("q8_0", None),
+        ("f32", Some(40)),
+        ("f16", Some(7)),
+        ("q8_0", Some(9)),
+    ] {
         let mut both = Both::new(&provider, dtype, window);
         both.step(&[vec![0; 50], vec![1; 3]].concat());
         both.step(&[0, 1, 0, 2, 1]);
@@ -115,7 +121,7 @@ fn steps_of_many_sequences_agree_with_the_reference() {
 #[test]
 fn a_sequence_moves_in_the_neutral_form() {
     let Some(provider) = provider() else { return };
-    for dtype in ["f32", "f16"] {
+    for dtype in ["f32", "f16", "q8_0"] {
         let mut both = Both::new(&provider, dtype, None);
         both.step(&[0; 45]);
         let moved = both.fast.export(0, 0..45).expect("an export");

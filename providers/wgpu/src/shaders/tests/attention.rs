@@ -1,5 +1,7 @@
 //! Attention against its reference, and over the cells of a cache.
 
+use remuda_sdk::tensor::dtype::BlockId;
+
 use super::*;
 
 fn size(of: usize) -> isize {
@@ -204,4 +206,28 @@ fn rows_go_to_their_cells_and_nowhere_else() {
         let got: Vec<u8> = got[0].iter().flat_map(|word| word.to_le_bytes()).collect();
         assert_eq!(got, want.bytes(), "{elem:?}");
     }
+}
+
+#[test]
+fn rows_become_the_blocks_that_files_have() {
+    let (rows, width, cells) = (3, 128, 4);
+    let mut x = numbers(rows * width, 1);
+    // Halves of a step to both sides, and a block of zeros.
+    x[..4].copy_from_slice(&[127.0, 2.5, -2.5, -0.5]);
+    x[4..32].fill(0.0);
+    x[64..96].fill(0.0);
+    let places = [3u32, 0, 2];
+    let format = BlockId::by_name("q8_0").unwrap().format();
+    let row_bytes = width / format.elements * format.bytes;
+    let mut want = vec![0; cells * row_bytes];
+    for (row, &cell) in x.chunks(width).zip(&places) {
+        let place = &mut want[cell as usize * row_bytes..][..row_bytes];
+        (format.quantize.unwrap())(row, place);
+    }
+    let dispatch = store_rows(Elem::Q8_0, [rows, width], (0, width));
+    let given = [Data::F32(x), Data::Words(places.to_vec())];
+    let before = Data::Bytes(vec![0; want.len()]);
+    let Some(got) = run_over(&dispatch, &given, &[before]) else { return };
+    let got: Vec<u8> = got[0].iter().flat_map(|word| word.to_le_bytes()).collect();
+    assert_eq!(got, want);
 }
