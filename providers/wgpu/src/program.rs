@@ -16,6 +16,7 @@ use crate::cache::GpuCache;
 use crate::gpu::Gpu;
 use crate::lower::{CacheUse, Form, Lowering, Origin, Plan, Refusal};
 
+mod held;
 mod instance;
 mod memory;
 mod weights;

@@ -7,13 +7,13 @@ use remuda_sdk::Failure;
 use remuda_sdk::ir::{Def, Graph, ValueId, ValueType, infer_graph};
 use remuda_sdk::tensor::{DType, Dim, Tensor, TensorType};
 
+use super::held::{Held, Seen, given_bytes, lost_space};
 use super::memory::Layout;
-use super::weights::Weight;
 use super::words::bytes_of;
 use super::{Given, WgpuProgram, failure};
 use crate::cache::Tables;
 use crate::gpu::{Gpu, Memory, Pipeline};
-use crate::lower::{Form, Lowering, Origin, Part, Plan, Space, SpaceId};
+use crate::lower::{Lowering, Origin, Part, Plan, Space, SpaceId};
 
 /// What an instance is made for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,16 +48,6 @@ impl Output {
     }
 }
 
-/// What a space of the plan is.
-enum Held {
-    Own(Memory),
-    Shared(Arc<Weight>),
-    /// One of the buffers that results share.
-    Slot(usize),
-    Keys(Arc<Tables>),
-    Values(Arc<Tables>),
-}
-
 /// A launch, ready.
 struct Ready {
     pipeline: Arc<Pipeline>,
@@ -72,6 +62,8 @@ pub(super) struct Instance {
     spaces: Vec<Space>,
     held: Vec<Held>,
     slots: Vec<Memory>,
+    /// What runs give in few bytes, all of it.
+    written: Memory,
     _params: Memory,
     ready: Vec<Ready>,
     pub(super) outputs: Vec<Output>,
@@ -146,7 +138,7 @@ impl Instance {
             Held::Own(memory) => memory.bytes(),
             _ => 0,
         });
-        own.chain(self.slots.iter().map(Memory::bytes)).sum()
+        own.chain(self.slots.iter().map(Memory::bytes)).sum::<u64>() + self.written.bytes()
     }
 
     pub(super) fn new(program: &WgpuProgram, key: Key, given: &Given<'_>) -> Result<Self, Failure> {
@@ -159,38 +151,65 @@ impl Instance {
         let slots = layout.bytes.iter().map(|&bytes| gpu.borrow(bytes));
         let slots = slots.collect::<Result<Vec<_>, _>>()?;
         let mut held = Vec::with_capacity(plan.spaces.len());
+        let mut end = 0;
         for (at, space) in plan.spaces.iter().enumerate() {
             let slot = layout.of.get(&SpaceId(at)).copied();
-            held.push(hold(program, &graph, (&key, given), space, slot)?);
+            held.push(match given_bytes(&key, space)? {
+                Some(bytes) => Held::written(&gpu, bytes, &mut end)?,
+                None => Held::kept(program, &graph, given, (space, slot))?,
+            });
         }
+        let written = gpu.allocate(end)?;
         let staging = gpu.staging(read.iter().sum())?;
-        let (params, ready) = prepared(&gpu, &plan, &held, &slots)?;
+        let (params, ready) = prepared(&gpu, &plan, &held, (&slots, &written))?;
         let caches = given.steps.iter().map(|(cache, _)| Arc::downgrade(&cache.tables)).collect();
         let spaces = plan.spaces;
-        Ok(Self { key, gpu, spaces, held, slots, _params: params, ready, outputs, staging, caches })
+        Ok(Self {
+            key,
+            gpu,
+            spaces,
+            held,
+            slots,
+            written,
+            _params: params,
+            ready,
+            outputs,
+            staging,
+            caches,
+        })
     }
 
-    fn memory(&self, space: SpaceId) -> Result<&Memory, Failure> {
+    fn seen(&self, space: SpaceId) -> Result<Seen<'_>, Failure> {
         let held = self.held.get(space.0);
-        held.and_then(|held| memory(held, &self.slots)).ok_or_else(lost_space)
+        held.and_then(|held| held.seen(&self.slots, &self.written)).ok_or_else(lost_space)
     }
 
-    /// Writes everything that a run gives.
+    /// Writes everything that a run gives, what is small of it at once.
     pub(super) fn upload(&self, program: &WgpuProgram, given: &Given<'_>) -> Result<(), Failure> {
+        let mut small: Vec<u8> = Vec::new();
         for (space, held) in self.spaces.iter().zip(&self.held) {
-            let Held::Own(memory) = held else { continue };
-            match space.origin {
+            let tensor;
+            let bytes = match space.origin {
                 Origin::Input(id, form) => {
-                    let tensor = program.host(given.tensors, id)?.contiguous();
-                    self.gpu.upload(memory, 0, &bytes_of(&tensor, form)?)?;
+                    tensor = program.host(given.tensors, id)?.contiguous();
+                    bytes_of(&tensor, form)?
                 }
-                Origin::Places(slot) => self.gpu.upload(memory, 0, &given.places(slot)?)?,
-                Origin::Cells(slot) => self.gpu.upload(memory, 0, &given.cells(slot)?)?,
-                Origin::Spans(slot) => self.gpu.upload(memory, 0, &given.spans(slot)?)?,
-                _ => {}
+                Origin::Places(slot) => given.places(slot)?.into(),
+                Origin::Cells(slot) => given.cells(slot)?.into(),
+                Origin::Spans(slot) => given.spans(slot)?.into(),
+                _ => continue,
+            };
+            match held {
+                Held::Own(memory) => self.gpu.upload(memory, 0, &bytes)?,
+                Held::Written { offset, bytes: most } if bytes.len() as u64 <= *most => {
+                    let start = usize::try_from(*offset).map_err(|_| lost_space())?;
+                    small.resize(small.len().max(start + bytes.len()), 0);
+                    small[start..start + bytes.len()].copy_from_slice(&bytes);
+                }
+                _ => return Err(lost_space()),
             }
         }
-        Ok(())
+        self.gpu.upload(&self.written, 0, &small)
     }
 
     /// Submits all launches at once, and shows what the outputs that were made are.
@@ -202,7 +221,7 @@ impl Instance {
         let mut end = 0;
         for output in &self.outputs {
             let Some((space, bytes)) = output.made() else { continue };
-            places.push((output, self.memory(space)?, end, bytes));
+            places.push((output, self.seen(space)?, end, bytes));
             end += bytes;
         }
         self.gpu.guarded(|| {
@@ -214,9 +233,9 @@ impl Instance {
                 pass.dispatch_workgroups(*x, *y, *z);
             }
             drop(pass);
-            for &(_, memory, at, bytes) in &places {
-                let (from, to) = (&memory.buffer, &self.staging.buffer);
-                encoder.copy_buffer_to_buffer(from, 0, to, at, bytes);
+            for (_, seen, at, bytes) in &places {
+                let (from, to) = (&seen.memory.buffer, &self.staging.buffer);
+                encoder.copy_buffer_to_buffer(from, seen.offset, to, *at, *bytes);
             }
             self.gpu.queue.submit([encoder.finish()]);
         })?;
@@ -233,75 +252,12 @@ impl Instance {
     }
 }
 
-fn lost_space() -> Failure {
-    Failure::Internal("a space of a plan has no memory".to_owned())
-}
-
-fn memory<'m>(held: &'m Held, slots: &'m [Memory]) -> Option<&'m Memory> {
-    match held {
-        Held::Own(memory) => Some(memory),
-        Held::Shared(weight) => Some(&weight.memory),
-        Held::Slot(slot) => slots.get(*slot),
-        Held::Keys(tables) => Some(&tables.keys),
-        Held::Values(tables) => Some(&tables.values),
-    }
-}
-
-/// The memory of a space.
-fn hold(
-    program: &WgpuProgram,
-    graph: &Graph,
-    (key, given): (&Key, &Given<'_>),
-    space: &Space,
-    slot: Option<usize>,
-) -> Result<Held, Failure> {
-    let gpu = &program.gpu;
-    let tables = |slot: usize| {
-        let cache = given.steps.get(slot).map(|(cache, _)| Arc::clone(&cache.tables));
-        cache.ok_or_else(lost_space)
-    };
-    Ok(match space.origin {
-        Origin::Work => match slot {
-            Some(slot) => Held::Slot(slot),
-            // No step touches it.
-            None => Held::Own(gpu.borrow(space.bytes)?),
-        },
-        Origin::Constant(id, form) => held_constant(program, graph, id, form)?,
-        Origin::Input(..) | Origin::Places(_) | Origin::Spans(_) => {
-            Held::Own(gpu.borrow(space.bytes)?)
-        }
-        Origin::Cells(slot) => {
-            let (_, cells) = key.cells.get(slot).ok_or_else(lost_space)?;
-            Held::Own(gpu.borrow(*cells as u64 * 4)?)
-        }
-        Origin::Keys(slot) => Held::Keys(tables(slot)?),
-        Origin::Values(slot) => Held::Values(tables(slot)?),
-    })
-}
-
-/// A constant of the region is the program's; an input whose content decides sizes is this instance's.
-fn held_constant(
-    program: &WgpuProgram,
-    graph: &Graph,
-    id: ValueId,
-    form: Form,
-) -> Result<Held, Failure> {
-    if program.region.value(id).constant().is_some() {
-        return program.weight(id, form).map(Held::Shared);
-    }
-    let tensor = graph.value(id).constant().ok_or_else(lost_space)?.contiguous();
-    let bytes = bytes_of(&tensor, form)?;
-    let memory = program.gpu.borrow(bytes.len() as u64)?;
-    program.gpu.upload(&memory, 0, &bytes)?;
-    Ok(Held::Own(memory))
-}
-
 /// Compiles and binds every launch; the parameters of all of them are in one buffer.
 fn prepared(
     gpu: &Gpu,
     plan: &Plan,
     held: &[Held],
-    slots: &[Memory],
+    (slots, written): (&[Memory], &Memory),
 ) -> Result<(Memory, Vec<Ready>), Failure> {
     let mut bytes: Vec<u8> = Vec::new();
     let mut places = Vec::with_capacity(plan.steps.len());
@@ -322,10 +278,11 @@ fn prepared(
         let mut bindings = Vec::with_capacity(step.bound.len() + 1);
         for bound in &step.bound {
             let held = held.get(bound.space.0).ok_or_else(lost_space)?;
-            let memory = memory(held, slots).ok_or_else(lost_space)?;
+            let seen = held.seen(slots, written).ok_or_else(lost_space)?;
             let own = plan.spaces[bound.space.0].bytes;
-            let all = if own == 0 { memory.bytes() } else { own };
-            bindings.push((memory, bound.offset, bound.bytes.unwrap_or(all)));
+            let all = if own == 0 { seen.bytes } else { own };
+            let bytes = bound.bytes.unwrap_or(all);
+            bindings.push((seen.memory, seen.offset + bound.offset, bytes));
         }
         bindings.push((&params, start, size));
         let group = gpu.guarded(|| pipeline.bind(&gpu.device, &bindings))?;
