@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from suite import corrected, engines, pool, report
+from suite import corrected, engines, pool, report, support
 from suite.collect import Case, CollectingRunner, Delegate, collect
 from suite.corrected import CORRECTED_LATER, corrected_outputs
 from suite.verdict import Outcome, Verdict, judge
@@ -171,3 +171,18 @@ def test_the_support_page_is_the_same_after_storing_and_loading(tmp_path: Path):
     assert report.support_page(report.load_results(tmp_path, "remuda")) == report.support_page(
         [result]
     )
+
+
+def test_the_page_of_providers_holds_one_section_for_each_and_a_table_of_all():
+    result = result_of(1700, wrong=1)
+    reason = "no provider supports node `y` (Relu): `wgpu`: dtype-unsupported it takes no f64"
+    result.outcomes[-1].reason = reason
+    page = support.PAGE_HEAD
+    for backends, alone in [("wgpu,cpu", True), ("ggml:cpu,cpu", False), ("wgpu,cpu", True)]:
+        page = support.with_section(page, result, backends, alone)
+    assert page.count("## `wgpu`, onnx 1.19.1, alone") == 1
+    assert "* dtype-unsupported, Relu (1): `c1763`" in page
+    table = page.split("<!-- begin: overview -->")[1].split("<!-- end: overview -->")[0]
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in table.strip().split("\n")]
+    assert rows[2][:8] == ["`ggml:cpu`", "1.19.1", "with the CPU", "1764", "1700", "63", "0", "1"]
+    assert [row[0] for row in rows[2:]] == ["`ggml:cpu`", "`wgpu`"]

@@ -1,14 +1,18 @@
 """`docs/reference/provider-support.md`: what providers do on ONNX's suite, without the CPU and with it.
 
-A run writes its own section and leaves the others as they are.
+A run writes its own section and leaves the others as they are. The table at the top is made of the totals that each
+section carries.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
+from typing import Any
 
 from suite.report import Result, category_table, markdown_table
-from suite.verdict import Verdict
+from suite.verdict import FAULTS, Outcome, Verdict
 
 PAGE_HEAD = """# Provider support
 
@@ -16,9 +20,14 @@ PAGE_HEAD = """# Provider support
 without `--only`. Do not edit. -->
 
 What each provider does with the cases of ONNX's backend suite. *Alone*: nothing may run elsewhere; a case passes when
-the provider runs the whole model, and is *unsupported* when it refuses a part of it. *With the CPU*: the provider
-runs whatever it can and the CPU completes the rest; every case has to end as it does on the CPU alone.
+the provider runs the whole model, and is *refused* when it does not take a part of it, with the reason. *With the
+CPU*: the provider runs whatever it can and the CPU completes the rest; every case has to end as it does on the CPU
+alone. *Other* are the cases whose expected outputs are random, noise, or were replaced by a later `onnx`.
 """
+
+TOTALS = re.compile(r"^<!-- totals: (\{.*\}) -->$", re.MULTILINE)
+BEGIN_OVERVIEW, END_OVERVIEW = "<!-- begin: overview -->", "<!-- end: overview -->"
+FIRST_SECTION = "<!-- begin: `"
 
 
 def with_section(page: str, result: Result, backends: str, alone: bool) -> str:
@@ -27,14 +36,53 @@ def with_section(page: str, result: Result, backends: str, alone: bool) -> str:
     title = f"`{first}`, onnx {result.onnx_version}, {'alone' if alone else 'with the CPU'}"
     begin, end = f"<!-- begin: {title} -->", f"<!-- end: {title} -->"
     measured = f"{result.measured_on}. Remuda {result.engine_version}."
-    lines = [begin, f"## {title}", "", measured, "", category_table(result), "", _nodes(result)]
+    totals = f"<!-- totals: {json.dumps(_totals(result, first, alone))} -->"
+    lines = [begin, totals, f"## {title}", "", measured, ""]
+    lines += [category_table(result), "", _nodes(result)]
     if alone:
         lines += ["", *_refusals(result)]
     section = "\n".join([*lines, end])
     if begin in page and end in page:
         head, rest = page.split(begin, 1)
-        return head + section + rest.split(end, 1)[1]
-    return f"{page.rstrip()}\n\n{section}\n"
+        page = head + section + rest.split(end, 1)[1]
+    else:
+        page = f"{page.rstrip()}\n\n{section}\n"
+    return _with_overview(page)
+
+
+def _totals(result: Result, backend: str, alone: bool) -> dict[str, Any]:
+    nodes: Counter[str] = Counter()
+    for outcome in result.outcomes:
+        nodes.update(outcome.nodes)
+    wrong = sum(result.count(verdict) for verdict in FAULTS)
+    passed, refused = result.count(Verdict.PASS), result.count(Verdict.UNSUPPORTED)
+    return {
+        "backend": backend,
+        "onnx": result.onnx_version,
+        "alone": alone,
+        "cases": len(result.outcomes),
+        "pass": passed,
+        "refused": refused,
+        "other": len(result.outcomes) - passed - refused - wrong,
+        "wrong": wrong,
+        "nodes on it": sum(count for name, count in nodes.items() if name != "cpu"),
+        "nodes on the CPU": nodes["cpu"],
+    }
+
+
+def _with_overview(page: str) -> str:
+    """The page with the table at the top made anew, behind the words that explain it."""
+    rows = [json.loads(found) for found in TOTALS.findall(page)]
+    counts = ["cases", "pass", "refused", "other", "wrong", "nodes on it", "nodes on the CPU"]
+    table = [["backend", "onnx", "", *counts]]
+    for row in sorted(rows, key=lambda row: (row["onnx"], row["backend"], not row["alone"])):
+        way = "alone" if row["alone"] else "with the CPU"
+        table.append(
+            [f"`{row['backend']}`", row["onnx"], way, *(str(row[name]) for name in counts)]
+        )
+    overview = f"{BEGIN_OVERVIEW}\n{markdown_table(table)}\n{END_OVERVIEW}"
+    sections = FIRST_SECTION + page.split(FIRST_SECTION, 1)[1]
+    return f"{PAGE_HEAD}\n{overview}\n\n{sections}"
 
 
 def _nodes(result: Result) -> str:
@@ -47,10 +95,23 @@ def _nodes(result: Result) -> str:
 
 
 def _refusals(result: Result) -> list[str]:
-    """Which cases are not taken: the names of the tests, without what is common to all."""
-    names = sorted(
-        outcome.name.removeprefix("test_")
-        for outcome in result.outcomes
-        if outcome.verdict == Verdict.UNSUPPORTED
-    )
-    return [f"Not taken: {', '.join(f'`{name}`' for name in names)}."] if names else []
+    """Which cases are not taken, by the provider's reason: the tests without what is common to all names."""
+    by_reason: dict[str, list[str]] = {}
+    for outcome in result.outcomes:
+        if outcome.verdict == Verdict.UNSUPPORTED:
+            name = outcome.name.removeprefix("test_")
+            by_reason.setdefault(_reason(outcome), []).append(name)
+    lines = ["Not taken, by reason:", ""] if by_reason else []
+    for reason, names in sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0])):
+        lines.append(
+            f"* {reason} ({len(names)}): {', '.join(f'`{name}`' for name in sorted(names))}"
+        )
+    return lines
+
+
+def _reason(outcome: Outcome) -> str:
+    """The operator and the first of the provider's words; the rest is about one case."""
+    found = re.search(r"\(([\w.:]+)\): `[^`]+`: ([\w-]+)", outcome.reason)
+    if found:
+        return f"{found[2]}, {found[1]}"
+    return re.sub(r"`[^`]*`", "…", outcome.reason.split(": ", 1)[-1])[:100].strip()
