@@ -17,3 +17,4 @@ library="$target/debug/libremuda_onnxruntime.so"
 PYTHONPATH=ci "$python" -m pytest -q -p skips tests/python/test_networks.py --backends onnxruntime:cpu,cpu --library "$library" \
   -k "not unet-qdq and not gpt2_tiny-int4"
 "$python" tests/python/backend_suite.py --backend onnxruntime:cpu,cpu --library "$library"
+ci/try_provider_wheel.sh onnxruntime "$library"

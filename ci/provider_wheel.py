@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Builds a provider's library and puts it into a wheel of its own.
+"""Builds a provider's library and puts it into a wheel of its own, whose path it prints.
 
-    python ci/provider_wheel.py onnxruntime                        target/wheels/remuda_onnxruntime-….whl
-    python ci/provider_wheel.py onnxruntime --library FILE         of a library that is built already
-    python ci/provider_wheel.py ggml --beside FOLDER               with that folder's files beside it, in `ggml/`
+    pip install "$(python ci/provider_wheel.py wgpu)"          target/wheels/remuda_wgpu-….whl
+    python ci/provider_wheel.py wgpu --library FILE            of a library that is built already
+    python ci/provider_wheel.py ggml --beside FOLDER           with that folder's files beside it, in `ggml/`
 
-The wheel holds one package, `remuda_NAME`, with the library in it, and announces it by an entry point of the group
-`remuda.providers`. The wheel `remuda` looks into such packages for libraries; no code of theirs is run for that.
+What a provider loads beside its library is built by its `build-backends.sh`, where it has one. The wheel holds one
+package, `remuda_NAME`, with the library in it, and announces it by an entry point of the group `remuda.providers`. The
+wheel `remuda` looks into such packages for libraries; no code of theirs is run for that.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import argparse
 import base64
 import hashlib
 import os
+import platform
 import subprocess
+import sys
 import sysconfig
 import tomllib
 import zipfile
@@ -32,16 +35,29 @@ def main() -> None:
     parser.add_argument("--beside", type=Path, help="a folder of what the library loads")
     parser.add_argument("--out", type=Path, default=ROOT / "target" / "wheels")
     options = parser.parse_args()
-    library = options.library or build(options.name)
-    print(write_wheel(options.name, library, options.beside, options.out))
+    name, library, beside = options.name, options.library, options.beside
+    if library is None:
+        library = build(name)
+        beside = beside or build_beside(name)
+    print(write_wheel(name, library, beside, options.out))
 
 
 def build(name: str) -> Path:
     command = ["cargo", "build", "--release", "-p", f"remuda-{name}"]
     subprocess.run(command, cwd=ROOT, check=True)
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    suffix = {"Windows": ".dll", "Darwin": ".dylib"}.get(os.uname().sysname, ".so")
-    return target / "release" / f"libremuda_{name}{suffix}"
+    form = {"Windows": "{}.dll", "Darwin": "lib{}.dylib"}.get(platform.system(), "lib{}.so")
+    return target / "release" / form.format(f"remuda_{name}")
+
+
+def build_beside(name: str) -> Path | None:
+    script = ROOT / "providers" / name / "build-backends.sh"
+    if not script.exists():
+        return None
+    folder = ROOT / "target" / name / "wheel"
+    environment = {**os.environ, "PYTHON": sys.executable}
+    subprocess.run([script, folder], check=True, env=environment, stdout=sys.stderr)
+    return folder
 
 
 def write_wheel(name: str, library: Path, beside: Path | None, out: Path) -> Path:
@@ -83,7 +99,7 @@ def write_wheel(name: str, library: Path, beside: Path | None, out: Path) -> Pat
         f"{info}/licenses/LICENSE-APACHE": (ROOT / "LICENSE-APACHE").read_bytes(),
         f"{info}/licenses/LICENSE-MIT": (ROOT / "LICENSE-MIT").read_bytes(),
     }
-    for file in sorted(beside.iterdir()) if beside else []:
+    for file in sorted(filter(Path.is_file, beside.iterdir())) if beside else []:
         files[f"{package}/{name}/{file.name}"] = file.read_bytes()
     record = [f"{path},sha256={digest(data)},{len(data)}" for path, data in files.items()]
     files[f"{info}/RECORD"] = "\n".join([*record, f"{info}/RECORD,,", ""]).encode()

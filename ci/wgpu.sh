@@ -26,6 +26,7 @@ cargo build --quiet -p remuda-wgpu
 library="$target/debug/libremuda_wgpu.so"
 cargo run --quiet -p remuda-cli -- conform "$library" --skips providers/wgpu/conformance.toml
 "$python" tests/python/backend_suite.py --backend wgpu,cpu --library "$library"
+ci/try_provider_wheel.sh wgpu "$library"
 
 # The same words of the demo model as on the processor.
 words() {

@@ -52,12 +52,3 @@ pub(crate) fn json_of(looked: &Looked) -> Value {
     value["problem"] = json!(looked.is_problem());
     value
 }
-
-/// What is wrong with a library, what else is worth knowing of it, what to do: one line each.
-pub(crate) fn lines_of(looked: &Looked) -> Vec<String> {
-    let mut lines = vec![format!("{}: {}", looked.path.display(), looked.verdict)];
-    lines.extend(looked.notes.iter().map(|note| format!("  note: {note}")));
-    let cure = looked.verdict.cure().filter(|_| looked.is_problem());
-    lines.extend(cure.map(|cure| format!("  hint: {cure}")));
-    lines
-}

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyList};
 use remuda::Runtime as Inner;
+use remuda::libraries::{Looked, Package};
 
 use crate::error::raised;
 use crate::foreign::Foreign;
@@ -28,7 +29,7 @@ impl Runtime {
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (backends, threads=None, plugins=None, options=None, contract=None, folders=None, repack=true, without_rewrites=None))]
+    #[pyo3(signature = (backends, threads=None, plugins=None, options=None, contract=None, packages=None, repack=true, without_rewrites=None))]
     #[expect(clippy::too_many_arguments, reason = "each is one of Python's arguments")]
     fn new(
         py: Python<'_>,
@@ -37,7 +38,7 @@ impl Runtime {
         plugins: Option<PathBuf>,
         options: Option<BTreeMap<String, BTreeMap<String, String>>>,
         contract: Option<&Bound<'_, PyDict>>,
-        folders: Option<Vec<PathBuf>>,
+        packages: Option<Vec<(String, Option<PathBuf>, String)>>,
         repack: bool,
         without_rewrites: Option<Vec<String>>,
     ) -> PyResult<Self> {
@@ -54,8 +55,9 @@ impl Runtime {
         for name in without_rewrites.unwrap_or_default() {
             builder = builder.without_rewrite(name);
         }
-        for folder in folders.unwrap_or_default() {
-            builder = builder.provider_folder(folder);
+        for (name, folder, reason) in packages.unwrap_or_default() {
+            let folder = folder.ok_or(reason);
+            builder = builder.provider_package(Package { name, folder });
         }
         for (provider, options) in options.unwrap_or_default() {
             for (key, value) in options {
@@ -110,6 +112,30 @@ impl Runtime {
         Ok(std::iter::once("auto".to_owned()).chain(names).collect())
     }
 
+    /// Every device of every provider.
+    fn devices<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let list = PyList::empty(py);
+        for (provider, device) in self.0.devices().map_err(|error| raised(py, &error))? {
+            let dict = PyDict::new(py);
+            dict.set_item("provider", provider)?;
+            dict.set_item("kind", device.kind)?;
+            dict.set_item("name", device.name)?;
+            dict.set_item("memory_bytes", device.total_bytes)?;
+            dict.set_item("unusable", device.unusable)?;
+            list.append(dict)?;
+        }
+        Ok(list)
+    }
+
+    /// Every provider library that was looked at, and what came of it.
+    fn libraries<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let list = PyList::empty(py);
+        for looked in self.0.libraries() {
+            list.append(library(py, looked)?)?;
+        }
+        Ok(list)
+    }
+
     /// The names of the providers that are there.
     fn providers(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         let devices = self.0.devices().map_err(|error| raised(py, &error))?;
@@ -117,6 +143,21 @@ impl Runtime {
         names.dedup();
         Ok(names)
     }
+}
+
+/// What came of a library.
+fn library<'py>(py: Python<'py>, looked: &Looked) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("path", looked.path.to_string_lossy())?;
+    let manifest = looked.manifest.as_ref();
+    dict.set_item("provider", manifest.map(|manifest| &manifest.name))?;
+    dict.set_item("version", manifest.map(|manifest| &manifest.version))?;
+    dict.set_item("usable", looked.verdict.is_ready())?;
+    dict.set_item("problem", looked.is_problem())?;
+    dict.set_item("message", looked.verdict.to_string())?;
+    dict.set_item("hint", looked.verdict.cure())?;
+    dict.set_item("text", looked.to_string())?;
+    Ok(dict)
 }
 
 /// How this package was built: version, newest opset, number of operators, target.

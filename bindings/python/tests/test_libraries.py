@@ -17,9 +17,10 @@ from onnx import helper
 
 PROVIDERS = Path(__file__).parents[3] / "providers"
 
-pytestmark = pytest.mark.skipif(
+needs_gcc = pytest.mark.skipif(
     sys.platform != "linux" or shutil.which("gcc") is None, reason="builds libraries with gcc"
 )
+pytestmark = needs_gcc
 
 
 def library(folder: Path, piece: str = "", instead: str = "") -> Path:

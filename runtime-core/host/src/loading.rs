@@ -22,7 +22,7 @@ mod source;
 mod trust;
 mod verdict;
 
-pub use config::{Config, ConfigError, Entry, Isolate, Isolation, MakeIsolated};
+pub use config::{Config, ConfigError, Entry, Isolate, Isolation, MakeIsolated, Package};
 pub use discover::Origin;
 pub use library::{Library, LoadError};
 pub use manifest::{Conflict, Driver, Manifest, Need};

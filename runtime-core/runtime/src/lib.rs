@@ -58,8 +58,8 @@ pub mod operators {
 pub mod libraries {
     use remuda_host::loading::Isolate;
     pub use remuda_host::loading::{
-        Config, ConfigError, DeviceReport, Found, KernelTrial, Looked, Manifest, Origin, Prober,
-        Registry, Report, Verdict,
+        Config, ConfigError, DeviceReport, Found, KernelTrial, Looked, Manifest, Origin, Package,
+        Prober, Registry, Report, Verdict,
     };
     use remuda_host::process::Job;
 

@@ -8,7 +8,7 @@ use super::providers::{Found, built_in, of_libraries};
 use super::{bytes_text, print_table};
 use crate::bundled;
 use crate::failure::Failure;
-use crate::libraries::{LibraryArgs, json_of, lines_of};
+use crate::libraries::{LibraryArgs, json_of};
 use crate::machine::{Card, Machine};
 
 /// Arguments of `remuda doctor`.
@@ -113,7 +113,7 @@ fn print(
         println!("\nprovider libraries");
     }
     for looked in looked {
-        println!("{}", lines_of(looked).join("\n"));
+        println!("{looked}");
     }
 }
 

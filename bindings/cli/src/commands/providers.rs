@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{bytes_text, print_table};
 use crate::failure::Failure;
-use crate::libraries::{LibraryArgs, file_name, json_of, lines_of};
+use crate::libraries::{LibraryArgs, file_name, json_of};
 
 /// Arguments of `remuda providers`.
 #[derive(Debug, clap::Args)]
@@ -120,7 +120,7 @@ pub(super) fn providers(args: &ProvidersArgs) -> Result<(), Failure> {
     print_table(&own.chain(libraries.iter().map(row)).collect::<Vec<_>>());
     let worth_telling = |looked: &&Looked| !looked.verdict.is_ready() || !looked.notes.is_empty();
     for looked in libraries.iter().filter(worth_telling) {
-        println!("\n{}", lines_of(looked).join("\n"));
+        println!("\n{looked}");
     }
     Ok(())
 }

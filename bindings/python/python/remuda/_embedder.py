@@ -8,6 +8,7 @@ from typing import Any
 
 from remuda import _core
 from remuda._closing import Holding
+from remuda._providers import installed
 
 
 class Embedder(Holding[_core.Embedder]):
@@ -26,7 +27,7 @@ class Embedder(Holding[_core.Embedder]):
         *,
         threads: int | None = None,
     ) -> None:
-        runtime = _core.Runtime(list(backends), threads)
+        runtime = _core.Runtime(list(backends), threads, packages=installed())
         self._core = _core.Embedder(runtime, model)
 
     @property

@@ -11,6 +11,7 @@ from typing import Any
 
 from remuda import _core
 from remuda._closing import Closing, Holding
+from remuda._providers import installed
 
 Prompt = str | Sequence[int]
 Message = Mapping[str, Any]
@@ -135,7 +136,8 @@ class Model(Holding[_core.LanguageModel]):
         repack: bool = True,
         threads: int | None = None,
     ) -> None:
-        runtime = _core.Runtime(list(backends), threads, repack=repack)
+        packages = installed()
+        runtime = _core.Runtime(list(backends), threads, packages=packages, repack=repack)
         self._core = _core.LanguageModel(
             runtime,
             model,

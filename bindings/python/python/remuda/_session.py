@@ -14,7 +14,7 @@ from typing import Any
 from remuda import _core
 from remuda._backends import Backend, Fallback, names_and_options, present
 from remuda._closing import Holding
-from remuda._providers import installed_folders
+from remuda._providers import installed
 
 
 @dataclass
@@ -26,7 +26,7 @@ class SessionOptions:
 
 @cache
 def _available() -> list[str]:
-    return _core.Runtime(["cpu"], 1, folders=installed_folders()).providers()
+    return _core.Runtime(["cpu"], 1, packages=installed()).providers()
 
 
 def get_available_providers() -> list[str]:
@@ -66,6 +66,14 @@ class Runtime(Holding[_core.Runtime]):
     def threads(self) -> int:
         """How many threads kernels run on."""
         return self._open().threads
+
+    def devices(self) -> list[dict[str, Any]]:
+        """Every device of every provider, the CPU first, and what is in the way of using it."""
+        return self._open().devices()
+
+    def libraries(self) -> list[dict[str, Any]]:
+        """Every provider library that was looked at, and what came of it in words."""
+        return self._open().libraries()
 
     def load(self, model: str | os.PathLike[str] | bytes) -> InferenceSession:
         """Loads a model from a file or from bytes."""
@@ -189,8 +197,8 @@ def _open(
     file = os.fspath(plugins) if plugins is not None else None
     demands = {"fallback": fallback, **(contract or {})}
     # A file that is named says everything; without one, installed packages bring their libraries.
-    folders = installed_folders() if file is None else []
-    known = _core.Runtime(["cpu"], 1, file, folders=folders).backend_names()
+    packages = installed() if file is None else []
+    known = _core.Runtime(["cpu"], 1, file, packages=packages).backend_names()
     found = present(names, known, fallback)
     asked = None if backends is None else found
     # Options of a backend that is not there go with it: whether that is an error has been decided.
@@ -201,7 +209,7 @@ def _open(
         file,
         of_provider,
         demands,
-        folders,
+        packages,
         without_rewrites=list(disabled_optimizers or ()),
     )
 

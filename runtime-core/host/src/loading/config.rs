@@ -27,6 +27,8 @@ pub struct Config {
     pub providers: Vec<Entry>,
     /// Folders whose libraries are looked at, and whether each must be there.
     pub folders: Vec<(PathBuf, bool)>,
+    /// Installed packages that announce provider libraries.
+    pub packages: Vec<Package>,
     /// Libraries and folders that the environment names.
     pub environment: Vec<PathBuf>,
     /// Backends in order of preference, where the program asks for none.
@@ -64,6 +66,15 @@ pub struct Entry {
     pub isolation: Option<Isolation>,
     /// What it is opened with.
     pub options: Vec<(String, String)>,
+}
+
+/// An installed package that announces provider libraries, by whatever means packages have for that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Package {
+    /// What installers call it.
+    pub name: String,
+    /// The folder with its libraries, or why there is none.
+    pub folder: Result<PathBuf, String>,
 }
 
 /// Makes a table whose functions are done by a worker process with a library, and the option that it is
@@ -142,6 +153,7 @@ impl Default for Config {
             file: None,
             providers: Vec::new(),
             folders: Vec::new(),
+            packages: Vec::new(),
             environment: Vec::new(),
             order: Vec::new(),
             allow: None,

@@ -1,11 +1,11 @@
-//! Which files are looked at: those that the configuration lists, those in provider folders, those that
-//! the environment names, in this order.
+//! Which files are looked at: those that the configuration lists, those in provider folders, those of
+//! installed packages, those that the environment names, in this order.
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Config, Verdict};
+use super::{Config, Package, Verdict};
 
 /// Why a file is looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -15,6 +15,8 @@ pub enum Origin {
     Listed,
     /// It lies in a provider folder.
     Folder,
+    /// It lies in an installed package.
+    Package,
     /// `REMUDA_PROVIDERS` names it, or its folder.
     Environment,
 }
@@ -42,6 +44,9 @@ pub(super) fn candidates(config: &Config) -> Vec<Candidate> {
             files_of(folder, &Origin::Folder, &mut found);
         }
     }
+    for package in &config.packages {
+        files_of_package(package, &mut found);
+    }
     for place in &config.environment {
         if place.is_dir() {
             files_of(place, &Origin::Environment, &mut found);
@@ -51,6 +56,22 @@ pub(super) fn candidates(config: &Config) -> Vec<Candidate> {
         }
     }
     found
+}
+
+/// The libraries of a package; one without any says that it has some, and is broken.
+fn files_of_package(package: &Package, found: &mut Vec<Candidate>) {
+    let before = found.len();
+    let (path, reason) = match &package.folder {
+        Ok(folder) => {
+            files_of(folder, &Origin::Package, found);
+            (folder.clone(), "it holds no library".to_owned())
+        }
+        Err(reason) => (PathBuf::from(&package.name), reason.clone()),
+    };
+    if found.len() == before {
+        let fault = Verdict::BrokenPackage { package: package.name.clone(), reason };
+        found.push(Candidate { path, origin: Origin::Package, fault: Some(fault) });
+    }
 }
 
 /// The libraries of a folder, in the order of their names.
@@ -81,4 +102,57 @@ fn is_library(path: &Path) -> bool {
         || name.contains(".so.")
         || name.ends_with(".dylib")
         || name.ends_with(".dll")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn looked_at(packages: Vec<Package>) -> Vec<(PathBuf, Option<String>)> {
+        let config = Config { packages, ..Config::default() };
+        let said = |fault: Verdict| format!("{fault}; {}", fault.cure().unwrap_or_default());
+        candidates(&config).into_iter().map(|one| (one.path, one.fault.map(said))).collect()
+    }
+
+    #[test]
+    fn a_package_gives_its_libraries_or_says_that_it_is_broken() {
+        let folder = std::env::temp_dir().join(format!("remuda-packages-{}", std::process::id()));
+        let of = |name: &str, folder: Result<PathBuf, &str>| Package {
+            name: format!("remuda-{name}"),
+            folder: folder.map_err(str::to_owned),
+        };
+        let (whole, empty, gone) =
+            (folder.join("whole"), folder.join("empty"), folder.join("gone"));
+        for made in [&whole, &empty] {
+            std::fs::create_dir_all(made).unwrap();
+        }
+        for file in ["libremuda_npu.so", "__init__.py"] {
+            std::fs::write(whole.join(file), "").unwrap();
+        }
+        let found = looked_at(vec![
+            of("npu", Ok(whole.clone())),
+            of("none", Ok(empty.clone())),
+            of("gone", Ok(gone.clone())),
+            of("lost", Err("there is no package `remuda_lost`")),
+        ]);
+        std::fs::remove_dir_all(&folder).unwrap();
+        let said: Vec<&str> =
+            found.iter().map(|(_, fault)| fault.as_deref().unwrap_or("looked at")).collect();
+        let paths: Vec<&Path> = found.iter().map(|(path, _)| &**path).collect();
+        assert_eq!(
+            paths,
+            [&*whole.join("libremuda_npu.so"), &*empty, &*gone, Path::new("remuda-lost")]
+        );
+        assert_eq!(
+            [said[0], said[1], said[3]],
+            [
+                "looked at",
+                "its package is broken: it holds no library; \
+                 install `remuda-none` again, or remove it",
+                "its package is broken: there is no package `remuda_lost`; \
+                 install `remuda-lost` again, or remove it",
+            ]
+        );
+        assert!(said[2].starts_with("it cannot be read: "), "{}", said[2]);
+    }
 }

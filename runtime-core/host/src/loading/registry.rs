@@ -1,5 +1,6 @@
 //! Every file looked at, and the providers that may be called.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -80,6 +81,18 @@ impl Looked {
             (Verdict::NotAProvider, Origin::Listed) => true,
             (Verdict::NoDevice { .. }, Origin::Listed | Origin::Environment) => true,
             (verdict, _) => !verdict.is_harmless(),
+        }
+    }
+}
+
+/// What came of it, what else is worth knowing, what to do: one line each.
+impl fmt::Display for Looked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.verdict)?;
+        self.notes.iter().try_for_each(|note| write!(f, "\n  note: {note}"))?;
+        match self.verdict.cure().filter(|_| self.is_problem()) {
+            Some(cure) => write!(f, "\n  hint: {cure}"),
+            None => Ok(()),
         }
     }
 }

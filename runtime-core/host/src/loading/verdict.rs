@@ -21,6 +21,8 @@ pub enum Verdict {
     Unfit,
     #[error("it cannot be read: {reason}")]
     Unreadable { reason: String },
+    #[error("its package is broken: {reason}")]
+    BrokenPackage { package: String, reason: String },
     #[error("it is not trusted: {reason}")]
     Untrusted { reason: String },
     #[error("its SHA-256 {sha256} is not in the list of those that may be loaded")]
@@ -119,6 +121,9 @@ impl Verdict {
             }
             Self::MissingDriver { driver, .. } => {
                 return Some(format!("install a newer version of the driver `{driver}`"));
+            }
+            Self::BrokenPackage { package, .. } => {
+                return Some(format!("install `{package}` again, or remove it"));
             }
             Self::NotAllowed { sha256 } => {
                 return Some(format!(

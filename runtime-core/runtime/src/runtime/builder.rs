@@ -7,7 +7,7 @@ use std::time::Duration;
 use remuda_base::Map;
 use remuda_cache::Cache;
 use remuda_exec::{Options, Target};
-use remuda_host::loading::{Config, Prober, Registry};
+use remuda_host::loading::{Config, Package, Prober, Registry};
 use remuda_host::{Provider, Table};
 use remuda_ops::NEWEST_OPSET;
 use remuda_passes::Options as Rewrites;
@@ -29,7 +29,7 @@ pub struct Builder {
     cache: Option<Option<Cache>>,
     reference: bool,
     plugins: Plugins,
-    folders: Vec<PathBuf>,
+    packages: Vec<Package>,
     prober: Option<Prober>,
     linked: Vec<Table>,
     options: Map<String, Vec<(String, String)>>,
@@ -59,7 +59,7 @@ impl Builder {
             cache: None,
             reference: false,
             plugins: Plugins::Standard,
-            folders: Vec::new(),
+            packages: Vec::new(),
             prober: None,
             linked: Vec::new(),
             contract: None,
@@ -148,10 +148,11 @@ impl Builder {
         self
     }
 
-    /// A folder whose provider libraries are looked at after those that `plugins.toml` names.
+    /// An installed package whose provider libraries are looked at after those that `plugins.toml` and
+    /// provider folders have.
     #[must_use]
-    pub fn provider_folder(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.folders.push(folder.into());
+    pub fn provider_package(mut self, package: Package) -> Self {
+        self.packages.push(package);
         self
     }
 
@@ -287,7 +288,7 @@ impl Builder {
             Plugins::None => return Ok(Config::default()),
         };
         let mut config = found.map_err(|error| Error::Setup(error.to_string()))?;
-        config.folders.extend(self.folders.iter().map(|folder| (folder.clone(), false)));
+        config.packages.clone_from(&self.packages);
         let isolate = Some(crate::libraries::isolate());
         Ok(Config { prober: self.prober.clone(), isolate, ..config })
     }

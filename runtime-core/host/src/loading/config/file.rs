@@ -145,6 +145,7 @@ fn build(file: File, path: &Path) -> Result<Config, String> {
             .map(|own| entry(own, base))
             .collect::<Result<_, _>>()?,
         folders,
+        packages: Vec::new(),
         environment: Vec::new(),
         order: file.order,
         allow: allow.transpose()?,
