@@ -29,8 +29,6 @@ def kind_of(name: str) -> str:
 
 def present(wanted: Sequence[str], available: Sequence[str], fallback: Fallback) -> list[str]:
     """Those of the wanted backends that are there, in their order; `fallback` says what if one is not."""
-    if fallback not in ("allow", "warn", "error"):
-        raise InputError(f"expected `fallback` to be allow, warn or error, got `{fallback}`")
     found = []
     for name in wanted:
         kind = name.lower() if name.lower() in available else kind_of(name)
@@ -41,6 +39,11 @@ def present(wanted: Sequence[str], available: Sequence[str], fallback: Fallback)
             text = f"backend `{name}` is not available, only {there}: going on without it"
             warnings.warn(text, RuntimeWarning, stacklevel=4)
     return found or ["cpu"]
+
+
+def expect_fallback(fallback: str) -> None:
+    if fallback not in ("allow", "warn", "error"):
+        raise InputError(f"expected `fallback` to be allow, warn or error, got `{fallback}`")
 
 
 def names_and_options(

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from remuda import _core
-from remuda._backends import Backend, Fallback, names_and_options, present
+from remuda._backends import Backend, Fallback, expect_fallback, names_and_options, present
 from remuda._closing import Holding
 from remuda._providers import installed
 
@@ -194,24 +194,32 @@ def _open(
     disabled_optimizers: Sequence[str] | None = None,
 ) -> _core.Runtime:
     names, own_threads, of_provider = names_and_options(backends, options)
+    expect_fallback(fallback)
     file = os.fspath(plugins) if plugins is not None else None
-    demands = {"fallback": fallback, **(contract or {})}
-    # A file that is named says everything; without one, installed packages bring their libraries.
-    packages = installed() if file is None else []
-    known = _core.Runtime(["cpu"], 1, file, packages=packages).backend_names()
+
+    def runtime(
+        backends: list[str] | None, of_provider: dict[str, dict[str, str]]
+    ) -> _core.Runtime:
+        return _core.Runtime(
+            backends,
+            threads or own_threads,
+            file,
+            of_provider,
+            {"fallback": fallback, **(contract or {})},
+            # A file that is named says everything; without one, installed packages bring their libraries.
+            installed() if file is None else [],
+            without_rewrites=list(disabled_optimizers or ()),
+        )
+
+    if backends is None:
+        return runtime(None, {})
+    opened = runtime(["cpu"], {})
+    known = opened.backend_names()
     found = present(names, known, fallback)
-    asked = None if backends is None else found
     # Options of a backend that is not there go with it: whether that is an error has been decided.
     of_provider = {name: pairs for name, pairs in of_provider.items() if name in known}
-    return _core.Runtime(
-        asked,
-        threads or own_threads,
-        file,
-        of_provider,
-        demands,
-        packages,
-        without_rewrites=list(disabled_optimizers or ()),
-    )
+    # Without options, what was looked for and opened need not be again.
+    return runtime(found, of_provider) if of_provider else opened.with_backends(found)
 
 
 def _load(runtime: _core.Runtime, model: str | os.PathLike[str] | bytes) -> _core.Model:
