@@ -31,8 +31,14 @@ const LINE: usize = 64;
 #[repr(C, align(64))]
 pub(super) struct Panel {
     quanta: [[[[u8; VECTOR]; GROUPS]; QUADS]; BLOCKS],
-    scales: [[[f32; ROWS]; GROUPS]; 2 * BLOCKS],
-    minima: [[[f32; ROWS]; GROUPS]; 2 * BLOCKS],
+    /// The scales of all units, and behind them their minima. In one array: with two, the compiler puts the
+    /// sums on the stack between blocks.
+    factors: [[[f32; ROWS]; GROUPS]; 4 * BLOCKS],
+}
+
+/// Where the minimum of a unit lies among the factors.
+const fn minimum_at<K: Kind>(unit: usize) -> usize {
+    BLOCKS * K::UNITS + unit
 }
 
 thread_local! {
@@ -44,8 +50,7 @@ pub(super) fn with_panel(body: impl FnOnce(&mut Panel)) {
     let mut panel = PANEL.take().unwrap_or_else(|| {
         Box::new(Panel {
             quanta: [[[[0; VECTOR]; GROUPS]; QUADS]; BLOCKS],
-            scales: [[[0.0; ROWS]; GROUPS]; 2 * BLOCKS],
-            minima: [[[0.0; ROWS]; GROUPS]; 2 * BLOCKS],
+            factors: [[[0.0; ROWS]; GROUPS]; 4 * BLOCKS],
         })
     });
     body(&mut panel);
@@ -81,10 +86,7 @@ impl<R: Recipe> Many<'_, R> {
         for place in 0..GROUPS {
             let start = self.record_at(self.first_group + place, record);
             let Some(bytes) = self.weights.get(start..start + record_bytes::<R>(blocks)) else {
-                for unit in 0..2 * BLOCKS {
-                    self.panel.scales[unit][place] = [0.0; ROWS];
-                    self.panel.minima[unit][place] = [0.0; ROWS];
-                }
+                self.panel.factors.iter_mut().for_each(|groups| groups[place] = [0.0; ROWS]);
                 continue;
             };
             if unrolled::<L, R>() && blocks == BLOCKS {
@@ -201,9 +203,10 @@ fn expand<L: Lanes, R: Recipe>(l: L, record: &[u8], block: usize, panel: &mut Pa
         l.store(weights, &mut out[place]);
     }
     for unit in block * R::Kind::UNITS..(block + 1) * R::Kind::UNITS {
-        l.put(R::scale(l, header, unit), &mut panel.scales[unit][place]);
+        l.put(R::scale(l, header, unit), &mut panel.factors[unit][place]);
         if R::Kind::MINIMA {
-            l.put(R::minimum(l, header, unit), &mut panel.minima[unit][place]);
+            let minimum = R::minimum(l, header, unit);
+            l.put(minimum, &mut panel.factors[minimum_at::<R::Kind>(unit)][place]);
         }
     }
 }
@@ -315,14 +318,14 @@ impl<K: Kind, const C: usize> Tile<'_, K, C> {
             }
         }
         for r in 0..R {
-            let scale = l.floats(&panel.scales[unit][group + r]);
+            let scale = l.floats(&panel.factors[unit][group + r]);
             for c in 0..C {
                 let scale =
                     if K::WIDE { scale } else { l.mul(scale, l.float(chunk.scales[block][c])) };
                 sums[r][c] = l.mul_add(l.to_floats(products[r][c]), scale, sums[r][c]);
             }
             if K::MINIMA {
-                let minimum = l.floats(&panel.minima[unit][group + r]);
+                let minimum = l.floats(&panel.factors[minimum_at::<K>(unit)][group + r]);
                 for c in 0..C {
                     let of_token =
                         if K::UNITS == 1 { chunk.sums[block][c] } else { chunk.half_sums[unit][c] };
