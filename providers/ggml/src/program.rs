@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use remuda_sdk::ir::{Def, Graph, StateRef, Val, ValueId};
 use remuda_sdk::tensor::{DType, Tensor};
-use remuda_sdk::{Compiled, Failure, ProgramInfo, RunRequest, StepTime};
+use remuda_sdk::{Compiled, Failure, ProgramInfo, RunRequest, StepTime, shaping_inputs};
 
 use crate::api::{Computed, Library, Refusal};
 use crate::cache::{CellCache, Step, mask, places, reach};
@@ -220,22 +220,6 @@ fn index_bytes(tensor: &Tensor, rows: Rows) -> Result<Vec<u8>, Failure> {
         bytes.extend(place.to_le_bytes());
     }
     Ok(bytes)
-}
-
-/// Inputs of nodes whose content says what dimensions come out.
-const SHAPING: &[(&str, usize)] =
-    &[("Expand", 1), ("Reshape", 1), ("Squeeze", 1), ("Tile", 1), ("Unsqueeze", 1)];
-
-fn shaping_inputs(region: &Graph) -> Vec<usize> {
-    let shapes = |id: ValueId| {
-        let uses = |node: &remuda_sdk::ir::Node| {
-            let used =
-                |(op, at): &(&str, usize)| node.op.is_onnx(op) && node.input(*at) == Some(id);
-            SHAPING.iter().any(used)
-        };
-        region.nodes().any(|(_, node)| uses(node))
-    };
-    (0..region.inputs.len()).filter(|&at| shapes(region.inputs[at])).collect()
 }
 
 /// The bytes of all graphs' values together, and of the largest graph's.

@@ -15,6 +15,7 @@ mod cells;
 mod fence;
 pub mod manifest;
 mod memory;
+mod sizes;
 mod state;
 mod table;
 
@@ -28,6 +29,7 @@ pub use remuda_abi as abi;
 pub use remuda_bridge::Failure;
 pub use remuda_ir as ir;
 pub use remuda_tensor as tensor;
+pub use sizes::{shaping_inputs, with_sizes};
 pub use state::StateRequest;
 pub use table::table;
 

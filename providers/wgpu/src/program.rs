@@ -10,7 +10,9 @@ use std::time::Instant;
 use remuda_base::Map;
 use remuda_sdk::ir::{Def, Graph, StateRef, Val, ValueId};
 use remuda_sdk::tensor::Tensor;
-use remuda_sdk::{CellStep, CompileRequest, Compiled, Failure, ProgramInfo, RunRequest, StepTime};
+use remuda_sdk::{
+    CellStep, CompileRequest, Compiled, Failure, ProgramInfo, RunRequest, StepTime, shaping_inputs,
+};
 
 use crate::cache::GpuCache;
 use crate::gpu::Gpu;
@@ -232,22 +234,6 @@ impl WgpuProgram {
         };
         instance.outputs.iter().map(output).collect()
     }
-}
-
-/// Inputs of nodes whose content says what dimensions come out.
-const SHAPING: &[(&str, usize)] =
-    &[("Expand", 1), ("Reshape", 1), ("Squeeze", 1), ("Tile", 1), ("Unsqueeze", 1)];
-
-fn shaping_inputs(region: &Graph) -> Vec<usize> {
-    let shapes = |id: ValueId| {
-        let uses = |node: &remuda_sdk::ir::Node| {
-            let used =
-                |(op, at): &(&str, usize)| node.op.is_onnx(op) && node.input(*at) == Some(id);
-            SHAPING.iter().any(used)
-        };
-        region.nodes().any(|(_, node)| uses(node))
-    };
-    (0..region.inputs.len()).filter(|&at| shapes(region.inputs[at])).collect()
 }
 
 /// Whether instances that were made long ago hold too much: together no more than the largest.

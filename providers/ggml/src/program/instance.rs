@@ -3,9 +3,9 @@
 use std::sync::{Arc, Weak};
 
 use remuda_ops::Ops;
-use remuda_sdk::Failure;
-use remuda_sdk::ir::{Def, Graph, ValueId, ValueType, infer_graph};
-use remuda_sdk::tensor::{Dim, Tensor, TensorType};
+use remuda_sdk::ir::{Def, ValueId, infer_graph};
+use remuda_sdk::tensor::Tensor;
+use remuda_sdk::{Failure, with_sizes};
 
 use super::weights::Run;
 use super::{GgmlProgram, failure};
@@ -57,7 +57,8 @@ impl Instance {
         tensors: &[Tensor],
         steps: &[(&CellCache, Step<'_>)],
     ) -> Result<Self, Failure> {
-        let graph = specialised(program, tensors)?;
+        let mut graph = with_sizes(&program.region, &program.shaping, tensors);
+        infer_graph(&mut graph, &Ops)?;
         let run = Run { program: &program.weights, caches: caches_of(program, &key, steps) };
         let tensors = capacity(&graph);
         let lowering = Lowering::new(program.library, &graph, tensors, Sources::Program(&run));
@@ -107,25 +108,4 @@ fn caches_of(
         caches.push((used.state, tables, i64::try_from(cells).unwrap_or(0)));
     }
     caches
-}
-
-/// The region with the sizes of a run.
-fn specialised(program: &GgmlProgram, tensors: &[Tensor]) -> Result<Graph, Failure> {
-    let mut graph = program.region.clone();
-    let made: Vec<ValueId> = graph
-        .values()
-        .filter(|(_, value)| matches!(value.def, Def::Node(..)))
-        .map(|(id, _)| id)
-        .collect();
-    made.into_iter().for_each(|id| graph.forget_type(id));
-    for (at, (id, tensor)) in graph.inputs.clone().into_iter().zip(tensors).enumerate() {
-        if program.shaping.contains(&at) {
-            graph.set_const(id, tensor.clone());
-            continue;
-        }
-        let dims = tensor.dims().iter().map(|&dim| Dim::from(dim));
-        graph.set_type(id, ValueType::Tensor(TensorType::new(tensor.dtype(), dims)));
-    }
-    infer_graph(&mut graph, &Ops)?;
-    Ok(graph)
 }

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Weak};
 
 use remuda_ops::Ops;
-use remuda_sdk::Failure;
 use remuda_sdk::ir::{Def, Graph, ValueId, ValueType, infer_graph};
-use remuda_sdk::tensor::{DType, Dim, Tensor, TensorType};
+use remuda_sdk::tensor::DType;
+use remuda_sdk::{Failure, with_sizes};
 
 use super::held::{Held, Seen, given_bytes, lost_space};
 use super::memory::Layout;
@@ -84,27 +84,6 @@ impl Drop for Instance {
     }
 }
 
-/// The region with the sizes of a run.
-fn specialised(program: &WgpuProgram, tensors: &[Tensor]) -> Result<Graph, Failure> {
-    let mut graph = program.region.clone();
-    let made: Vec<ValueId> = graph
-        .values()
-        .filter(|(_, value)| matches!(value.def, Def::Node(..)))
-        .map(|(id, _)| id)
-        .collect();
-    made.into_iter().for_each(|id| graph.forget_type(id));
-    for (at, (id, tensor)) in graph.inputs.clone().into_iter().zip(tensors).enumerate() {
-        if program.shaping.contains(&at) {
-            graph.set_const(id, tensor.clone());
-            continue;
-        }
-        let dims = tensor.dims().iter().map(|&dim| Dim::from(dim));
-        graph.set_type(id, ValueType::Tensor(TensorType::new(tensor.dtype(), dims)));
-    }
-    infer_graph(&mut graph, &Ops)?;
-    Ok(graph)
-}
-
 /// Lowers every node; the launches, and the outputs.
 fn lowered(graph: &Graph, gpu: &Gpu) -> Result<(Plan, Vec<Output>), Failure> {
     let mut lowering = Lowering::new(graph, gpu.limits);
@@ -143,7 +122,8 @@ impl Instance {
 
     pub(super) fn new(program: &WgpuProgram, key: Key, given: &Given<'_>) -> Result<Self, Failure> {
         let gpu = Arc::clone(&program.gpu);
-        let graph = specialised(program, given.tensors)?;
+        let mut graph = with_sizes(&program.region, &program.shaping, given.tensors);
+        infer_graph(&mut graph, &Ops)?;
         let (plan, outputs) = lowered(&graph, &gpu)?;
         let (kept, read): (Vec<SpaceId>, Vec<u64>) =
             outputs.iter().filter_map(Output::made).unzip();
