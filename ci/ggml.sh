@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Tests the provider over ggml: builds ggml's CPU backend for this machine, then runs the provider's own tests, the
-# conformance kit, and ONNX's backend suite with the CPU completing what it does not take.
+# conformance kit, ONNX's backend suite with the CPU completing what it does not take, and answers during which its worker
+# process is killed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=target/python/stable/bin/python
@@ -17,5 +18,9 @@ cargo build --quiet -p remuda-ggml
 library="$target/debug/libremuda_ggml.so"
 cargo run --quiet -p remuda-cli -- conform "$library" --skips providers/ggml/conformance.toml
 "$python" tests/python/backend_suite.py --backend ggml:cpu,cpu --library "$library"
+<<<<<<< ours
 # The libraries in the wheel are found without being told where they are.
 env -u REMUDA_GGML ci/try_provider_wheel.sh ggml "$library" "$folder"
+=======
+"$python" tests/python/kill_workers.py --backend ggml:cpu --library "$library" --remuda "$target/debug/remuda"
+>>>>>>> theirs

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Tests the provider over ONNX Runtime, on the one of the Python environment that `ci/python.sh` made: its own
-# tests, the networks, and ONNX's backend suite with the CPU completing what it does not take.
+# tests, the networks, ONNX's backend suite with the CPU completing what it does not take, and answers during which its
+# worker process is killed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=target/python/stable/bin/python
@@ -17,4 +18,9 @@ library="$target/debug/libremuda_onnxruntime.so"
 PYTHONPATH=ci "$python" -m pytest -q -p skips tests/python/test_networks.py --backends onnxruntime:cpu,cpu --library "$library" \
   -k "not unet-qdq and not gpt2_tiny-int4"
 "$python" tests/python/backend_suite.py --backend onnxruntime:cpu,cpu --library "$library"
+<<<<<<< ours
 ci/try_provider_wheel.sh onnxruntime "$library"
+=======
+cargo build --quiet -p remuda-cli
+"$python" tests/python/kill_workers.py --backend onnxruntime:cpu --library "$library" --remuda "$target/debug/remuda"
+>>>>>>> theirs
