@@ -18,9 +18,6 @@ cargo build --quiet -p remuda-ggml
 library="$target/debug/libremuda_ggml.so"
 cargo run --quiet -p remuda-cli -- conform "$library" --skips providers/ggml/conformance.toml
 "$python" tests/python/backend_suite.py --backend ggml:cpu,cpu --library "$library"
-<<<<<<< ours
+"$python" tests/python/kill_workers.py --backend ggml:cpu --library "$library" --remuda "$target/debug/remuda"
 # The libraries in the wheel are found without being told where they are.
 env -u REMUDA_GGML ci/try_provider_wheel.sh ggml "$library" "$folder"
-=======
-"$python" tests/python/kill_workers.py --backend ggml:cpu --library "$library" --remuda "$target/debug/remuda"
->>>>>>> theirs

@@ -18,9 +18,6 @@ library="$target/debug/libremuda_onnxruntime.so"
 PYTHONPATH=ci "$python" -m pytest -q -p skips tests/python/test_networks.py --backends onnxruntime:cpu,cpu --library "$library" \
   -k "not unet-qdq and not gpt2_tiny-int4"
 "$python" tests/python/backend_suite.py --backend onnxruntime:cpu,cpu --library "$library"
-<<<<<<< ours
-ci/try_provider_wheel.sh onnxruntime "$library"
-=======
 cargo build --quiet -p remuda-cli
 "$python" tests/python/kill_workers.py --backend onnxruntime:cpu --library "$library" --remuda "$target/debug/remuda"
->>>>>>> theirs
+ci/try_provider_wheel.sh onnxruntime "$library"
