@@ -41,6 +41,8 @@ const TABLE: &[Names] = &[
     names(DType::F8E5M2, "float8e5m2", "float8_e5m2", "|u1", 12),
     names(DType::F8E5M2FNUZ, "float8e5m2fnuz", "float8_e5m2fnuz", "|u1", 13),
     names(DType::F8E8M0, "float8e8m0", "float8_e8m0fnu", "|u1", 14),
+    names(DType::F6E2M3, "float6e2m3", "float6_e2m3fn", "|u1", 15),
+    names(DType::F6E3M2, "float6e3m2", "float6_e3m2fn", "|u1", 16),
     names(DType::F4E2M1, "float4e2m1", "float4_e2m1fn", "|u1", 17),
     names(DType::I8, "int8", "int8", "|i1", INT),
     names(DType::I16, "int16", "int16", "<i2", INT),

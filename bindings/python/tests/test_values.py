@@ -36,6 +36,9 @@ PLAIN = {
     TensorProto.INT4: ("tensor(int4)", ml_dtypes.int4),
     TensorProto.UINT4: ("tensor(uint4)", ml_dtypes.uint4),
     TensorProto.FLOAT4E2M1: ("tensor(float4e2m1)", ml_dtypes.float4_e2m1fn),
+    # FLOAT6E2M3 and FLOAT6E3M2, which this release of onnx does not know.
+    27: ("tensor(float6e2m3)", ml_dtypes.float6_e2m3fn),
+    28: ("tensor(float6e3m2)", ml_dtypes.float6_e3m2fn),
 }
 
 
@@ -49,6 +52,25 @@ def test_every_element_type_goes_in_and_comes_out(dtype, names, shape) -> None:
     [y] = session.run(None, {"x": x})
     assert (y.dtype, y.shape) == (x.dtype, x.shape)
     np.testing.assert_array_equal(y, x)
+
+
+@pytest.mark.parametrize("number", [27, 28])
+def test_six_bit_floats_are_rounded_as_ml_dtypes_does(number) -> None:
+    x = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    there, back = (
+        models.model(
+            [helper.make_node("Cast", ["x"], ["y"], to=to)],
+            [models.tensor("x", of, [x.size])],
+            [models.tensor("y", to, [x.size])],
+        )
+        for of, to in ((TensorProto.FLOAT16, number), (number, TensorProto.FLOAT16))
+    )
+    [y] = remuda.InferenceSession(there).run(None, {"x": x})
+    with np.errstate(invalid="ignore"):
+        expected = x.astype(PLAIN[number][1])
+    np.testing.assert_array_equal(y.view(np.uint8), expected.view(np.uint8))
+    [again] = remuda.InferenceSession(back).run(None, {"x": y})
+    np.testing.assert_array_equal(again, expected.astype(np.float16))
 
 
 def test_negative_small_integers_keep_their_sign() -> None:

@@ -45,6 +45,8 @@ pub mod dtype {
     pub const F8E8M0: u32 = 24;
     pub const U2: u32 = 25;
     pub const I2: u32 = 26;
+    pub const F6E2M3: u32 = 27;
+    pub const F6E3M2: u32 = 28;
     /// Added to a GGML type number.
     pub const BLOCK: u32 = 0x1000;
 }

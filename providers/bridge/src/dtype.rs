@@ -31,6 +31,8 @@ const CODES: &[(DType, u32)] = &[
     (DType::F8E8M0, code::F8E8M0),
     (DType::U2, code::U2),
     (DType::I2, code::I2),
+    (DType::F6E2M3, code::F6E2M3),
+    (DType::F6E3M2, code::F6E3M2),
 ];
 
 /// The number of a dtype.

@@ -9,7 +9,7 @@ use remuda_tensor::DType;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Types(u32);
 
-const PLAIN: [DType; 26] = [
+const PLAIN: [DType; 28] = [
     DType::F32,
     DType::F64,
     DType::F16,
@@ -36,6 +36,8 @@ const PLAIN: [DType; 26] = [
     DType::C64,
     DType::C128,
     DType::String,
+    DType::F6E2M3,
+    DType::F6E3M2,
 ];
 
 impl Types {
@@ -55,6 +57,9 @@ impl Types {
     pub const BYTES: Self = Self::one(DType::I8).or(Self::one(DType::U8));
     /// Floats of 8 and 4 bits.
     pub const SMALL_FLOATS: Self = Self(0b11_1111 << 4);
+    /// Floats of 6 and 4 bits.
+    pub const PACKED_FLOATS: Self =
+        Self::one(DType::F4E2M1).or(Self::one(DType::F6E2M3)).or(Self::one(DType::F6E3M2));
     /// Signed integers of 8 bits and more.
     pub const SIGNED: Self = Self(0b1111 << 10);
     /// Unsigned integers of 8 bits and more.
@@ -68,7 +73,7 @@ impl Types {
     /// Texts.
     pub const STRING: Self = Self(1 << 25);
     /// Block formats of quantised weights.
-    pub const BLOCK: Self = Self(1 << 26);
+    pub const BLOCK: Self = Self(1 << 28);
     /// Integers of 8 bits and more.
     pub const INTS: Self = Self(Self::SIGNED.0 | Self::UNSIGNED.0);
     /// Floats of 16 bits and more, and integers of 8 bits and more.
@@ -114,7 +119,7 @@ const fn same(a: DType, b: DType) -> bool {
     }
     pairs!(
         F32, F64, F16, BF16, F8E4M3FN, F8E4M3FNUZ, F8E5M2, F8E5M2FNUZ, F8E8M0, F4E2M1, I8, I16,
-        I32, I64, U8, U16, U32, U64, I4, U4, I2, U2, Bool, C64, C128, String
+        I32, I64, U8, U16, U32, U64, I4, U4, I2, U2, Bool, C64, C128, String, F6E2M3, F6E3M2
     )
 }
 

@@ -41,9 +41,9 @@ pub(crate) fn dtype(number: i32) -> Result<DType> {
         24 => DType::F8E8M0,
         25 => DType::U2,
         26 => DType::I2,
+        27 => DType::F6E2M3,
+        28 => DType::F6E3M2,
         0 => return Err(ImportError::invalid("the element type is undefined")),
-        27 => return Err(ImportError::unsupported("elements of type `float6e2m3`")),
-        28 => return Err(ImportError::unsupported("elements of type `float6e3m2`")),
         other => return Err(ImportError::unsupported(format!("unknown element type {other}"))),
     })
 }

@@ -27,6 +27,10 @@ pub enum DType {
     F8E5M2FNUZ,
     /// 8-bit power of two: a scale.
     F8E8M0,
+    /// 6-bit float, 2 exponent bits, four in three bytes.
+    F6E2M3,
+    /// 6-bit float, 3 exponent bits, four in three bytes.
+    F6E3M2,
     /// 4-bit float, two to a byte.
     F4E2M1,
     /// 8-bit signed integer.
@@ -108,6 +112,8 @@ const NAMES: &[(DType, &str)] = &[
     (DType::F8E5M2, "f8e5m2"),
     (DType::F8E5M2FNUZ, "f8e5m2fnuz"),
     (DType::F8E8M0, "f8e8m0"),
+    (DType::F6E2M3, "f6e2m3"),
+    (DType::F6E3M2, "f6e3m2"),
     (DType::F4E2M1, "f4e2m1"),
     (DType::I8, "i8"),
     (DType::I16, "i16"),
@@ -168,6 +174,7 @@ impl DType {
             | Self::I8
             | Self::U8
             | Self::Bool => 8,
+            Self::F6E2M3 | Self::F6E3M2 => 6,
             Self::F4E2M1 | Self::I4 | Self::U4 => 4,
             Self::I2 | Self::U2 => 2,
             Self::String | Self::Block(_) => 0,
@@ -178,7 +185,7 @@ impl DType {
     #[must_use]
     pub fn element_bytes(self) -> Option<usize> {
         match self.bits() {
-            0 | 2 | 4 => None,
+            0 | 2 | 4 | 6 => None,
             bits => Some(bits / 8),
         }
     }
@@ -201,12 +208,12 @@ impl DType {
     /// Whether elements are real floating-point numbers of any width.
     #[must_use]
     pub fn is_float(self) -> bool {
-        matches!(self, Self::F32 | Self::F64 | Self::F16 | Self::BF16) || self.is_float8_or_4()
+        matches!(self, Self::F32 | Self::F64 | Self::F16 | Self::BF16) || self.is_small_float()
     }
 
-    /// Whether elements are floats of 8 or 4 bits.
+    /// Whether elements are floats of 8, 6 or 4 bits.
     #[must_use]
-    pub fn is_float8_or_4(self) -> bool {
+    pub fn is_small_float(self) -> bool {
         matches!(
             self,
             Self::F8E4M3FN
@@ -214,6 +221,8 @@ impl DType {
                 | Self::F8E5M2
                 | Self::F8E5M2FNUZ
                 | Self::F8E8M0
+                | Self::F6E2M3
+                | Self::F6E3M2
                 | Self::F4E2M1
         )
     }
@@ -239,7 +248,7 @@ impl DType {
     /// Whether several elements share a byte.
     #[must_use]
     pub fn is_packed(self) -> bool {
-        matches!(self.bits(), 2 | 4)
+        matches!(self.bits(), 2 | 4 | 6)
     }
 }
 
@@ -263,6 +272,7 @@ mod tests {
     #[test]
     fn packed_elements_round_up_to_bytes_and_overflow_is_none() {
         assert_eq!(DType::I4.bytes_for(3), Some(2));
+        assert_eq!(DType::F6E2M3.bytes_for(5), Some(4));
         assert_eq!(DType::F64.bytes_for(usize::MAX), None);
     }
 }

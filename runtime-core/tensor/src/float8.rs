@@ -1,4 +1,4 @@
-//! The 8-bit and 4-bit floating-point types: bit-exact conversion from and to 32-bit floats.
+//! The 8-bit, 6-bit and 4-bit floating-point types: bit-exact conversion from and to 32-bit floats.
 //!
 //! Narrowing rounds to nearest, ties to even. What happens beyond the largest finite value is the
 //! caller's choice ([`Overflow`]): saturate, as ONNX's Cast does by default, or become NaN/infinity.
@@ -66,6 +66,18 @@ pub const E5M2FNUZ: Layout = Layout {
     has_negative_zero: false,
     sign_bit: 0x80,
 };
+/// 2 exponent bits, 3 mantissa bits, finite only: up to 7.5. What is no number becomes a negative zero.
+pub const E2M3: Layout = Layout {
+    mantissa_bits: 3,
+    bias: 1,
+    largest: 0x1f,
+    infinity: None,
+    nan: 0x20,
+    has_negative_zero: true,
+    sign_bit: 0x20,
+};
+/// 3 exponent bits, 2 mantissa bits, finite only: up to 28. What is no number becomes a negative zero.
+pub const E3M2: Layout = Layout { mantissa_bits: 2, bias: 3, ..E2M3 };
 /// 2 exponent bits, 1 mantissa bit, finite only: 0, 0.5, 1, 1.5, 2, 3, 4, 6.
 pub const E2M1: Layout = Layout {
     mantissa_bits: 1,
@@ -221,15 +233,15 @@ impl F8E8M0 {
 
 #[cfg(test)]
 mod tests {
-    use super::{E2M1, E4M3FN, E4M3FNUZ, E5M2, E5M2FNUZ, Layout, Overflow};
+    use super::{E2M1, E2M3, E3M2, E4M3FN, E4M3FNUZ, E5M2, E5M2FNUZ, Layout, Overflow};
 
     fn all(layout: Layout) -> impl Iterator<Item = u8> {
-        (0..=255u8).filter(move |&bits| layout.sign_bit == 0x80 || bits < 16)
+        (0..=255u8).filter(move |&bits| bits <= 2 * (layout.sign_bit - 1) + 1)
     }
 
     #[test]
     fn every_value_survives_the_round_trip() {
-        for layout in [E4M3FN, E4M3FNUZ, E5M2, E5M2FNUZ, E2M1] {
+        for layout in [E4M3FN, E4M3FNUZ, E5M2, E5M2FNUZ, E2M3, E3M2, E2M1] {
             for bits in all(layout) {
                 let value = layout.decode(bits);
                 if !value.is_nan() {
@@ -246,6 +258,10 @@ mod tests {
         assert_eq!(E5M2.decode(0x7b).to_bits(), 57344f32.to_bits());
         assert_eq!(E5M2FNUZ.decode(0x01).to_bits(), 2f32.powi(-17).to_bits());
         assert_eq!(E2M1.decode(0xf).to_bits(), (-6f32).to_bits());
+        assert_eq!(E2M3.decode(0x3f).to_bits(), (-7.5f32).to_bits());
+        assert_eq!(E3M2.decode(0x1f).to_bits(), 28f32.to_bits());
+        assert_eq!(E3M2.decode(0x01).to_bits(), 0.0625f32.to_bits());
+        assert_eq!(E2M3.encode(f32::NAN, Overflow::Saturate), 0x20);
         assert!(E4M3FNUZ.decode(0x80).is_nan());
     }
 

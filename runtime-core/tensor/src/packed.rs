@@ -1,9 +1,10 @@
-//! Elements of 2 and 4 bits: several to a byte, the first in the lowest bits, as ONNX packs them.
+//! Elements of 2, 4 and 6 bits: one behind the other, the first in the lowest bits, as ONNX packs them.
 
+use crate::float8::Layout;
 use crate::{DType, float8};
 
-/// The integer value of each of `count` packed elements. Empty for a dtype that is not packed;
-/// 4-bit floats give their bits.
+/// The integer value of each of `count` packed elements. Empty for a dtype that is not packed; floats
+/// give their bits.
 #[must_use]
 pub fn unpack(dtype: DType, bytes: &[u8], count: usize) -> Vec<i8> {
     let bits = dtype.bits();
@@ -14,7 +15,12 @@ pub fn unpack(dtype: DType, bytes: &[u8], count: usize) -> Vec<i8> {
     let sign = if dtype.is_signed_int() { 1u8 << (bits - 1) } else { 0 };
     (0..count)
         .map(|at| {
-            let raw = bytes[at * bits / 8] >> (at * bits % 8) & mask;
+            let (byte, shift) = (at * bits / 8, at * bits % 8);
+            let mut raw = bytes[byte] >> shift;
+            if shift + bits > 8 {
+                raw |= bytes[byte + 1] << (8 - shift);
+            }
+            let raw = raw & mask;
             // Two's complement of `bits` bits: flip the sign bit, subtract its weight.
             (raw ^ sign).cast_signed().wrapping_sub(sign.cast_signed())
         })
@@ -29,18 +35,34 @@ pub fn pack(dtype: DType, values: &[i8]) -> Vec<u8> {
     if dtype.is_packed() {
         let mask = u8::MAX >> (8 - bits);
         for (at, value) in values.iter().enumerate() {
-            bytes[at * bits / 8] |= (value.cast_unsigned() & mask) << (at * bits % 8);
+            let (byte, shift) = (at * bits / 8, at * bits % 8);
+            let raw = value.cast_unsigned() & mask;
+            bytes[byte] |= raw << shift;
+            if shift + bits > 8 {
+                bytes[byte + 1] |= raw >> (8 - shift);
+            }
         }
     }
     bytes
 }
 
-/// The value of each packed element as a float: integers as they are, 4-bit floats decoded.
+/// How the bits of a packed float are laid out; none for integers.
+#[must_use]
+pub fn layout(dtype: DType) -> Option<Layout> {
+    match dtype {
+        DType::F6E2M3 => Some(float8::E2M3),
+        DType::F6E3M2 => Some(float8::E3M2),
+        DType::F4E2M1 => Some(float8::E2M1),
+        _ => None,
+    }
+}
+
+/// The value of each packed element as a float: integers as they are, floats decoded.
 #[must_use]
 pub fn unpack_f32(dtype: DType, bytes: &[u8], count: usize) -> Vec<f32> {
     let values = unpack(dtype, bytes, count);
-    if dtype == DType::F4E2M1 {
-        return values.iter().map(|&bits| float8::E2M1.decode(bits.cast_unsigned())).collect();
+    if let Some(layout) = layout(dtype) {
+        return values.iter().map(|&bits| layout.decode(bits.cast_unsigned())).collect();
     }
     values.into_iter().map(f32::from).collect()
 }
@@ -63,5 +85,15 @@ mod tests {
     #[test]
     fn four_bit_floats_are_decoded() {
         assert_eq!(unpack_f32(DType::F4E2M1, &[0xf1], 2), [0.5, -6.0]);
+    }
+
+    /// The bytes are those of `onnx.numpy_helper.from_array`.
+    #[test]
+    fn six_bits_go_across_bytes() {
+        let bytes = [0x00, 0x81, 0xfc, 0x14];
+        assert_eq!(unpack_f32(DType::F6E2M3, &bytes, 5), [0.0, 0.5, 1.0, -7.5, 3.0]);
+        let codes = unpack(DType::F6E3M2, &bytes, 5);
+        assert_eq!(codes, [0, 4, 8, 63, 20]);
+        assert_eq!(pack(DType::F6E3M2, &codes), bytes);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use remuda_tensor::{DType, Tensor};
+use remuda_tensor::{DType, Tensor, packed};
 
 use super::{Bytes, Extent};
 use crate::error::{ImportError, Result};
@@ -28,6 +28,9 @@ pub(super) fn decode(message: Message<'_>, extent: Extent) -> Result<Tensor> {
     if extent.dtype == DType::String {
         return texts(message, fields, extent);
     }
+    if extent.dtype.bits() == 6 {
+        return six_bits(fields, extent);
+    }
     let mut target = Target { bytes: Vec::new(), expected: extent.bytes() };
     for field in fields {
         append(&mut target, &field?, extent.dtype)?;
@@ -39,6 +42,23 @@ pub(super) fn decode(message: Message<'_>, extent: Extent) -> Result<Tensor> {
         extent.expect(got)?;
     }
     Ok(Tensor::from_memory(extent.dtype, extent.dims, Arc::new(Bytes(target.bytes)))?)
+}
+
+/// Elements of 6 bits have an integer each, unlike those of 4 and 2 bits, which share one.
+fn six_bits<'a>(fields: impl Iterator<Item = Result<Field<'a>>>, extent: Extent) -> Result<Tensor> {
+    let dtype = extent.dtype;
+    let mut target = Target { bytes: Vec::new(), expected: extent.elements };
+    for field in fields {
+        field?.ints(|value| {
+            let [code] = low_bits::<1>(value)
+                .filter(|code| code[0] < 1 << 6)
+                .ok_or_else(|| out_of_range(value, dtype))?;
+            target.push(&[code])
+        })?;
+    }
+    extent.expect(target.bytes.len())?;
+    let codes: Vec<i8> = target.bytes.into_iter().map(u8::cast_signed).collect();
+    Ok(Tensor::from_bytes(dtype, extent.dims, &packed::pack(dtype, &codes))?)
 }
 
 /// The bytes of the elements so far; never more than one element longer than expected.

@@ -9,7 +9,7 @@ fn bounds(dtype: DType) -> (f64, f64) {
         DType::F64 => (1e-12, 1e-10),
         DType::F16 => (1e-3, 2e-3),
         DType::BF16 => (1e-2, 1e-2),
-        _ if dtype.is_float8_or_4() => (0.13, 0.13),
+        _ if dtype.is_small_float() => (0.13, 0.13),
         _ => (1e-6, 1e-5),
     }
 }

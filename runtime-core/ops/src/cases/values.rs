@@ -2,7 +2,7 @@
 
 use remuda_base::Map;
 use remuda_ir::{Val, ValueType, text};
-use remuda_tensor::float8::{self, Overflow};
+use remuda_tensor::float8::Overflow;
 use remuda_tensor::{DType, Dim, Element, Tensor, TensorType, dispatch_numeric_or_bool, packed};
 
 use crate::{Random, random_tensor};
@@ -187,11 +187,11 @@ fn tensor_of(dtype: DType, dims: &[usize], words: &[&str]) -> Result<Tensor, Str
             Tensor::from_strings(dims, texts)
         }
         _ if dtype.is_packed() => {
-            let value = |word: &&str| match dtype {
-                DType::F4E2M1 => {
-                    Ok(float8::E2M1.encode(number(word)? as f32, Overflow::Saturate).cast_signed())
-                }
-                _ => Ok(number(word)? as i8),
+            let value = |word: &&str| {
+                let number = number(word)?;
+                Ok(packed::layout(dtype).map_or(number as i8, |layout| {
+                    layout.encode(number as f32, Overflow::Saturate).cast_signed()
+                }))
             };
             let values = words.iter().map(value).collect::<Result<Vec<_>, String>>()?;
             Tensor::from_bytes(dtype, dims, &packed::pack(dtype, &values))

@@ -24,7 +24,7 @@ pub(crate) static OP: OpDef = OpDef {
                 .or(Types::one(DType::I16))
                 .or(Types::one(DType::U16))
                 .or(Types::SMALL_INTS)
-                .or(Types::one(DType::F4E2M1))
+                .or(Types::PACKED_FLOATS)
                 .or(Types::FLOAT8),
         )
         .tied(""),

@@ -7,7 +7,7 @@
 mod texts;
 
 use remuda_ir::OpError;
-use remuda_tensor::float8::{E2M1, E4M3FN, E4M3FNUZ, E5M2, E5M2FNUZ, Overflow};
+use remuda_tensor::float8::{E2M1, E2M3, E3M2, E4M3FN, E4M3FNUZ, E5M2, E5M2FNUZ, Overflow};
 use remuda_tensor::{DType, Element, Tensor, bf16, dispatch_int, f16, packed};
 
 use super::numbers::Wrapping;
@@ -128,10 +128,9 @@ fn from_floats(
         DType::F8E5M2 => small(&|x| E5M2.encode(x, overflow)),
         DType::F8E5M2FNUZ => small(&|x| E5M2FNUZ.encode(x, overflow)),
         DType::F8E8M0 => small(&|x| power_of_two(x, rounding)),
-        DType::F4E2M1 => {
-            let codes: Vec<i8> = values.iter().map(|&x| four_bits(x).cast_signed()).collect();
-            Ok(Tensor::from_bytes(to, dims, &packed::pack(to, &codes))?)
-        }
+        DType::F6E2M3 => packed_floats(dims, values, to, |x| E2M3.encode(x, Overflow::Saturate)),
+        DType::F6E3M2 => packed_floats(dims, values, to, |x| E3M2.encode(x, Overflow::Saturate)),
+        DType::F4E2M1 => packed_floats(dims, values, to, four_bits),
         DType::Bool => all::<bool>(dims, values, |x| x != 0.0),
         _ if to.is_packed() => {
             let ints: Vec<i128> = values.iter().map(|&x| x as i128).collect();
@@ -154,8 +153,18 @@ fn to_odd_f32(value: f64) -> f32 {
     f32::from_bits(below | 1)
 }
 
-fn four_bits(value: f64) -> u8 {
-    if value.is_nan() { 0x8 } else { E2M1.encode(to_odd_f32(value), Overflow::Saturate) }
+fn packed_floats(
+    dims: &[usize],
+    values: &[f64],
+    to: DType,
+    encode: impl Fn(f32) -> u8,
+) -> Result<Tensor, OpError> {
+    let codes: Vec<i8> = values.iter().map(|&x| encode(to_odd_f32(x)).cast_signed()).collect();
+    Ok(Tensor::from_bytes(to, dims, &packed::pack(to, &codes))?)
+}
+
+fn four_bits(value: f32) -> u8 {
+    if value.is_nan() { 0x8 } else { E2M1.encode(value, Overflow::Saturate) }
 }
 
 /// The bits of a power of two: the exponent of the number's magnitude, rounded.

@@ -4,7 +4,7 @@ use remuda_ir::{Attrs, OpError};
 use remuda_tensor::DType;
 
 /// The dtype of each number, from 0 on.
-const BY_NUMBER: [Option<DType>; 27] = [
+const BY_NUMBER: [Option<DType>; 29] = [
     None,
     Some(DType::F32),
     Some(DType::U8),
@@ -32,16 +32,14 @@ const BY_NUMBER: [Option<DType>; 27] = [
     Some(DType::F8E8M0),
     Some(DType::U2),
     Some(DType::I2),
+    Some(DType::F6E2M3),
+    Some(DType::F6E3M2),
 ];
 
 /// The dtype that ONNX gives this number.
 pub(crate) fn dtype_of(number: i64) -> Result<DType, OpError> {
     let known = usize::try_from(number).ok().and_then(|at| *BY_NUMBER.get(at)?);
-    known.ok_or_else(|| match number {
-        27 => OpError::unsupported("elements of `float6e2m3` are not supported"),
-        28 => OpError::unsupported("elements of `float6e3m2` are not supported"),
-        _ => OpError::Invalid(format!("{number} is the number of no dtype")),
-    })
+    known.ok_or_else(|| OpError::Invalid(format!("{number} is the number of no dtype")))
 }
 
 /// The dtype that an attribute names, if it is there; 0 counts as absent.

@@ -109,12 +109,11 @@ pub(crate) fn store(
         DType::F8E4M3FNUZ => float8::E4M3FNUZ,
         DType::F8E5M2 => float8::E5M2,
         DType::F8E5M2FNUZ => float8::E5M2FNUZ,
-        DType::F4E2M1 => float8::E2M1,
-        other => return Err(unsupported_dtype(other)),
+        other => packed::layout(other).ok_or_else(|| unsupported_dtype(other))?,
     };
     let bits = values.map(|(at, value)| layout.encode((value + zero(at)) as f32, overflow));
     let bits: Vec<u8> = bits.collect();
-    if dtype == DType::F4E2M1 {
+    if dtype.is_packed() {
         let bits: Vec<i8> = bits.into_iter().map(u8::cast_signed).collect();
         return Ok(Tensor::from_bytes(dtype, &dims[..], &packed::pack(dtype, &bits))?);
     }

@@ -51,7 +51,7 @@ pub(crate) fn quantize_linear(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> 
         *value = rounded(precision, rounded(precision, *value) / rounded(precision, scale));
     }
     let zeros = zero.map(|zero| spread(zero, "y_zero_point", &x.dims, axis, block)).transpose()?;
-    let saturate = attrs.bool_or("saturate", true)? || dtype == DType::F4E2M1;
+    let saturate = attrs.bool_or("saturate", true)? || dtype.is_packed();
     let overflow = if saturate { Overflow::Saturate } else { Overflow::Special };
     let zero = |at: usize| zeros.as_ref().map_or(0.0, |zeros| zeros[at]);
     Ok(vec![store(dtype, &x, zero, overflow)?.into()])
