@@ -85,15 +85,15 @@ impl Failure {
 
     /// Tells it on standard error: what, the causes, what to try.
     pub(crate) fn print(&self) {
-        eprintln!("error: {self}");
+        noteln!("error: {self}");
         let mut cause = self.source();
         // The runtime's message holds its causes already.
         while let Some(error) = cause.filter(|_| !matches!(self, Self::Runtime(_))) {
-            eprintln!("  caused by: {error}");
+            noteln!("  caused by: {error}");
             cause = error.source();
         }
         if let Some(hint) = self.hint() {
-            eprintln!("hint: {hint}");
+            noteln!("hint: {hint}");
         }
     }
 

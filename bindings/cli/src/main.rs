@@ -6,7 +6,9 @@
 //!
 //! A command is one file in `commands/`, with its arguments, and two lines in `commands.rs`.
 #![forbid(unsafe_code)]
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a command-line program")]
+
+#[macro_use]
+mod print;
 
 mod bundled;
 mod cancel;
@@ -56,9 +58,9 @@ fn with_two_dashes(argument: OsString) -> OsString {
 fn refuse(error: &clap::Error) -> ExitCode {
     let text = error.render().to_string();
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        print!("{text}");
+        out!("{text}");
         return ExitCode::SUCCESS;
     }
-    eprint!("{}", text.replace("\n  tip: ", "\nhint: "));
+    note!("{}", text.replace("\n  tip: ", "\nhint: "));
     ExitCode::from(2)
 }

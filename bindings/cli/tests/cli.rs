@@ -209,6 +209,79 @@ fn plans_of_language_models_tell_both_sorts_of_steps() {
 }
 
 #[test]
+fn plans_are_kept_compared_and_asked_about_one_node() {
+    let folder = folder("plan-diff");
+    for (file, more) in [("new.json", &[][..]), ("old.json", &["--without-rewrite", "all"])] {
+        let saved = remuda(&folder, &[&["plan", "digits", "--save", file], more].concat());
+        assert!(saved.status.success(), "{}", String::from_utf8_lossy(&saved.stderr));
+    }
+    let same = json(&folder, &["plan", "diff", "new.json", "new.json", "--json"]);
+    assert_eq!((&same["same"], &same["moved"]), (&true.into(), &serde_json::json!([])));
+    let told = remuda(&folder, &["plan", "diff", "old.json", "new.json"]);
+    let text = String::from_utf8(told.stdout).unwrap();
+    assert_eq!((told.status.code(), text.contains(" is gone\n")), (Some(1), true), "{text}");
+    let told = remuda(&folder, &["plan", "diff", "old.json", "new.json", "--json"]);
+    let diff: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!((told.status.code(), &diff["same"]), (Some(1), &false.into()));
+    assert!(!diff["removed"].as_array().unwrap().is_empty(), "{diff}");
+
+    let plan = json(&folder, &["plan", "digits", "--json"]);
+    let name = plan["parts"][0]["nodes"][0].as_str().unwrap();
+    let node = json(&folder, &["plan", "digits", "--node", name, "--json"]);
+    assert_eq!(node["node"], name);
+    assert_eq!(
+        (&node["classes"][0]["backend"], &node["classes"][0]["part"]),
+        (&"cpu".into(), &0.into())
+    );
+}
+
+#[test]
+fn what_is_kept_is_listed_and_thrown_away() {
+    let folder = folder("cache");
+    let cache = |place: &str, arguments: &[&str]| -> serde_json::Value {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_remuda"));
+        program.args(arguments).env("REMUDA_CACHE", place).current_dir(&folder);
+        serde_json::from_slice(&program.output().unwrap().stdout).unwrap()
+    };
+    let (kept, key) = (folder.join("kept"), "5e".repeat(32));
+    std::fs::create_dir_all(kept.join("plan")).unwrap();
+    std::fs::write(kept.join("plan").join(&key), "a plan").unwrap();
+    let place = kept.to_str().unwrap();
+    let listed = cache(place, &["cache", "list", "--json"]);
+    assert_eq!(
+        (&listed["entries"][0]["kind"], &listed["entries"][0]["key"]),
+        (&"plan".into(), &key.into())
+    );
+    let cleared = serde_json::json!({ "entries": 1, "bytes": 6 });
+    assert_eq!(cache(place, &["cache", "clear", "--json"]), cleared);
+    assert_eq!(cache(place, &["cache", "list", "--json"])["entries"], serde_json::json!([]));
+    assert_eq!(cache("off", &["cache", "list", "--json"])["folder"], serde_json::Value::Null);
+}
+
+/// `| head` leaves before all is printed; a full disk takes nothing.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_that_cannot_be_written_is_no_crash() {
+    let folder = folder("pipes");
+    let printed_to = |out: std::process::Stdio, arguments: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_remuda"));
+        let ended = program.args(arguments).current_dir(&folder).stdout(out).output().unwrap();
+        (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+    };
+    let full =
+        "error: cannot write the answer\n  caused by: No space left on device (os error 28)\n";
+    let commands: [&[&str]; 4] =
+        [&["ops"], &["show", "digits", "--json"], &["--help"], &["completions", "bash"]];
+    for arguments in commands {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        assert_eq!(printed_to(writer.into(), arguments), (Some(0), String::new()));
+        let disk = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        assert_eq!(printed_to(disk.into(), arguments), (Some(1), full.to_owned()));
+    }
+}
+
+#[test]
 fn the_bundled_model_reads_a_seven() {
     let folder = folder("seven");
     let arguments: [&[&str]; 3] = [

@@ -153,7 +153,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
         counts.into_iter().map(|threads| measure(args, threads)).collect::<Result<Vec<_>, _>>()?;
     if args.json {
         let rows: Vec<_> = rows.iter().map(Row::to_json).collect();
-        println!("{:#}", json!(rows));
+        outln!("{:#}", json!(rows));
     } else if args.vs.is_some() {
         print_beside(&rows);
     } else {

@@ -28,6 +28,9 @@ enum CacheCommand {
         /// The kind: `plan`, `refusals`, `speeds` or `engine`
         #[arg(long, value_name = "KIND", value_parser = kind)]
         kind: Option<Kind>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -38,22 +41,36 @@ fn kind(text: &str) -> Result<Kind, String> {
 
 pub(super) fn run(args: &CacheArgs) -> Result<(), Failure> {
     let standard = Cache::standard().map_err(|error| Failure::usage(error.to_string()))?;
-    let Some(cache) = standard else {
-        println!("nothing is kept: `REMUDA_CACHE` says so, or there is no folder for it");
-        return Ok(());
-    };
     match &args.command {
-        CacheCommand::List { json } => list(&cache, *json),
-        CacheCommand::Clear { kind } => {
-            let cleared = cache.clear(*kind).map_err(|error| Failure::usage(error.to_string()))?;
-            println!("removed {} entries, {}", cleared.entries, bytes_text(cleared.bytes));
+        CacheCommand::List { json } => {
+            list(standard.as_ref(), *json);
+            Ok(())
+        }
+        CacheCommand::Clear { kind, json } => clear(standard.as_ref(), *kind, *json),
+    }
+}
+
+/// What is said where there is no cache.
+const NOTHING: &str = "nothing is kept: `REMUDA_CACHE` says so, or there is no folder for it";
+
+fn clear(cache: Option<&Cache>, kind: Option<Kind>, as_json: bool) -> Result<(), Failure> {
+    let cleared = cache.map(|cache| cache.clear(kind)).transpose();
+    let cleared = cleared.map_err(|error| Failure::usage(error.to_string()))?;
+    match cleared {
+        _ if as_json => {
+            let cleared = cleared.unwrap_or_default();
+            outln!("{:#}", json!({ "entries": cleared.entries, "bytes": cleared.bytes }));
+        }
+        None => outln!("{NOTHING}"),
+        Some(cleared) => {
+            outln!("removed {} entries, {}", cleared.entries, bytes_text(cleared.bytes));
         }
     }
     Ok(())
 }
 
-fn list(cache: &Cache, as_json: bool) {
-    let entries = cache.list();
+fn list(cache: Option<&Cache>, as_json: bool) {
+    let entries = cache.map(Cache::list).unwrap_or_default();
     if as_json {
         let entries = entries.iter().map(|entry| {
             json!({
@@ -64,13 +81,14 @@ fn list(cache: &Cache, as_json: bool) {
             })
         });
         let all = json!({
-            "folder": cache.folder(),
-            "limit_bytes": cache.limit(),
+            "folder": cache.map(Cache::folder),
+            "limit_bytes": cache.map(Cache::limit),
             "entries": entries.collect::<Vec<_>>(),
         });
-        println!("{all:#}");
+        outln!("{all:#}");
         return;
     }
+    let Some(cache) = cache else { return outln!("{NOTHING}") };
     if !entries.is_empty() {
         let mut rows = vec![["kind", "key", "size", "used"].map(str::to_owned).to_vec()];
         rows.extend(entries.iter().map(|entry| {
@@ -79,10 +97,10 @@ fn list(cache: &Cache, as_json: bool) {
             vec![entry.kind.as_str().to_owned(), key, bytes_text(entry.bytes), used]
         }));
         print_table(&rows);
-        println!();
+        outln!();
     }
     let bytes = entries.iter().map(|entry| entry.bytes).sum();
-    println!(
+    outln!(
         "{} entries, {} of {} in {}",
         entries.len(),
         bytes_text(bytes),

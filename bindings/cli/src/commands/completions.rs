@@ -14,5 +14,7 @@ pub(super) struct CompletionsArgs {
 
 /// Prints the script.
 pub(super) fn run(args: &CompletionsArgs) {
-    clap_complete::generate(args.shell, &mut Cli::command(), "remuda", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "remuda", &mut script);
+    out!("{}", String::from_utf8_lossy(&script));
 }

@@ -60,9 +60,9 @@ pub(super) fn run(args: &ConformArgs) -> Result<bool, Failure> {
     if args.json {
         let mut value = serde_json::to_value(&report).unwrap_or_default();
         value["conforms"] = report.conforms().into();
-        println!("{value:#}");
+        outln!("{value:#}");
     } else {
-        print!("{report}");
+        out!("{report}");
     }
     Ok(report.conforms())
 }
@@ -83,13 +83,13 @@ impl Progress {
         self.done += 1;
         self.failed += usize::from(matches!(case.outcome, Outcome::Failed(_)));
         if self.shown {
-            eprint!("\r{} cases, {} failed: {:<40.40}", self.done, self.failed, case.name);
+            note!("\r{} cases, {} failed: {:<40.40}", self.done, self.failed, case.name);
         }
     }
 
     fn end(&self) {
         if self.shown {
-            eprint!("\r{:78}\r", "");
+            note!("\r{:78}\r", "");
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<(), Failure> {
     devices.extend(of_libraries(&looked));
     let answer = self_test(&runtime);
     if args.json {
-        println!("{:#}", report(&runtime, &machine, &devices, &looked, &answer));
+        outln!("{:#}", report(&runtime, &machine, &devices, &looked, &answer));
     } else {
         print(&runtime, &machine, &devices, &looked, &answer);
     }
@@ -107,13 +107,13 @@ fn print(
     rows.push(("self-test", if answer.is_ok() { "passed" } else { "failed" }.to_owned()));
     let rows: Vec<_> = rows.into_iter().map(|(name, text)| vec![name.to_owned(), text]).collect();
     print_table(&rows);
-    println!("\ndevices");
+    outln!("\ndevices");
     print_table(&devices.iter().map(Found::row).collect::<Vec<_>>());
     if !looked.is_empty() {
-        println!("\nprovider libraries");
+        outln!("\nprovider libraries");
     }
     for looked in looked {
-        println!("{looked}");
+        outln!("{looked}");
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn run(args: &EmbedArgs) -> Result<(), Failure> {
     let model =
         runtime.load_embedder(&args.model).map_err(|error| Failure::loading(&args.model, error))?;
     let info = model.info();
-    eprintln!(
+    noteln!(
         "{} · {} features · {} tokens · weights {}",
         info.architecture,
         info.features,
@@ -51,13 +51,13 @@ pub(super) fn run(args: &EmbedArgs) -> Result<(), Failure> {
         if args.json {
             data.push(json!({ "object": "embedding", "index": index, "embedding": made.vector }));
         } else {
-            println!("{}", Value::from(made.vector));
+            outln!("{}", Value::from(made.vector));
         }
     }
     if args.json {
         let usage = json!({ "prompt_tokens": tokens, "total_tokens": tokens });
         let model = args.model.to_string_lossy();
-        println!("{:#}", json!({ "object": "list", "model": model, "data": data, "usage": usage }));
+        outln!("{:#}", json!({ "object": "list", "model": model, "data": data, "usage": usage }));
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use self::sampling::SamplingArgs;
 use super::{BackendArgs, bytes_text};
 use crate::cancel;
 use crate::failure::Failure;
+use crate::print::written;
 
 /// How a language model is loaded.
 #[derive(Debug, clap::Args)]
@@ -125,7 +126,7 @@ pub(super) fn run(
 ) -> Result<(), Failure> {
     let ask = args.sampling.ask(args.predict)?;
     let model = args.load.load(path, setup)?;
-    eprintln!("{}", first_line(&model));
+    noteln!("{}", first_line(&model));
     let prompt = match &args.prompt {
         Some(prompt) => prompt.clone(),
         None if std::io::stdin().is_terminal() => return chat::run(&model, args, ask),
@@ -142,7 +143,7 @@ pub(super) fn run(
     };
     let (_, outcome) = print(answer)?;
     if args.verbose {
-        eprintln!("{}", timings(&outcome));
+        noteln!("{}", timings(&outcome));
     }
     if cancel::is_pressed() {
         return Err(Failure::Cancelled);
@@ -157,15 +158,14 @@ fn message(role: &str, content: &str) -> serde_json::Value {
 
 /// Prints an answer as it comes; gives the text and what it came to.
 fn print(mut answer: Answer) -> Result<(String, Outcome), Failure> {
-    let mut out = std::io::stdout().lock();
-    let told = |source| Failure::File { action: "write", path: "standard output".into(), source };
     let mut text = String::new();
     for piece in &mut answer {
         let piece = piece?;
-        out.write_all(piece.text.as_bytes()).and_then(|()| out.flush()).map_err(told)?;
+        out!("{}", piece.text);
+        written(std::io::stdout().flush());
         text.push_str(&piece.text);
     }
-    writeln!(out).map_err(told)?;
+    outln!();
     let gone = || Failure::usage("the engine ended without an answer");
     Ok((text, answer.outcome().ok_or_else(gone)?))
 }

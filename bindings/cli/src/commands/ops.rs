@@ -31,7 +31,7 @@ pub(super) fn run(args: &OpsArgs) {
         let legacy = LEGACY
             .iter()
             .map(|legacy| json!({ "domain": domain(legacy.domain), "name": legacy.name }));
-        println!(
+        outln!(
             "{:#}",
             json!({
                 "newest_opset": NEWEST_OPSET,

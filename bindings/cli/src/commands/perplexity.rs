@@ -60,15 +60,15 @@ pub(super) fn run(args: &PerplexityArgs) -> Result<(), Failure> {
     let found = model.perplexity(&tokens, window, cancel::flag(), &mut |so_far| {
         if talks {
             let (done, all) = so_far.windows;
-            eprint!("\r{done} of {all} windows: {:.4} ", so_far.value);
+            note!("\r{done} of {all} windows: {:.4} ", so_far.value);
         }
     })?;
     if talks {
-        eprintln!();
+        noteln!();
     }
     if args.json {
         let windows = found.windows.1;
-        println!(
+        outln!(
             "{:#}",
             json!({
                 "perplexity": found.value, "error": found.error, "tokens": found.tokens,
@@ -76,8 +76,8 @@ pub(super) fn run(args: &PerplexityArgs) -> Result<(), Failure> {
             })
         );
     } else {
-        println!("perplexity {:.4} ± {:.4}", found.value, found.error);
-        eprintln!("{} tokens scored, in windows of {window}", found.tokens);
+        outln!("perplexity {:.4} ± {:.4}", found.value, found.error);
+        noteln!("{} tokens scored, in windows of {window}", found.tokens);
     }
     Ok(())
 }

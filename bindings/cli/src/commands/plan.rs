@@ -1,12 +1,13 @@
 //! `remuda plan`: who runs what of a model, what that costs, and why.
 
+mod json;
 mod measure;
 mod show;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use remuda::placement::{Diff, Plan, Policy, Trial};
+use remuda::placement::{Diff, NodeId, Plan, Policy, Trial};
 use remuda::{LanguageModel, Model};
 
 use super::BackendArgs;
@@ -56,6 +57,9 @@ enum PlanCommand {
         old: PathBuf,
         /// The plan now
         new: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -105,8 +109,8 @@ impl Loaded {
 
 /// Shows a plan, or compares two. False if they differ.
 pub(super) fn run(args: &PlanArgs) -> Result<bool, Failure> {
-    if let Some(PlanCommand::Diff { old, new }) = &args.command {
-        return diff(old, new);
+    if let Some(PlanCommand::Diff { old, new, json }) = &args.command {
+        return diff(old, new, *json);
     }
     let Some(path) = &args.model else { return Err(Failure::usage("expected a model")) };
     let model = Loaded::new(args, path, None)?;
@@ -125,9 +129,14 @@ pub(super) fn run(args: &PlanArgs) -> Result<bool, Failure> {
         save(file, &plan)?;
     }
     if let Some(name) = &args.node {
-        print!("{}", explain(&plan, name)?);
+        let node = find(&plan, name)?;
+        if args.json {
+            outln!("{:#}", json::node(&plan, node));
+        } else {
+            out!("{}", plan.explain(node));
+        }
     } else if args.json {
-        println!(
+        outln!(
             "{:#}",
             show::to_json((&plan, &times.own), beside, (model.trials(), &model.warnings()))
         );
@@ -139,14 +148,18 @@ pub(super) fn run(args: &PlanArgs) -> Result<bool, Failure> {
         }
     }
     for warning in model.warnings().iter() {
-        eprintln!("warning: {warning}");
+        noteln!("warning: {warning}");
     }
     Ok(true)
 }
 
-fn diff(old: &Path, new: &Path) -> Result<bool, Failure> {
+fn diff(old: &Path, new: &Path, as_json: bool) -> Result<bool, Failure> {
     let diff = Diff::between(&read(old)?, &read(new)?);
-    print!("{}", diff.text());
+    if as_json {
+        outln!("{:#}", json::diff(&diff));
+    } else {
+        out!("{}", diff.text());
+    }
     Ok(diff.is_empty())
 }
 
@@ -162,8 +175,9 @@ fn save(path: &Path, plan: &Plan) -> Result<(), Failure> {
     std::fs::write(path, plan.to_json()).map_err(file)
 }
 
-fn explain(plan: &Plan, name: &str) -> Result<String, Failure> {
-    let node = plan.node_named(name).ok_or_else(|| {
+/// The node of this name.
+fn find(plan: &Plan, name: &str) -> Result<NodeId, Failure> {
+    plan.node_named(name).ok_or_else(|| {
         let near: Vec<&str> = plan
             .nodes
             .iter()
@@ -176,6 +190,5 @@ fn explain(plan: &Plan, name: &str) -> Result<String, Failure> {
             near => format!("there is `{}`", near.join("`, `")),
         };
         Failure::usage_hint(format!("the plan has no node `{name}`"), hint)
-    })?;
-    Ok(plan.explain(node))
+    })
 }

@@ -111,7 +111,7 @@ pub(super) fn providers(args: &ProvidersArgs) -> Result<(), Failure> {
         let own =
             names.iter().map(|name| json!({ "name": name, "state": state(name), "path": null }));
         let rows: Vec<Value> = own.chain(libraries.iter().map(json_row)).collect();
-        println!("{:#}", json!(rows));
+        outln!("{:#}", json!(rows));
         return Ok(());
     }
     let own = names.iter().map(|name| {
@@ -120,7 +120,7 @@ pub(super) fn providers(args: &ProvidersArgs) -> Result<(), Failure> {
     print_table(&own.chain(libraries.iter().map(row)).collect::<Vec<_>>());
     let worth_telling = |looked: &&Looked| !looked.verdict.is_ready() || !looked.notes.is_empty();
     for looked in libraries.iter().filter(worth_telling) {
-        println!("\n{looked}");
+        outln!("\n{looked}");
     }
     Ok(())
 }
@@ -151,7 +151,7 @@ pub(super) fn devices(args: &DevicesArgs) -> Result<(), Failure> {
     let mut devices = built_in(&Runtime::builder().build()?)?;
     devices.extend(of_libraries(&args.libraries.discover()?.looked));
     if args.json {
-        println!("{:#}", json!(devices.iter().map(Found::json).collect::<Vec<_>>()));
+        outln!("{:#}", json!(devices.iter().map(Found::json).collect::<Vec<_>>()));
         return Ok(());
     }
     print_table(&devices.iter().map(Found::row).collect::<Vec<_>>());

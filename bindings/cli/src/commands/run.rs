@@ -80,7 +80,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
                 object
             })
             .collect();
-        println!("{:#}", json!({ "outputs": outputs, "time_ms": report.time.as_secs_f64() * 1e3 }));
+        outln!("{:#}", json!({ "outputs": outputs, "time_ms": report.time.as_secs_f64() * 1e3 }));
     } else {
         let row = |(name, value): (&str, &Value)| {
             vec![name.to_owned(), describe(value), preview(value, args.values)]

@@ -36,14 +36,14 @@ pub(super) fn run(args: &ShowArgs) -> Result<(), Failure> {
     let runtime = args.rewrites.apply(Runtime::builder()).build()?;
     let model = bundled::load(&runtime, &args.model)?;
     if args.json {
-        println!("{:#}", to_json(&model, args.graph));
+        outln!("{:#}", to_json(&model, args.graph));
     } else if args.graph {
-        print!("{}", model.graph_text(false));
+        out!("{}", model.graph_text(false));
     } else {
         print(&model);
     }
     for warning in &model.summary().warnings {
-        eprintln!("warning: {warning}");
+        noteln!("warning: {warning}");
     }
     Ok(())
 }
@@ -69,13 +69,13 @@ fn print(model: &Model) {
             format!("{domain} {version}")
         })
         .collect();
-    println!("\nproducer    {}", summary.producer);
-    println!("opsets      {}", opsets.join(", "));
-    println!("parameters  {} ({})", summary.parameters, bytes_text(summary.parameter_bytes));
+    outln!("\nproducer    {}", summary.producer);
+    outln!("opsets      {}", opsets.join(", "));
+    outln!("parameters  {} ({})", summary.parameters, bytes_text(summary.parameter_bytes));
     let running: usize = summary.running.values().sum();
-    println!("nodes       {} in the file, {running} as rewritten to run", summary.nodes());
+    outln!("nodes       {} in the file, {running} as rewritten to run", summary.nodes());
     let rewrites = summary.rewrites.iter().map(|(name, count)| format!("{name} {count}"));
-    println!("rewrites    {}\n", rewrites.collect::<Vec<_>>().join(", "));
+    outln!("rewrites    {}\n", rewrites.collect::<Vec<_>>().join(", "));
     print_table(&operator_rows(summary));
 }
 

@@ -26,7 +26,7 @@ pub(super) fn run(path: &Path, tensors: bool, as_json: bool) -> Result<bool, Fai
     }
     let gguf = file.parse().map_err(|error| Failure::loading(path, error))?;
     if as_json {
-        println!("{:#}", to_json(&gguf));
+        outln!("{:#}", to_json(&gguf));
     } else {
         print(&gguf, tensors);
     }
@@ -39,10 +39,10 @@ fn print(gguf: &Gguf<'_>, tensors: bool) {
         .map(|entry| vec![entry.key.to_owned(), entry.value.kind().to_string(), value_text(entry)])
         .collect();
     print_table(&rows);
-    println!();
+    outln!();
     print_types(gguf);
     if tensors {
-        println!();
+        outln!();
         print_table(
             &gguf.tensors().iter().map(|tensor| tensor_row(gguf, tensor)).collect::<Vec<_>>(),
         );
@@ -59,9 +59,9 @@ fn print_types(gguf: &Gguf<'_>) {
         entry.1 += gguf.data(tensor).len() as u64;
     }
     let total: u64 = types.values().map(|(_, bytes)| bytes).sum();
-    println!("tensors     {} ({})", gguf.tensors().len(), bytes_text(total));
+    outln!("tensors     {} ({})", gguf.tensors().len(), bytes_text(total));
     for (name, (count, bytes)) in types {
-        println!("  {name:<9} {count:>5}  {}", bytes_text(bytes));
+        outln!("  {name:<9} {count:>5}  {}", bytes_text(bytes));
     }
 }
 
@@ -77,9 +77,9 @@ fn tensor_row(gguf: &Gguf<'_>, tensor: &TensorInfo<'_>) -> Vec<String> {
 /// The template, and what is wrong with it.
 fn print_template(gguf: &Gguf<'_>) {
     let Ok(Some(source)) = gguf.metadata().optional::<&str>(TEMPLATE) else { return };
-    println!("\nchat template\n{source}");
+    outln!("\nchat template\n{source}");
     for problem in template_problems(gguf) {
-        eprintln!("warning: chat template: {problem}");
+        noteln!("warning: chat template: {problem}");
     }
 }
 

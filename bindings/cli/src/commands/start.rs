@@ -2,7 +2,7 @@
 
 /// Prints the commands to start with.
 pub(super) fn run() {
-    println!(
+    outln!(
         "remuda {}: one inference runtime for any hardware
 
   remuda run digits             run the model inside this program: it reads a handwritten digit

@@ -45,19 +45,19 @@ pub(super) fn run(args: &TokenizeArgs) -> Result<(), Failure> {
     let how = Encode { affixes: !args.no_bos, special: !args.no_parse_special };
     let tokens = tokenizer.encode(&text, how).map_err(remuda::Error::from)?;
     if args.json {
-        println!("{:#}", to_json(&tokenizer, &tokens));
+        outln!("{:#}", to_json(&tokenizer, &tokens));
     } else if args.ids {
-        println!("{tokens:?}");
+        outln!("{tokens:?}");
     } else {
         for &token in &tokens {
-            println!("{token:>6} -> '{}'", tokenizer.shown(token).escape_debug());
+            outln!("{token:>6} -> '{}'", tokenizer.shown(token).escape_debug());
         }
     }
     if args.show_count && !args.json {
-        println!("Total number of tokens: {}", tokens.len());
+        outln!("Total number of tokens: {}", tokens.len());
     }
     for note in tokenizer.notes() {
-        eprintln!("warning: {note}");
+        noteln!("warning: {note}");
     }
     Ok(())
 }

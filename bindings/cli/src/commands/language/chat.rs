@@ -2,7 +2,7 @@
 //!
 //! The conversation is sent whole each time; the engine computes only what is new of it.
 
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 
 use remuda::text::Chat;
 use remuda::{Ask, Finish, LanguageModel, SETTINGS, Setting};
@@ -41,7 +41,7 @@ struct Session<'a> {
 pub(super) fn run(model: &LanguageModel, args: &LanguageArgs, ask: Ask) -> Result<(), Failure> {
     let system = args.system.clone();
     let mut session = Session { model, ask, system, messages: Vec::new(), verbose: args.verbose };
-    eprintln!("a message, or /? for help");
+    noteln!("a message, or /? for help");
     let mut input = std::io::stdin().lock();
     loop {
         cancel::clear();
@@ -55,8 +55,7 @@ pub(super) fn run(model: &LanguageModel, args: &LanguageArgs, ask: Ask) -> Resul
 
 fn line(input: &mut impl BufRead, mark: &str) -> Result<Option<String>, Failure> {
     let told = |source| Failure::File { action: "read", path: "standard input".into(), source };
-    eprint!("{mark}");
-    std::io::stderr().flush().map_err(told)?;
+    note!("{mark}");
     let mut text = String::new();
     let read = input.read_line(&mut text).map_err(told)?;
     Ok((read > 0).then(|| text.trim_end_matches(['\n', '\r']).to_owned()))
@@ -83,10 +82,10 @@ impl Session<'_> {
         match word {
             "bye" | "exit" | "quit" => return Line::Leave,
             "clear" => self.messages.clear(),
-            "?" | "help" => eprintln!("{HELP}"),
-            "set" => eprintln!("{}", self.set(rest.trim())),
-            "show" => eprintln!("{}", self.show(rest.trim())),
-            _ => eprintln!("there is no command `/{word}`; /? lists them"),
+            "?" | "help" => noteln!("{HELP}"),
+            "set" => noteln!("{}", self.set(rest.trim())),
+            "show" => noteln!("{}", self.show(rest.trim())),
+            _ => noteln!("there is no command `/{word}`; /? lists them"),
         }
         Line::Nothing
     }
@@ -158,10 +157,10 @@ impl Session<'_> {
             Ok((answer, outcome)) => {
                 self.messages.push(message("assistant", &answer));
                 if outcome.finish == Finish::Length {
-                    eprintln!("(cut off: -n, or the end of the context; /clear starts anew)");
+                    noteln!("(cut off: -n, or the end of the context; /clear starts anew)");
                 }
                 if self.verbose {
-                    eprintln!("{}", timings(&outcome));
+                    noteln!("{}", timings(&outcome));
                 }
             }
             // What cannot be answered is no part of the conversation.

@@ -39,13 +39,13 @@ pub(super) fn print(plan: &Plan, times: &[Measured]) {
     for (at, class) in plan.classes.iter().enumerate() {
         let measured = times.iter().find(|time| time.class == at);
         if !class.name.is_empty() {
-            println!("{} (counts {} times)", class.name, class.runs);
+            outln!("{} (counts {} times)", class.name, class.runs);
         }
         print_parts(plan, class, measured);
         print_cost(class, measured);
     }
     print_instead(plan);
-    println!(
+    outln!(
         "plan {}: {} decides, found by {}\n",
         plan.id,
         if plan.policy.as_str() == "cost" { "cost" } else { "the order of backends" },
@@ -92,7 +92,7 @@ fn print_parts(plan: &Plan, class: &ClassPlan, measured: Option<&Measured>) {
 
 fn print_cost(class: &ClassPlan, measured: Option<&Measured>) {
     let cost = class.cost;
-    println!(
+    outln!(
         "\npredicted  {} a run: nodes {}, copies {}, launches {}",
         show_ns(cost.total_ns()),
         show_ns(cost.compute_ns),
@@ -100,9 +100,9 @@ fn print_cost(class: &ClassPlan, measured: Option<&Measured>) {
         show_ns(cost.launch_ns)
     );
     if let Some(measured) = measured {
-        println!("measured   {} a run", milliseconds(measured.whole));
+        outln!("measured   {} a run", milliseconds(measured.whole));
     }
-    println!();
+    outln!();
 }
 
 /// A way to place nodes, for people.
@@ -135,7 +135,7 @@ fn print_instead(plan: &Plan) {
             .map(|&Instead { rule: by, cost_ns, parts }| row(rule(by), cost_ns, parts.to_string())),
     );
     print_table(&rows);
-    println!();
+    outln!();
 }
 
 /// Prints what the first run found out by trying other plans.
@@ -154,7 +154,7 @@ pub(super) fn print_trials(trials: &[Trial]) {
             vec![what.trim_end().to_owned(), predicted, measured, kept.to_owned()]
         }));
     }
-    println!();
+    outln!();
     print_table(&rows);
 }
 
@@ -170,7 +170,7 @@ pub(super) fn print_rival(own: (&Plan, &[Measured]), rival: (&Plan, &[Measured])
             rows.push(vec![what.trim_end().to_owned(), parts, milliseconds(time.whole)]);
         }
     }
-    println!();
+    outln!();
     print_table(&rows);
 }
 

@@ -57,9 +57,9 @@ impl Report {
             Form::Md => self.print_markdown(),
             Form::Json => {
                 let rows: Vec<_> = self.rows.iter().map(|row| self.to_json(row)).collect();
-                println!("{:#}", json!(rows));
+                outln!("{:#}", json!(rows));
             }
-            Form::Jsonl => self.rows.iter().for_each(|row| println!("{}", self.to_json(row))),
+            Form::Jsonl => self.rows.iter().for_each(|row| outln!("{}", self.to_json(row))),
             Form::Csv => self.print_csv(),
         }
     }
@@ -131,10 +131,10 @@ impl Report {
             let fields: Vec<_> = fields.iter().filter(plain).collect();
             if at == 0 {
                 let names = fields.iter().map(|(name, _)| &**name);
-                println!("{}", names.collect::<Vec<_>>().join(","));
+                outln!("{}", names.collect::<Vec<_>>().join(","));
             }
             let cells = fields.iter().map(|(_, value)| quoted(value));
-            println!("{}", cells.collect::<Vec<_>>().join(","));
+            outln!("{}", cells.collect::<Vec<_>>().join(","));
         }
     }
 }
@@ -203,13 +203,13 @@ fn print_markdown(rows: &[Vec<String>]) {
             let width = widths[column];
             if is_figure(column) { format!("{text:>width$}") } else { format!("{text:width$}") }
         });
-        println!("| {} |", cells.collect::<Vec<_>>().join(" | "));
+        outln!("| {} |", cells.collect::<Vec<_>>().join(" | "));
         if at == 0 {
             let rules = widths.iter().enumerate().map(|(column, &width)| {
                 let end = if is_figure(column) { ":" } else { "-" };
                 format!("{}{end}", "-".repeat(width - 1))
             });
-            println!("| {} |", rules.collect::<Vec<_>>().join(" | "));
+            outln!("| {} |", rules.collect::<Vec<_>>().join(" | "));
         }
     }
 }
