@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use remuda::placement::{Contract, Policy, Strictness};
+use remuda::placement::{Demands, Policy, Receipt, Strictness};
 use remuda::{Builder, Runtime};
 
 use crate::failure::Failure;
@@ -105,9 +105,19 @@ struct BackendArgs {
     /// The `plugins.toml` that says which provider libraries are loaded
     #[arg(long, value_name = "FILE")]
     plugins: Option<PathBuf>,
-    /// What happens if the CPU has to run what the backends were asked to: `allow`, `warn` or `error`
+    /// What happens if a backend is not there, or the CPU has to run what it was asked to: `allow`, `warn` or
+    /// `error` [default: warn]
     #[arg(long, value_name = "WHAT", value_parser = strictness)]
     fallback: Option<Strictness>,
+    /// Backends that must run a part
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    require: Vec<String>,
+    /// The largest share of the nodes that the CPU may run, 0 to 1
+    #[arg(long, value_name = "SHARE")]
+    max_cpu_share: Option<f64>,
+    /// The most parts that the graph may fall into
+    #[arg(long, value_name = "N")]
+    max_parts: Option<usize>,
     /// What decides between backends: `cost` or `priority`
     #[arg(long, value_name = "WHAT", value_parser = policy)]
     policy: Option<Policy>,
@@ -157,13 +167,35 @@ impl BackendArgs {
         if let Some(file) = &self.plugins {
             builder = builder.plugins(file);
         }
-        if let Some(fallback) = self.fallback {
-            builder = builder.contract(Contract { fallback, ..Contract::default() });
-        }
         if let Some(policy) = self.policy {
             builder = builder.policy(policy);
         }
-        builder
+        builder.demand(self.demands()).usual_fallback(Strictness::Warn)
+    }
+
+    fn demands(&self) -> Demands {
+        Demands {
+            fallback: self.fallback,
+            require: Some(self.require.clone()).filter(|names| !names.is_empty()),
+            max_cpu_share: self.max_cpu_share,
+            max_parts: self.max_parts,
+        }
+    }
+}
+
+/// Tells what placement wants the user to know.
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        noteln!("warning: {warning}");
+    }
+}
+
+/// Tells what a run wants the user to know: what is to be said of its plan, and what failed.
+fn warn_of_run(receipt: &Receipt) {
+    warn(&receipt.warnings);
+    for failover in &receipt.failovers {
+        let (backend, code, reason) = (&failover.target, failover.code, &failover.reason);
+        noteln!("warning: `{backend}` failed ({code}) and the run went on without it: {reason}");
     }
 }
 

@@ -73,7 +73,7 @@ const SNAPSHOTS: &[(&str, &[&str])] = &[
     ("error-unknown-dimension", &["run", "digits", "--random-inputs", "bach=2"]),
     ("error-dimension-without-size", &["run", "digits", "--random-inputs", "batch"]),
     ("error-unknown-backend", &["run", "digits", "--backend", "cpi"]),
-    ("error-absent-backend", &["run", "digits", "--backend", "cuda,cpu"]),
+    ("error-absent-backend", &["run", "digits", "--backend", "cuda,cpu", "--fallback", "error"]),
     ("plan-node", &["plan", "digits", "--node", "logitz"]),
     ("plan-strictness", &["plan", "digits", "--fallback", "never"]),
     ("error-no-threads", &["run", "digits", "--threads", "0"]),
@@ -296,6 +296,25 @@ fn the_bundled_model_reads_a_seven() {
 }
 
 #[test]
+fn backends_that_are_not_there_are_left_out_with_a_warning() {
+    let folder = folder("absent");
+    let ran = remuda(&folder, &["run", "digits", "--backend", "cuda,cpu"]);
+    let (told, answer) = (String::from_utf8(ran.stderr).unwrap(), ran.stdout);
+    assert_eq!(told, "warning: backend `cuda` is not available, only: auto, cpu\n");
+    assert!(String::from_utf8(answer).unwrap().contains("\"seven\""));
+    let required = remuda(&folder, &["run", "digits", "--require", "cuda"]);
+    let told = String::from_utf8(required.stderr).unwrap();
+    assert_eq!(
+        (required.status.code(), told.contains("`cuda` is required and runs nothing")),
+        (Some(1), true),
+        "{told}"
+    );
+    let share = remuda(&folder, &["run", "digits", "--max-cpu-share", "7"]);
+    let told = String::from_utf8(share.stderr).unwrap();
+    assert_eq!(told, "error: `max_cpu_share` is 7, expected 0 to 1\n");
+}
+
+#[test]
 fn the_demo_model_goes_on_from_a_prompt() {
     let folder = folder("demo");
     let arguments = ["run", "demo", "A river is a", "-n", "8", "--temp", "0"];
@@ -451,6 +470,20 @@ fn provider_libraries_are_tried_and_told_of() {
     write("folders = []\nisolation = \"process\"\n[[provider]]\nlibrary = \"libexample.so\"\n");
     let (code, text) = told(&["run", "digits", "--backend", "example-c,cpu"]);
     assert_eq!((code, text.contains("\"seven\"")), (Some(0), true), "{text}");
+
+    let file = "folders = []\n[[provider]]\nlibrary = \"libexample.so\"\n[contract]\nmax_cpu_share = 0.0\n";
+    write(file);
+    let run = |more: &[&str]| {
+        let command = ["run", "digits", "--plugins", "plugins.toml", "--backend", "example-c"];
+        let output = remuda(&folder, &[&command, more].concat());
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for more in [&[][..], &["--fallback", "allow"]] {
+        let (code, text) = run(more);
+        assert_eq!((code, text.contains("at most 0.0 % are allowed")), (Some(1), true), "{text}");
+    }
+    let (code, text) = run(&["--fallback", "warn"]);
+    assert_eq!((code, text.contains("nodes fall back to the CPU")), (Some(0), true), "{text}");
 
     without_device(&folder);
     write("folders = []\n[[provider]]\nlibrary = \"idle.so\"\n");

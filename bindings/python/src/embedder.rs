@@ -31,6 +31,11 @@ impl Embedder {
         loaded.map(Self).map_err(|error| raised(py, &error))
     }
 
+    /// What placement wants the user to know.
+    fn placement_warnings(&self) -> Vec<String> {
+        self.0.placement_warnings().to_vec()
+    }
+
     /// What the model is.
     fn info<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let info = self.0.info();

@@ -100,6 +100,11 @@ impl LanguageModel {
         Ok(dict)
     }
 
+    /// What placement wants the user to know.
+    fn placement_warnings(&self) -> Vec<String> {
+        self.0.placement_warnings().to_vec()
+    }
+
     /// The source of the chat template, if the file has one.
     fn template(&self, py: Python<'_>) -> PyResult<Option<String>> {
         let template = self.0.template().map_err(|error| raised(py, &error))?;

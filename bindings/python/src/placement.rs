@@ -5,46 +5,57 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use remuda::Builder;
-use remuda::placement::{Contract, Moved, Plan, Policy, Receipt, Strictness};
+use remuda::placement::{Demands, Moved, Plan, Policy, Receipt, Strictness};
 
 use crate::error::bad_input;
 
 /// What a dictionary demands of placements.
-pub(crate) fn demand(
-    py: Python<'_>,
-    mut builder: Builder,
-    demands: &Bound<'_, PyDict>,
-) -> PyResult<Builder> {
-    let mut contract = Contract::default();
-    let wrong =
-        |key: &str, expected: &str| bad_input(py, &format!("expected `{key}` to be {expected}"));
-    for (key, value) in demands.iter() {
+pub(crate) fn demand(mut builder: Builder, contract: &Bound<'_, PyDict>) -> PyResult<Builder> {
+    let mut demands = Demands::default();
+    for (key, value) in contract.iter() {
         let key: String = key.extract()?;
         match key.as_str() {
-            "fallback" => {
-                let text: String = value.extract()?;
-                contract.fallback = Strictness::parse(&text)
-                    .ok_or_else(|| wrong("fallback", "allow, warn or error"))?;
-            }
-            "require" => contract.require = value.extract()?,
-            "max_cpu_share" => contract.max_cpu_share = value.extract()?,
-            "max_parts" => contract.max_parts = value.extract()?,
-            "policy" => {
-                let text: String = value.extract()?;
-                let policy =
-                    Policy::parse(&text).ok_or_else(|| wrong("policy", "cost or priority"))?;
-                builder = builder.policy(policy);
-            }
+            "fallback" => demands.fallback = Some(word(&key, &value, Strictness::parse)?),
+            "require" => demands.require = Some(read(&key, &value)?),
+            "max_cpu_share" => demands.max_cpu_share = Some(read(&key, &value)?),
+            "max_parts" => demands.max_parts = Some(read(&key, &value)?),
+            "policy" => builder = builder.policy(word(&key, &value, Policy::parse)?),
             "deadline" => {
-                let seconds: f64 = value.extract()?;
-                let deadline = Duration::try_from_secs_f64(seconds)
-                    .map_err(|_| wrong("deadline", "a number of seconds"))?;
-                builder = builder.deadline(deadline);
+                let seconds = Duration::try_from_secs_f64(read(&key, &value)?);
+                builder = builder.deadline(seconds.map_err(|_| wrong(&key, &value))?);
             }
-            other => return Err(bad_input(py, &format!("a contract has no `{other}`"))),
+            other => {
+                let known = DEMANDS.map(|(name, _)| name).join("`, `");
+                let message = format!("a contract has no `{other}`, expected one of: `{known}`");
+                return Err(bad_input(contract.py(), &message));
+            }
         }
     }
-    Ok(builder.contract(contract))
+    Ok(builder.demand(demands))
+}
+
+/// What may be demanded, and what each expects.
+const DEMANDS: [(&str, &str); 6] = [
+    ("fallback", "allow, warn or error"),
+    ("require", "a list of names"),
+    ("max_cpu_share", "a number from 0 to 1"),
+    ("max_parts", "a whole number"),
+    ("policy", "cost or priority"),
+    ("deadline", "a number of seconds"),
+];
+
+fn wrong(key: &str, value: &Bound<'_, PyAny>) -> PyErr {
+    let expected = DEMANDS.iter().find(|(name, _)| *name == key).map_or("", |(_, what)| *what);
+    bad_input(value.py(), &format!("expected `{key}` to be {expected}, got `{value}`"))
+}
+
+fn read<'py, T: FromPyObjectOwned<'py>>(key: &str, value: &Bound<'py, PyAny>) -> PyResult<T> {
+    value.extract().map_err(|_| wrong(key, value))
+}
+
+fn word<T>(key: &str, value: &Bound<'_, PyAny>, parse: fn(&str) -> Option<T>) -> PyResult<T> {
+    let text: String = read(key, value)?;
+    parse(&text).ok_or_else(|| wrong(key, value))
 }
 
 /// A plan: its parts, and for every node who runs it and why nobody else does.

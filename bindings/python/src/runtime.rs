@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use remuda::Runtime as Inner;
 use remuda::libraries::{Looked, Package};
+use remuda::placement::Strictness;
 
 use crate::error::raised;
 use crate::foreign::Foreign;
@@ -43,6 +44,7 @@ impl Runtime {
         without_rewrites: Option<Vec<String>>,
     ) -> PyResult<Self> {
         let mut builder = Inner::builder().prober(worker::prober(py)).repack(repack);
+        builder = builder.usual_fallback(Strictness::Warn);
         if let Some(backends) = backends {
             builder = builder.backends(backends);
         }
@@ -65,7 +67,7 @@ impl Runtime {
             }
         }
         if let Some(contract) = contract {
-            builder = placement::demand(py, builder, contract)?;
+            builder = placement::demand(builder, contract)?;
         }
         let built = py.detach(|| builder.build());
         built.map(Self).map_err(|error| raised(py, &error))

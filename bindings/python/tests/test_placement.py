@@ -86,6 +86,43 @@ def test_fallbacks_are_warnings_or_errors_as_asked(plugins) -> None:
         remuda.InferenceSession(chain(), backends, plugins=plugins)
     with pytest.raises(remuda.PlacementError, match="does not take `Exp`"):
         remuda.InferenceSession(chain(), backends, plugins=plugins, fallback="error")
-    demands = {"max_parts": 1, "fallback": "allow"}
     with pytest.raises(remuda.PlacementError, match="3 parts, at most 1"):
-        remuda.InferenceSession(chain(), backends, plugins=plugins, contract=demands)
+        remuda.InferenceSession(chain(), backends, plugins=plugins, contract={"max_parts": 1})
+
+
+def test_the_demands_of_the_file_hold_but_for_those_that_are_made_here(plugins) -> None:
+    with plugins.open("a") as file:
+        file.write('[contract]\nfallback = "error"\nmax_parts = 2\n')
+    backends = [("fake", {"ops": "all,-Exp"})]
+
+    def load(**demands) -> remuda.InferenceSession:
+        return remuda.InferenceSession(chain(), backends, plugins=plugins, **demands)
+
+    with pytest.raises(remuda.PlacementError, match="does not take `Exp`"):
+        load()
+    with pytest.raises(remuda.PlacementError, match="3 parts, at most 2"):
+        load(fallback="allow")
+    assert run(load(fallback="allow", contract={"max_parts": 3}))["failovers"] == []
+
+
+@pytest.mark.parametrize(
+    ("contract", "message"),
+    [
+        ({"max_part": 1}, "no `max_part`, expected one of: `fallback`, `require`"),
+        ({"max_parts": -1}, "`max_parts` to be a whole number, got `-1`"),
+        ({"max_cpu_share": 7}, "`max_cpu_share` is 7, expected 0 to 1"),
+        ({"require": "fake"}, "`require` to be a list of names, got `fake`"),
+        ({"fallback": "never"}, "`fallback` to be allow, warn or error, got `never`"),
+    ],
+)
+def test_a_demand_that_makes_no_sense_is_refused(contract, message) -> None:
+    with pytest.raises(remuda.InputError, match=message):
+        remuda.Runtime(contract=contract)
+
+
+def test_a_backend_that_is_not_there_is_left_out_and_told_of(plugins) -> None:
+    with pytest.warns(RuntimeWarning, match="`cuda` is not available, only: auto, cpu, fake"):
+        session = remuda.InferenceSession(chain(), ["cuda", "fake"], plugins=plugins)
+    assert session.get_providers() == ["fake:gpu"]
+    with pytest.raises(remuda.InputError, match="`cuda` is not available"):
+        remuda.Runtime(["cuda", "fake"], plugins=plugins, fallback="error")

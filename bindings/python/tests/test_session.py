@@ -134,7 +134,7 @@ def test_providers_go_by_our_names_and_by_onnxruntime_s() -> None:
         session = remuda.InferenceSession(models.add(), providers=providers)
         assert session.get_providers() == ["cpu"]
     wanted = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    with pytest.warns(RuntimeWarning, match="`CUDAExecutionProvider` is not available"):
+    with pytest.warns(RuntimeWarning, match="`cuda` is not available"):
         remuda.InferenceSession(models.add(), providers=wanted)
     with pytest.raises(remuda.InputError, match="`cuda` is not available"):
         remuda.InferenceSession(models.add(), providers=wanted, fallback="error")
@@ -142,6 +142,13 @@ def test_providers_go_by_our_names_and_by_onnxruntime_s() -> None:
         remuda.InferenceSession(models.add(), providers=["cpi"])
     with pytest.raises(remuda.InputError, match="no option `depth`"):
         remuda.InferenceSession(models.add(), ["cpu"], [{"depth": 3}])
+
+
+def test_language_models_tell_of_backends_that_are_not_there() -> None:
+    with pytest.warns(RuntimeWarning, match="`cuda` is not available"):
+        remuda.Model("demo", ["cuda", "cpu"], n_ctx=64).close()
+    with pytest.raises(remuda.InputError, match="did you mean `cuda`"):
+        remuda.Model("demo", ["cudda"])
 
 
 def test_options_of_sessions_also_come_in_onnxruntime_s_order() -> None:

@@ -14,16 +14,19 @@ pub(crate) struct Judge {
     pub(crate) contract: Contract,
     /// Whether the user asked for the CPU.
     pub(crate) cpu_wanted: bool,
+    /// Backends that were asked for and are not there, one sentence each.
+    pub(crate) missing: Vec<String>,
     pub(crate) targets: Arc<[Target]>,
 }
 
 impl Judge {
     /// What was built, with what the contract says of it.
     pub(crate) fn judged(&self, built: Built) -> Result<Arc<Built>, ExecError> {
-        let mut warnings = violations(&self.contract, &built.plan, &self.targets);
-        if !warnings.is_empty() && self.contract.fallback != Strictness::Warn {
-            return Err(ExecError::Contract(warnings.join("; ")));
+        let broken = violations(&self.contract, &built.plan, &self.targets);
+        if !broken.is_empty() && self.contract.fallback != Strictness::Warn {
+            return Err(ExecError::Contract(broken.join("; ")));
         }
+        let mut warnings = [&self.missing[..], &broken].concat();
         if self.contract.fallback == Strictness::Warn && !self.cpu_wanted {
             warnings.extend(fallbacks(&built.plan, &self.targets));
         }

@@ -49,7 +49,7 @@ pub use options::{Options, ShapeClass};
 pub use receipt::{Failover, Moved, PartReceipt, Receipt};
 pub use remembered::identify;
 pub use remuda_plan as plan;
-pub use remuda_plan::{Contract, Strictness};
+pub use remuda_plan::{Contract, Demands, Strictness};
 pub use select::{SelectError, Selection};
 pub use session::{RunRequest, Session};
 pub use speeds::{Copying, Speeds};

@@ -83,7 +83,8 @@ impl Session {
         let mut builder = Builder::new(graph, Arc::clone(&targets), opset, planner, conditions);
         builder.remember(remembered);
         let contract = options.contract.clone();
-        let judge = Judge { contract, cpu_wanted: selection.cpu_wanted, targets };
+        let missing = selection.missing.iter().map(ToString::to_string).collect();
+        let judge = Judge { contract, cpu_wanted: selection.cpu_wanted, missing, targets };
         let built = judge.judged(builder.build()?)?;
         Ok(Self {
             identity: Arc::default(),

@@ -104,7 +104,7 @@ mod validate;
 mod verify;
 mod waves;
 
-pub use contract::{Contract, Strictness};
+pub use contract::{Contract, Demands, Strictness};
 pub use diff::{ClassChange, Diff, Moved};
 pub use error::PlanError;
 pub use ids::{NodeId, ProviderId, TensorId, WeightId};

@@ -9,5 +9,5 @@ pub use remuda_exec::plan::{
     Policy, ProviderId, ProviderUse, ReadError, Reason, Source, Transfer, show_ns,
 };
 pub use remuda_exec::{
-    Contract, Failover, Moved, PartReceipt, Receipt, Strictness, Trial, TriedClass,
+    Contract, Demands, Failover, Moved, PartReceipt, Receipt, Strictness, Trial, TriedClass,
 };

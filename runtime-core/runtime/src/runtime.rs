@@ -12,9 +12,10 @@ use remuda_host::loading::Looked;
 use remuda_tensor::Memory;
 
 pub use builder::Builder;
+use builder::Unopened;
 use speeds::Measured;
 
-use crate::placement::Policy;
+use crate::placement::{Policy, Strictness};
 use crate::{Embedder, Error, LanguageModel, LanguageOptions, Model};
 
 /// Which backends may be used, in order of preference, and with how many threads. Cheap to clone;
@@ -24,7 +25,7 @@ pub struct Runtime {
     /// Every device of every provider, the CPU first.
     devices: Arc<[Target]>,
     /// Providers that cannot be opened, and why.
-    unopened: Arc<[(String, String)]>,
+    unopened: Arc<[Unopened]>,
     libraries: Arc<[Looked]>,
     backends: Arc<[String]>,
     pub(crate) selection: Selection,
@@ -46,14 +47,15 @@ impl Runtime {
     /// The same runtime with other backends: for what it loads from now on.
     ///
     /// # Errors
-    /// When a backend is not known.
+    /// When a backend is not known, or not there and the contract allows no fallback.
     pub fn with_backends<I>(&self, backends: I) -> Result<Self, Error>
     where
         I: IntoIterator,
         I::Item: Into<String>,
     {
         let backends: Arc<[String]> = backends.into_iter().map(Into::into).collect();
-        let selection = select(&backends, &self.devices, &self.unopened)?;
+        let strictness = self.session.contract.fallback;
+        let selection = select(&backends, &self.devices, &self.unopened, strictness)?;
         Ok(Self { backends, selection, ..self.clone() })
     }
 
@@ -156,18 +158,27 @@ impl Runtime {
 fn select(
     backends: &[String],
     devices: &[Target],
-    unopened: &[(String, String)],
+    unopened: &[Unopened],
+    strictness: Strictness,
 ) -> Result<Selection, Error> {
     let (cpu, others) = devices
         .split_first()
         .ok_or_else(|| Error::Setup("the CPU provider has no device".to_owned()))?;
-    let names = |wish: &str, provider: &str| {
-        wish.split(':').next().is_some_and(|owner| owner.eq_ignore_ascii_case(provider))
-    };
-    for wish in backends {
-        if let Some((_, reason)) = unopened.iter().find(|(provider, _)| names(wish, provider)) {
+    for Unopened { provider, reason, .. } in unopened.iter().filter(|unopened| unopened.is_wrong) {
+        let is_its = |wish: &&String| {
+            wish.split(':').next().is_some_and(|owner| owner.eq_ignore_ascii_case(provider))
+        };
+        if let Some(wish) = backends.iter().find(is_its) {
             return Err(Error::Setup(format!("backend `{wish}` cannot be used: {reason}")));
         }
     }
-    Selection::new(backends, others, cpu.clone()).map_err(|error| Error::Setup(error.to_string()))
+    let unopened: Vec<_> =
+        unopened.iter().map(|it| (it.provider.clone(), it.reason.clone())).collect();
+    let setup = |error: &dyn std::fmt::Display| Error::Setup(error.to_string());
+    let selection = Selection::among(backends, others, &unopened, cpu.clone());
+    let selection = selection.map_err(|error| setup(&error))?;
+    match selection.missing.first() {
+        Some(missing) if strictness == Strictness::Error => Err(setup(missing)),
+        _ => Ok(selection),
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use remuda::placement::{Contract, Strictness};
+use remuda::placement::{Contract, Demands, Strictness};
 use remuda::{Builder, Error, Model, Runtime, Table, Tensor};
 
 fn digits() -> std::path::PathBuf {
@@ -72,6 +72,33 @@ fn a_strict_contract_names_what_falls_back() {
     let error = load(builder).unwrap_err();
     assert!(matches!(error, Error::Placement(_)), "{error}");
     assert!(error.to_string().contains("does not take `Softmax`"), "{error}");
+}
+
+#[test]
+fn demands_of_the_program_leave_the_others_of_the_file() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("demands.toml");
+    let text = "folders = []\n[contract]\nfallback = \"error\"\nmax_parts = 1\n";
+    std::fs::write(&file, text).expect("a file");
+    let told = |demands: Demands| {
+        let builder = fake(&[("ops", "all,-Softmax")]).backends(["fake"]).plugins(&file);
+        load(builder.demand(demands)).map_err(|error| error.to_string())
+    };
+    let allow = Demands { fallback: Some(Strictness::Allow), ..Demands::default() };
+    let strict = told(Demands::default()).unwrap_err();
+    assert!(strict.contains("does not take `Softmax`"), "{strict}");
+    let parts = told(allow.clone()).unwrap_err();
+    assert!(parts.contains("at most 1 are allowed"), "{parts}");
+    assert!(told(Demands { max_parts: Some(9), ..allow }).is_ok());
+}
+
+#[test]
+fn a_backend_that_is_not_there_is_left_out_and_told_of() {
+    let model = load(fake(&[]).backends(["cuda", "fake"])).unwrap();
+    let want = "backend `cuda` is not available, only: auto, cpu, fake, fake:gpu, gpu";
+    assert_eq!(model.placement_warnings()[..], [want]);
+    let strict = Demands { fallback: Some(Strictness::Error), ..Demands::default() };
+    let error = fake(&[]).backends(["cuda", "fake"]).demand(strict).build().unwrap_err();
+    assert_eq!(error.to_string(), want);
 }
 
 #[test]

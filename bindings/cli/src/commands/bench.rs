@@ -6,7 +6,7 @@ use std::time::Duration;
 use remuda::{Model, RunOptions, Runtime, Value};
 use serde_json::json;
 
-use super::{BackendArgs, print_table};
+use super::{BackendArgs, print_table, warn};
 use crate::failure::Failure;
 use crate::inputs::InputArgs;
 use crate::{bundled, cancel};
@@ -192,6 +192,7 @@ fn print_beside(rows: &[Row]) {
 fn measure(args: &BenchArgs, threads: Option<usize>) -> Result<Row, Failure> {
     let runtime = args.backends.runtime(threads)?;
     let model = bundled::load(&runtime, &args.model)?;
+    warn(&model.placement_warnings());
     let mut values = args.inputs.values(&model)?;
     if bundled::is_named(&args.model) && args.inputs.are_empty() {
         values.push(("image".to_owned(), Value::from(bundled::seven()?)));

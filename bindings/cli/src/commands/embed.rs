@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::{BackendArgs, bytes_text};
+use super::{BackendArgs, bytes_text, warn};
 use crate::cancel;
 use crate::failure::Failure;
 
@@ -36,6 +36,7 @@ pub(super) fn run(args: &EmbedArgs) -> Result<(), Failure> {
     let runtime = args.backends.runtime(args.threads)?;
     let model =
         runtime.load_embedder(&args.model).map_err(|error| Failure::loading(&args.model, error))?;
+    warn(&model.placement_warnings());
     let info = model.info();
     noteln!(
         "{} · {} features · {} tokens · weights {}",

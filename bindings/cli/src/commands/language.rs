@@ -12,7 +12,7 @@ use remuda::{Answer, Builder, DType, LanguageModel, LanguageOptions, Outcome};
 use serde_json::json;
 
 use self::sampling::SamplingArgs;
-use super::{BackendArgs, bytes_text};
+use super::{BackendArgs, bytes_text, warn};
 use crate::cancel;
 use crate::failure::Failure;
 use crate::print::written;
@@ -90,7 +90,9 @@ impl LoadArgs {
     ) -> Result<LanguageModel, Failure> {
         let runtime = self.builder((backends, threads)).build()?;
         let loaded = runtime.load_language(path, &self.options()?);
-        loaded.map_err(|error| Failure::loading(path, error))
+        let model = loaded.map_err(|error| Failure::loading(path, error))?;
+        warn(&model.placement_warnings());
+        Ok(model)
     }
 
     /// The makings of the runtime to load it with.

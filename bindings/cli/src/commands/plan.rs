@@ -10,8 +10,8 @@ use std::sync::Arc;
 use remuda::placement::{Diff, NodeId, Plan, Policy, Trial};
 use remuda::{LanguageModel, Model};
 
-use super::BackendArgs;
 use super::language::LoadArgs;
+use super::{BackendArgs, warn};
 use crate::bundled;
 use crate::failure::Failure;
 use crate::inputs::InputArgs;
@@ -147,9 +147,7 @@ pub(super) fn run(args: &PlanArgs) -> Result<bool, Failure> {
             show::print_rival((&plan, &times.own), beside);
         }
     }
-    for warning in model.warnings().iter() {
-        noteln!("warning: {warning}");
-    }
+    warn(&model.warnings());
     Ok(true)
 }
 

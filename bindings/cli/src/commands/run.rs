@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use remuda::{DType, Outputs, RunOptions, Value, chrome_trace};
 use serde_json::json;
 
-use super::{BackendArgs, print_table};
+use super::{BackendArgs, print_table, warn_of_run};
 use crate::failure::Failure;
 use crate::inputs::InputArgs;
 use crate::show_value::{describe, preview, to_json};
@@ -60,6 +60,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         ..RunOptions::default()
     };
     let report = model.run_with(values, &options)?;
+    warn_of_run(&report.receipt);
     if let Some(path) = &args.profile {
         write(path, chrome_trace(&report.steps).as_bytes())?;
     }

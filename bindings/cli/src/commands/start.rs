@@ -5,7 +5,9 @@ pub(super) fn run() {
     outln!(
         "remuda {}: one inference runtime for any hardware
 
-  remuda run digits             run the model inside this program: it reads a handwritten digit
+  remuda run demo \"What is a river?\"
+                                ask the toy language model inside this program
+  remuda run digits             run the ONNX model inside it, which reads a handwritten digit
   remuda run model.onnx -i x=@x.npy
                                 run your model
   remuda doctor                 what this machine can do

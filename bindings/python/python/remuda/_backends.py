@@ -12,12 +12,13 @@ Fallback = Literal["allow", "warn", "error"]
 Backend = str | tuple[str, Mapping[str, Any]]
 
 SUFFIX = "executionprovider"
-# Kinds of devices that providers can offer; one that is none of these is a spelling mistake.
-KINDS = frozenset(
-    ["auto", "cann", "coreml", "cpu", "cuda", "dml", "metal", "migraphx", "nnapi", "openvino"]
-    + ["qnn", "rocm", "tensorrt", "vulkan", "webgpu", "wgpu", "xnnpack"]
-)
-ALIASES = {"gpu": "cuda", "tensorrtrtx": "tensorrt", "nvtensorrtrtx": "tensorrt"}
+# Where ONNX Runtime has another name for a kind of device than Remuda.
+ALIASES = {
+    "dml": "directml",
+    "migraphx": "rocm",
+    "nvtensorrtrtx": "tensorrt",
+    "tensorrtrtx": "tensorrt",
+}
 OPTIONS = frozenset(["threads", "intra_op_num_threads"])
 
 
@@ -27,23 +28,10 @@ def kind_of(name: str) -> str:
     return ALIASES.get(lower, lower)
 
 
-def present(wanted: Sequence[str], available: Sequence[str], fallback: Fallback) -> list[str]:
-    """Those of the wanted backends that are there, in their order; `fallback` says what if one is not."""
-    found = []
-    for name in wanted:
-        kind = name.lower() if name.lower() in available else kind_of(name)
-        if kind in available or kind not in KINDS or fallback == "error":
-            found.append(kind)
-        elif fallback == "warn":
-            there = ", ".join(f"`{other}`" for other in available)
-            text = f"backend `{name}` is not available, only {there}: going on without it"
-            warnings.warn(text, RuntimeWarning, stacklevel=4)
-    return found or ["cpu"]
-
-
-def expect_fallback(fallback: str) -> None:
-    if fallback not in ("allow", "warn", "error"):
-        raise InputError(f"expected `fallback` to be allow, warn or error, got `{fallback}`")
+def tell(notes: Sequence[str], depth: int = 3) -> None:
+    """Warns of what placement wants to be known, at the line so many calls up that asked for a model."""
+    for text in notes:
+        warnings.warn(text, RuntimeWarning, stacklevel=depth)
 
 
 def names_and_options(
@@ -59,7 +47,7 @@ def names_and_options(
     of_provider: dict[str, dict[str, str]] = {}
     for at, backend in enumerate(backends):
         name, own = (backend, {}) if isinstance(backend, str) else backend
-        names.append(name)
+        names.append(kind_of(name))
         for key, value in {**own, **(options[at] if options else {})}.items():
             if kind_of(name) != "cpu" and name.lower() != "auto":
                 of_provider.setdefault(name.lower().split(":")[0], {})[key] = str(value)

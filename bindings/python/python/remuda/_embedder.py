@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from remuda import _core
+from remuda._backends import kind_of, tell
 from remuda._closing import Holding
 from remuda._providers import installed
 
@@ -27,8 +28,10 @@ class Embedder(Holding[_core.Embedder]):
         *,
         threads: int | None = None,
     ) -> None:
-        runtime = _core.Runtime(list(backends), threads, packages=installed())
+        names = [kind_of(name) for name in backends]
+        runtime = _core.Runtime(names, threads, packages=installed())
         self._core = _core.Embedder(runtime, model)
+        tell(self._core.placement_warnings())
 
     @property
     def info(self) -> dict[str, Any]:

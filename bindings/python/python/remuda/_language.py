@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from remuda import _core
+from remuda._backends import kind_of, tell
 from remuda._closing import Closing, Holding
 from remuda._providers import installed
 
@@ -136,8 +137,8 @@ class Model(Holding[_core.LanguageModel]):
         repack: bool = True,
         threads: int | None = None,
     ) -> None:
-        packages = installed()
-        runtime = _core.Runtime(list(backends), threads, packages=packages, repack=repack)
+        names = [kind_of(name) for name in backends]
+        runtime = _core.Runtime(names, threads, packages=installed(), repack=repack)
         self._core = _core.LanguageModel(
             runtime,
             model,
@@ -150,6 +151,7 @@ class Model(Holding[_core.LanguageModel]):
             draft_model,
             deterministic,
         )
+        tell(self._core.placement_warnings())
 
     @property
     def info(self) -> dict[str, Any]:

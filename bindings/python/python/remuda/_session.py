@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from remuda import _core
-from remuda._backends import Backend, Fallback, expect_fallback, names_and_options, present
+from remuda._backends import Backend, Fallback, names_and_options, tell
 from remuda._closing import Holding
 from remuda._providers import installed
 
@@ -39,9 +38,11 @@ class Runtime(Holding[_core.Runtime]):
 
     A backend is a provider (`fake`), a kind of device (`cuda`), both (`fake:gpu`), or `auto`: cost decides. With
     options it is a pair, `("fake", {"memory": "1000000"})`. The CPU is always there, and last. `fallback` says what
-    happens if a backend is not available, or the CPU has to run what it does not take: `allow` goes on, `warn` says
-    so, `error` raises. `plugins` is the `plugins.toml` that says which provider libraries may be loaded; `contract`
-    demands more of placements: `require`, `max_cpu_share`, `max_parts`, `policy`, `deadline` (seconds).
+    happens if the CPU has to run what a backend does not take: `allow` goes on, `warn` says so, `error` raises. A
+    backend that is not there is left out with a warning; `error` raises. `plugins` is the `plugins.toml` that says
+    which provider libraries may be loaded, and what is demanded of placements; `contract` demands more or otherwise:
+    `require`, `max_cpu_share`, `max_parts`, `policy`, `deadline` (seconds). Where nothing at all is demanded,
+    `fallback` is `warn`.
     """
 
     _name = "runtime"
@@ -51,7 +52,7 @@ class Runtime(Holding[_core.Runtime]):
         backends: Sequence[Backend] | None = None,
         threads: int | None = None,
         *,
-        fallback: Fallback = "warn",
+        fallback: Fallback | None = None,
         plugins: str | os.PathLike[str] | None = None,
         contract: Mapping[str, Any] | None = None,
     ) -> None:
@@ -109,7 +110,7 @@ class InferenceSession(Holding[_core.Model]):
         provider_options: Sequence[Mapping[str, Any]] | None = None,
         sess_options: Any = None,
         *,
-        fallback: Fallback = "warn",
+        fallback: Fallback | None = None,
         plugins: str | os.PathLike[str] | None = None,
         contract: Mapping[str, Any] | None = None,
         disabled_optimizers: Sequence[str] | None = None,
@@ -188,38 +189,31 @@ def _open(
     backends: Sequence[Backend] | None,
     options: Sequence[Mapping[str, Any]] | None,
     threads: int | None,
-    fallback: Fallback,
+    fallback: Fallback | None,
     plugins: str | os.PathLike[str] | None,
     contract: Mapping[str, Any] | None,
     disabled_optimizers: Sequence[str] | None = None,
 ) -> _core.Runtime:
     names, own_threads, of_provider = names_and_options(backends, options)
-    expect_fallback(fallback)
     file = os.fspath(plugins) if plugins is not None else None
-
-    def runtime(
-        backends: list[str] | None, of_provider: dict[str, dict[str, str]]
-    ) -> _core.Runtime:
-        return _core.Runtime(
-            backends,
-            threads or own_threads,
-            file,
-            of_provider,
-            {"fallback": fallback, **(contract or {})},
-            # A file that is named says everything; without one, installed packages bring their libraries.
-            installed() if file is None else [],
-            without_rewrites=list(disabled_optimizers or ()),
-        )
-
-    if backends is None:
-        return runtime(None, {})
-    opened = runtime(["cpu"], {})
-    known = opened.backend_names()
-    found = present(names, known, fallback)
-    # Options of a backend that is not there go with it: whether that is an error has been decided.
-    of_provider = {name: pairs for name, pairs in of_provider.items() if name in known}
-    # Without options, what was looked for and opened need not be again.
-    return runtime(found, of_provider) if of_provider else opened.with_backends(found)
+    demands: dict[str, Any] = dict(contract or {})
+    if fallback is not None:
+        demands.setdefault("fallback", fallback)
+    # A file that is named says everything; without one, installed packages bring their libraries.
+    packages = installed() if file is None else []
+    if of_provider:
+        # Options of a backend that is not there go with it.
+        known = _core.Runtime(["cpu"], 1, file, packages=packages).backend_names()
+        of_provider = {name: pairs for name, pairs in of_provider.items() if name in known}
+    return _core.Runtime(
+        None if backends is None else names,
+        threads or own_threads,
+        file,
+        of_provider,
+        demands,
+        packages,
+        without_rewrites=list(disabled_optimizers or ()),
+    )
 
 
 def _load(runtime: _core.Runtime, model: str | os.PathLike[str] | bytes) -> _core.Model:
@@ -227,8 +221,7 @@ def _load(runtime: _core.Runtime, model: str | os.PathLike[str] | bytes) -> _cor
         loaded = runtime.load_bytes(bytes(model))
     else:
         loaded = runtime.load(os.fspath(model))
-    for text in loaded.placement_warnings():
-        warnings.warn(text, RuntimeWarning, stacklevel=4)
+    tell(loaded.placement_warnings(), 4)
     return loaded
 
 

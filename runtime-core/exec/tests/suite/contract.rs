@@ -50,6 +50,14 @@ fn a_fallback_to_be_warned_of_is_in_the_receipt() {
 }
 
 #[test]
+fn a_backend_that_is_not_there_is_told_of_whatever_is_allowed() {
+    let session = session(&[], &["cuda", "fake"], Contract::default()).unwrap();
+    let want = "backend `cuda` is not available, only: auto, cpu, fake, fake:gpu, gpu";
+    assert_eq!(session.plan_warnings()[..], [want]);
+    assert_eq!(run(&session, &[input()]).1.warnings[..], [want]);
+}
+
+#[test]
 fn demands_on_parts_shares_and_targets_are_checked() {
     let parts = Contract { max_parts: Some(2), ..Contract::default() };
     let want =

@@ -43,4 +43,32 @@ fn an_unknown_name_is_refused_with_the_nearest() {
                 fake:gpu:1, fake:npu, gpu, npu, did you mean `npu`?";
     assert_eq!(error, want);
     assert_eq!(names(&[]).unwrap_err(), "expected at least one backend, got an empty list");
+    assert!(names(&["cudda"]).unwrap_err().ends_with("did you mean `cuda`?"));
+}
+
+#[test]
+fn one_list_does_for_machines_that_lack_some_of_it() {
+    let fake = fake(&[]);
+    let mut available = Target::all_of(&fake).unwrap();
+    let missing = |wishes: &[&str], available: &[Target]| {
+        let unopened = [("ggml".to_owned(), "no backend library lies beside it".to_owned())];
+        let chosen = Selection::among(wishes, available, &unopened, cpu()).unwrap();
+        let names: Vec<String> = chosen.targets.iter().map(|t| t.name.to_string()).collect();
+        (names.join(" "), chosen.missing.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let (names, reasons) =
+        missing(&["cuda", "onnxruntime:tensorrt", "ggml:metal", "gpu"], &available);
+    assert_eq!(names, "fake:gpu cpu");
+    let known = "only: auto, cpu, fake, fake:gpu, gpu";
+    assert_eq!(
+        reasons,
+        [
+            format!("backend `cuda` is not available, {known}"),
+            format!("backend `onnxruntime:tensorrt` is not available, {known}"),
+            "backend `ggml:metal` cannot be used: no backend library lies beside it".to_owned(),
+        ]
+    );
+    available[0].device.unusable = Some("the driver is too old".to_owned());
+    let broken = ["backend `gpu` cannot be used: the driver is too old".to_owned()];
+    assert_eq!(missing(&["gpu"], &available), ("cpu".to_owned(), broken.to_vec()));
 }

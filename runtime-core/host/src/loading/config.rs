@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use remuda_abi as abi;
 use remuda_base::{Map, knobs};
-use remuda_plan::{Contract, Policy};
+use remuda_plan::{Demands, Policy};
 use serde::Deserialize;
 
 use super::manifest::Manifest;
@@ -46,7 +46,7 @@ pub struct Config {
     /// Bytes of memory that may be used of a device: `ggml:cuda:0`, `cpu`.
     pub budgets: Map<String, u64>,
     /// What placement must keep to.
-    pub contract: Contract,
+    pub contract: Demands,
     /// What decides where a node runs, if the file says so.
     pub policy: Option<Policy>,
 }
@@ -162,7 +162,7 @@ impl Default for Config {
             prober: None,
             isolate: None,
             budgets: Map::new(),
-            contract: Contract::default(),
+            contract: Demands::default(),
             policy: None,
         }
     }

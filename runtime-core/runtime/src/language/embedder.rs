@@ -78,6 +78,12 @@ impl Embedder {
         self.0.session.plan()
     }
 
+    /// What the placement contract wants the user to know.
+    #[must_use]
+    pub fn placement_warnings(&self) -> Arc<[String]> {
+        self.0.session.plan_warnings()
+    }
+
     /// The vector of a text.
     ///
     /// # Errors

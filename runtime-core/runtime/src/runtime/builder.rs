@@ -8,13 +8,13 @@ use remuda_base::Map;
 use remuda_cache::Cache;
 use remuda_exec::{Options, Target};
 use remuda_host::loading::{Config, Package, Prober, Registry};
-use remuda_host::{Provider, Table};
+use remuda_host::{Failure, Provider, Table};
 use remuda_ops::NEWEST_OPSET;
 use remuda_passes::Options as Rewrites;
 
 use super::{Runtime, select};
 use crate::Error;
-use crate::placement::{Contract, Policy};
+use crate::placement::{Contract, Demands, Policy, Strictness};
 
 /// Collects the wishes for a [`Runtime`].
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ pub struct Builder {
     linked: Vec<Table>,
     options: Map<String, Vec<(String, String)>>,
     contract: Option<Contract>,
+    demands: Demands,
+    usual_fallback: Strictness,
     session: Options,
 }
 
@@ -63,6 +65,8 @@ impl Builder {
             prober: None,
             linked: Vec::new(),
             contract: None,
+            demands: Demands::default(),
+            usual_fallback: Strictness::default(),
             options: Map::new(),
             session: Options::new(NEWEST_OPSET, 1),
         }
@@ -183,10 +187,25 @@ impl Builder {
         self
     }
 
-    /// What is demanded of placements.
+    /// What is demanded of placements, in place of whatever `plugins.toml` demands.
     #[must_use]
     pub fn contract(mut self, contract: Contract) -> Self {
         self.contract = Some(contract);
+        self
+    }
+
+    /// What is demanded of placements; what it leaves open is as `plugins.toml` says.
+    #[must_use]
+    pub fn demand(mut self, demands: Demands) -> Self {
+        self.demands = demands.or(self.demands);
+        self
+    }
+
+    /// What happens when the CPU has to run what nobody asked it to, where neither the program nor
+    /// `plugins.toml` demands anything of placements.
+    #[must_use]
+    pub fn usual_fallback(mut self, strictness: Strictness) -> Self {
+        self.usual_fallback = strictness;
         self
     }
 
@@ -228,8 +247,8 @@ impl Builder {
     /// Sets the runtime up.
     ///
     /// # Errors
-    /// When a backend is not known, a provider cannot be opened, or an environment knob holds
-    /// nonsense.
+    /// When a backend is not known, or not there and the contract allows no fallback, a provider does not
+    /// take its options, or an environment knob or a demand holds nonsense.
     pub fn build(mut self) -> Result<Runtime, Error> {
         let setup = |error: &dyn std::fmt::Display| Error::Setup(error.to_string());
         let threads = match self.threads {
@@ -248,7 +267,14 @@ impl Builder {
         let (devices, unopened) = self.devices(threads, &libraries)?;
         let order = (!config.order.is_empty()).then_some(config.order);
         let backends = self.backends.or(order).unwrap_or_else(|| vec!["auto".to_owned()]);
-        let selection = select(&backends, &devices, &unopened)?;
+        let contract = match self.contract {
+            Some(contract) => contract,
+            None => {
+                let demands = self.demands.or(config.contract);
+                demands.contract(self.usual_fallback).map_err(Error::Setup)?
+            }
+        };
+        let selection = select(&backends, &devices, &unopened, contract.fallback)?;
         let mut session = self.session;
         session.threads = threads;
         session.cache = match self.cache {
@@ -257,7 +283,7 @@ impl Builder {
         };
         session.budgets = config.budgets;
         session.policy = session.policy.or(config.policy);
-        session.contract = self.contract.unwrap_or(config.contract);
+        session.contract = contract;
         Ok(Runtime {
             devices: devices.into(),
             unopened: unopened.into(),
@@ -325,7 +351,11 @@ impl Builder {
                 Err(failure) if devices.is_empty() => {
                     return Err(Error::Setup(format!("the CPU cannot be opened: {failure}")));
                 }
-                Err(failure) => unopened.push((name, failure.to_string())),
+                Err(failure) => unopened.push(Unopened {
+                    provider: name,
+                    reason: failure.to_string(),
+                    is_wrong: matches!(failure, Failure::Invalid(_)),
+                }),
             }
         }
         Ok((devices, unopened))
@@ -340,5 +370,14 @@ struct Offered<'a> {
     build: String,
 }
 
+/// A provider that cannot be opened.
+#[derive(Clone, Debug)]
+pub(super) struct Unopened {
+    pub(super) provider: String,
+    pub(super) reason: String,
+    /// Whether it was asked wrongly, and not that this machine lacks something.
+    pub(super) is_wrong: bool,
+}
+
 /// Devices, and providers that have none because they cannot be opened.
-type Opened = (Vec<Target>, Vec<(String, String)>);
+type Opened = (Vec<Target>, Vec<Unopened>);

@@ -12,6 +12,7 @@ use super::python::{Package, Python};
 use super::{BenchArgs, Figures};
 use crate::cancel;
 use crate::commands::language::LoadArgs;
+use crate::commands::warn;
 use crate::failure::Failure;
 
 mod report;
@@ -212,7 +213,9 @@ fn load(
     };
     let runtime = args.language.load.builder((&args.backends, threads)).build()?;
     let loaded = runtime.load_language(&args.model, &options);
-    loaded.map_err(|error| Failure::loading(&args.model, error))
+    let model = loaded.map_err(|error| Failure::loading(&args.model, error))?;
+    warn(&model.placement_warnings());
+    Ok(model)
 }
 
 /// The rival with its weights repacked and as they are: it is compared with at its better setting.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use remuda_base::Map;
-use remuda_plan::{Contract, Policy, Strictness};
+use remuda_plan::{Demands, Policy, Strictness};
 use serde::Deserialize;
 use toml::Value;
 
@@ -60,7 +60,7 @@ struct FileEntry {
 struct FileContract {
     fallback: Option<String>,
     policy: Option<String>,
-    require: Vec<String>,
+    require: Option<Vec<String>>,
     max_cpu_share: Option<f64>,
     max_parts: Option<usize>,
 }
@@ -74,7 +74,7 @@ impl FileContract {
         self.policy.as_ref().map(known).transpose()
     }
 
-    fn contract(self) -> Result<Contract, String> {
+    fn demands(self) -> Result<Demands, String> {
         let share = self.max_cpu_share;
         if let Some(share) = share.filter(|share| !(0.0..=1.0).contains(share)) {
             return Err(format!("`contract.max_cpu_share` is {share}, expected 0 to 1"));
@@ -84,8 +84,8 @@ impl FileContract {
                 format!("`contract.fallback` is `{text}`, expected `allow`, `warn` or `error`")
             })
         });
-        Ok(Contract {
-            fallback: fallback.transpose()?.unwrap_or_default(),
+        Ok(Demands {
+            fallback: fallback.transpose()?,
             require: self.require,
             max_cpu_share: share,
             max_parts: self.max_parts,
@@ -155,7 +155,7 @@ fn build(file: File, path: &Path) -> Result<Config, String> {
         isolate: None,
         budgets: budgets.collect::<Result<_, String>>()?,
         policy: file.contract.policy()?,
-        contract: file.contract.contract()?,
+        contract: file.contract.demands()?,
     })
 }
 
@@ -313,7 +313,7 @@ mod tests {
         assert_eq!(config.budgets.get("ggml:cuda:0"), Some(&1000));
         assert_eq!(
             (config.contract.fallback, config.policy),
-            (Strictness::Error, Some(Policy::Priority))
+            (Some(Strictness::Error), Some(Policy::Priority))
         );
     }
 
