@@ -55,8 +55,8 @@ impl Types {
         .or(Self::one(DType::F8E5M2FNUZ));
     /// Integers of 8 bits.
     pub const BYTES: Self = Self::one(DType::I8).or(Self::one(DType::U8));
-    /// Floats of 8 and 4 bits.
-    pub const SMALL_FLOATS: Self = Self(0b11_1111 << 4);
+    /// Floats of 8, 6 and 4 bits.
+    pub const SMALL_FLOATS: Self = Self((0b11_1111 << 4) | Self::PACKED_FLOATS.0);
     /// Floats of 6 and 4 bits.
     pub const PACKED_FLOATS: Self =
         Self::one(DType::F4E2M1).or(Self::one(DType::F6E2M3)).or(Self::one(DType::F6E3M2));
