@@ -79,6 +79,7 @@ pub(crate) fn question(
         problem.add_node(Node { name, op, answers, weights, group, tied, ..Node::default() });
     }
     tensors(graph, &asked.sizes, &mut problem);
+    problem.mark_blocks();
     Ok(Question { problem, conditions })
 }
 

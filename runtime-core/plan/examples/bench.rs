@@ -111,7 +111,6 @@ fn transformer(count: usize, marked: bool) -> Problem {
             op: format!("op{place}"),
             answers: answers(place, work, [place % 3 == 0, place == 8, false]),
             weights: vec![weight],
-            block: marked.then_some(layer as u32),
             ..Default::default()
         });
     }
@@ -125,6 +124,9 @@ fn transformer(count: usize, marked: bool) -> Problem {
         }
     }
     connect(&mut problem, tensors, |_| 64 << 10);
+    if marked {
+        problem.mark_blocks();
+    }
     problem
 }
 

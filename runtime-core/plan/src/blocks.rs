@@ -1,8 +1,8 @@
 //! Recognises repeated blocks, so that what is learnt in one is tried in all.
 //!
-//! Two blocks are equal if their vertices have the same operators, the same weights in bytes, the
-//! same choice of providers and the same dependencies inside. Costs may differ: measurements of
-//! equal layers never agree to the last digit.
+//! Two blocks are equal if their vertices have the same operators, as many weights, the same choice of
+//! providers and the same dependencies inside. Costs may differ: measurements of equal layers never
+//! agree to the last digit. Bytes of weights may: files pack some layers into more bits than others.
 
 use remuda_base::{Map, Set};
 
@@ -71,7 +71,6 @@ fn signature<'p>(
             let fresh = ops.len() as u64;
             words.push(*ops.entry(node.op.as_str()).or_insert(fresh));
             words.push(node.weights.len() as u64);
-            words.extend(node.weights.iter().map(|w| model.prices.weights[w.index()]));
         }
         for class in 0..model.classes() {
             let unit = &model.units[model.unit_of[class][vertex as usize] as usize];

@@ -5,7 +5,9 @@
 //! whatever patterns other candidates use. What a pattern costs depends on the block alone, what a
 //! change of pattern costs depends on the two neighbours alone, so the best sequence is found block
 //! by block. Equal blocks weigh the same, which makes memory a count of blocks per pattern, so that
-//! budgets hold exactly. Where that table would be too large, neighbouring blocks are taken together.
+//! budgets hold exactly; weights that are packed differently from layer to layer count by their mean, and
+//! whoever asks takes a division that does not fit as a reason to reserve more. Where that table would be
+//! too large, neighbouring blocks are taken together.
 
 mod table;
 

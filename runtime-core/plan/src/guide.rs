@@ -22,8 +22,8 @@
 //!
 //! Nodes of one [group](crate::Node::group) become one, together with whatever lies on a path between
 //! them. What is left gets one provider per shape class; nodes that hold state get one over all
-//! classes. [Blocks](crate::Node::block) with the same operators, weights and edges are recognised
-//! as copies of each other.
+//! classes. [Blocks](crate::Node::block) with the same operators and edges are recognised as copies of
+//! each other; [`Problem::mark_blocks`](crate::Problem::mark_blocks) finds the layers of a model.
 //!
 //! # Parts
 //!

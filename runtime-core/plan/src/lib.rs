@@ -95,6 +95,7 @@ mod price;
 mod problem;
 mod reason;
 mod repair;
+mod repeats;
 mod schedule;
 mod search;
 mod seeds;

@@ -5,6 +5,7 @@ mod common;
 mod contract;
 mod decoder;
 mod drills;
+mod layers;
 mod placement;
 mod remembered;
 mod select;

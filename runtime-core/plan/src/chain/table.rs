@@ -12,7 +12,7 @@ const MOST_STEPS: usize = 2_000_000;
 pub(super) struct Limits {
     /// Blocks taken together.
     group: usize,
-    /// Bytes of one block per pattern and provider with a budget.
+    /// Bytes of one block on average, per pattern and provider with a budget.
     bytes: Vec<Vec<u64>>,
     room: Vec<u64>,
 }
@@ -25,13 +25,17 @@ impl Limits {
         room: &[Option<u64>],
     ) -> Self {
         let tight: Vec<usize> = (0..model.providers).filter(|&p| room[p].is_some()).collect();
+        let of_block = |block: &[u32], pattern: &Pattern, provider: usize| {
+            let mine = block.iter().zip(pattern).filter(|(_, p)| **p as usize == provider);
+            let weights: Set<u32> = mine
+                .flat_map(|(&unit, _)| model.units[unit as usize].weights.iter().copied())
+                .collect();
+            weights.into_iter().map(|w| model.prices.weights[w as usize]).sum::<u64>()
+        };
         let bytes = patterns.iter().map(|pattern| {
             let on = |provider: usize| {
-                let mine = chain[0].iter().zip(pattern).filter(|(_, p)| **p as usize == provider);
-                let weights: Set<u32> = mine
-                    .flat_map(|(&unit, _)| model.units[unit as usize].weights.iter().copied())
-                    .collect();
-                weights.into_iter().map(|w| model.prices.weights[w as usize]).sum::<u64>()
+                let all = chain.iter().map(|block| of_block(block, pattern, provider));
+                all.fold(0, u64::saturating_add).div_ceil(chain.len().max(1) as u64)
             };
             tight.iter().map(|&provider| on(provider)).collect()
         });
