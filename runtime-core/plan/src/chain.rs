@@ -48,6 +48,14 @@ pub(crate) fn divide(
     Some(owner)
 }
 
+/// Bytes that stay resident for a block, on average.
+pub(crate) fn block_bytes(model: &Model, chain: &[Vec<u32>]) -> u64 {
+    let weights = chain.iter().flatten().flat_map(|&unit| &model.units[unit as usize].weights);
+    let bytes = weights.copied().collect::<Set<u32>>().into_iter();
+    let bytes = bytes.map(|weight| model.prices.weights[weight as usize]);
+    bytes.fold(0, u64::saturating_add).div_ceil(chain.len().max(1) as u64)
+}
+
 /// One pattern per provider, then those that `seen` assignments use most.
 fn patterns(model: &Model, chain: &[Vec<u32>], seen: &[&[u8]]) -> Vec<Pattern> {
     let mut patterns: Vec<Pattern> = Vec::new();
@@ -129,12 +137,14 @@ struct View<'s, 'm> {
     place: Map<u32, (usize, usize)>,
     /// Per block, the flows that begin or end in it.
     flows: Vec<Vec<u32>>,
+    /// Per flow, how many blocks that is.
+    blocks: Map<u32, i64>,
 }
 
 impl<'s, 'm> View<'s, 'm> {
     fn new(state: &'s State<'m>, chain: &'s [Vec<u32>]) -> Self {
         let mut place = Map::new();
-        let mut flows = Vec::new();
+        let (mut flows, mut blocks) = (Vec::new(), Map::new());
         for (at, block) in chain.iter().enumerate() {
             let mut touching = Set::new();
             for (unit, slot) in block.iter().zip(0..) {
@@ -142,9 +152,10 @@ impl<'s, 'm> View<'s, 'm> {
                 let entry = &state.model.units[*unit as usize];
                 touching.extend(entry.incoming.iter().chain(&entry.outgoing).copied());
             }
+            touching.iter().for_each(|&flow| *blocks.entry(flow).or_default() += 1);
             flows.push(touching.into_iter().collect());
         }
-        Self { state, chain, place, flows }
+        Self { state, chain, place, flows, blocks }
     }
 
     /// The provider of `unit` if `block` has `pattern`; none if it is in another block.
@@ -181,7 +192,11 @@ impl<'s, 'm> View<'s, 'm> {
             let Some(maker) = maker else { continue };
             let reached = self.reached(flow, block, pattern);
             let reached = (0..model.domains).filter(|&domain| reached[domain]);
-            cost += reached.map(|domain| model.copy(flow, maker, domain)).sum::<i64>();
+            let copies = reached.map(|domain| model.copy(flow, maker, domain)).sum::<i64>();
+            // What comes from outside is copied once for all blocks in a memory: they share it.
+            let inside = matches!(flow.from, From::Unit(unit) if self.place.contains_key(&unit));
+            let sharing = if inside { 1 } else { self.blocks.get(&at).copied().unwrap_or(1) };
+            cost += copies / sharing;
         }
         cost + self.launches(pattern)
     }

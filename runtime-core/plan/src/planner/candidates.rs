@@ -12,8 +12,8 @@ use crate::seeds;
 use crate::state::State;
 use crate::waves::Effort;
 
-/// How often a chain is divided again with more room left for activations.
-const CHAIN_ROUNDS: usize = 6;
+/// How often a chain is divided again, per provider, with more room left for activations there.
+const CHAIN_ROUNDS: usize = 4;
 
 /// A feasible assignment.
 #[derive(Debug, Clone)]
@@ -164,13 +164,15 @@ impl<'m> Candidates<'m> {
         let mut state = State::new(self.model, best.owner);
         for chain in &self.model.chains {
             let mut reserve = vec![0; self.model.providers];
-            for _ in 0..CHAIN_ROUNDS {
+            let block = chain::block_bytes(self.model, chain);
+            for _ in 0..CHAIN_ROUNDS * self.model.providers {
                 let seen: Vec<&[u8]> = self.found.iter().map(|c| c.owner.as_slice()).collect();
                 let Some(owner) = chain::divide(&state, chain, &seen, &reserve) else { break };
                 let divided = State::new(self.model, owner);
                 self.allowance.spend(self.model.judge_work());
                 match judge(&divided, effort(self.model)).over {
-                    Some(over) => reserve[over.provider] += over.excess(),
+                    // Less than a block would leave as many blocks there as before.
+                    Some(over) => reserve[over.provider] += over.excess().max(block),
                     None => {
                         state = divided;
                         break;
