@@ -2,6 +2,7 @@
 
 use crate::memory::{Order, lives};
 use crate::model::Model;
+use crate::search::effort;
 use crate::state::State;
 use crate::waves::{Effort, Waves, cheapest};
 
@@ -39,17 +40,28 @@ impl Over {
 
 /// Judges `state`.
 pub(crate) fn judge(state: &State<'_>, effort: Effort) -> Judged {
-    let model = state.model;
-    let waves: Vec<Waves> = (0..model.classes())
-        .map(|class| {
-            let owner = model.owners(class, state.owner());
-            cheapest(&model.graph, &owner, &model.launch[class], effort)
-        })
-        .collect();
+    let waves = waves(state, effort);
     let launch: i64 = waves.iter().map(|waves| waves.launch).sum();
     let score = Score { cost: state.base() + launch, rank: rank(state) };
-    let over = over_budget(state, &waves, effort);
+    let over =
+        over_by_weights(state).or_else(|| worst(over_budgets(state, &waves, effort).into_iter()));
     Judged { score, waves, over }
+}
+
+/// The score of `state`, whether it fits or not.
+pub(crate) fn score(state: &State<'_>, effort: Effort) -> Score {
+    let launch = waves(state, effort).iter().map(|waves| waves.launch).sum::<i64>();
+    Score { cost: state.base() + launch, rank: rank(state) }
+}
+
+/// The waves of each class.
+fn waves(state: &State<'_>, effort: Effort) -> Vec<Waves> {
+    let model = state.model;
+    let waves = (0..model.classes()).map(|class| {
+        let owner = model.owners(class, state.owner());
+        cheapest(&model.graph, &owner, &model.launch[class], effort)
+    });
+    waves.collect()
 }
 
 /// How far down the list of providers the units sit.
@@ -59,13 +71,16 @@ pub(crate) fn rank(state: &State<'_>) -> u64 {
 
 /// The budget that weights and workspace alone miss by most.
 pub(crate) fn over_by_weights(state: &State<'_>) -> Option<Over> {
+    worst(by_weights(state))
+}
+
+fn by_weights(state: &State<'_>) -> impl Iterator<Item = Over> {
     let model = state.model;
-    let overs = (0..model.providers).filter_map(|provider| {
+    (0..model.providers).filter_map(|provider| {
         let budget = model.budgets[provider]?;
         let needed = fixed_need(state, provider);
         (needed > budget).then_some(Over { provider, needed, budget })
-    });
-    worst(overs)
+    })
 }
 
 /// Weights and, if the provider is used at all, its workspace.
@@ -80,25 +95,30 @@ fn worst(overs: impl Iterator<Item = Over>) -> Option<Over> {
     overs.max_by_key(|over| (over.excess(), std::cmp::Reverse(over.provider)))
 }
 
-/// The budget that is missed by most, activations included.
-fn over_budget(state: &State<'_>, waves: &[Waves], effort: Effort) -> Option<Over> {
-    if let Some(over) = over_by_weights(state) {
-        return Some(over);
+/// The budgets that `state` misses, with every buffer in its place however large the model is.
+pub(crate) fn misses(state: &State<'_>) -> Vec<Over> {
+    let all = by_weights(state).collect::<Vec<Over>>();
+    if !all.is_empty() {
+        return all;
     }
+    over_budgets(state, &waves(state, effort(state.model)), Effort::Thorough)
+}
+
+/// The budgets that are missed, activations included, if weights and workspace alone miss none.
+fn over_budgets(state: &State<'_>, waves: &[Waves], effort: Effort) -> Vec<Over> {
     let tight: Vec<usize> = (0..state.model.providers).filter(|&p| may_bind(state, p)).collect();
     if tight.is_empty() {
-        return None;
+        return Vec::new();
     }
-    let mut overs = Vec::new();
-    for (class, waves) in waves.iter().enumerate() {
+    let overs = waves.iter().enumerate().flat_map(|(class, waves)| {
         let order = Order {
             owner: state.model.owners(class, state.owner()),
             part_of: waves.wave_of.clone(),
             parts: waves.sequence.len(),
         };
-        overs.extend(over_in_order(state, class, &order, &tight, effort));
-    }
-    worst(overs.into_iter())
+        over_in_order(state, class, &order, &tight, effort)
+    });
+    overs.collect()
 }
 
 /// The budgets among `tight` that `order` misses.

@@ -82,6 +82,10 @@ fn layers_are_divided_at_the_best_places() {
     let (gpu, npu) = (count(0), count(1));
     assert!(gpu > 5 && npu > 5 && count(2) > 5, "{placed:?}");
     assert_eq!(changes, 2, "{placed:?}");
+    for (used, layers) in found.providers.iter().zip([gpu, npu]) {
+        let another = used.peak_bytes() + used.weights_bytes / layers as u64;
+        assert!(another > used.budget_bytes.unwrap(), "{placed:?} leaves room: {used:?}");
+    }
     let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
     let mut compared = 0;
     for (gpu, npu) in [(gpu, npu), (gpu - 1, npu + 1), (gpu + 1, npu), (gpu, npu + 1)] {

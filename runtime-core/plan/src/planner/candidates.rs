@@ -2,7 +2,7 @@
 
 use crate::chain;
 use crate::exhaustive;
-use crate::judge::{Judged, Over, Score, judge};
+use crate::judge::{Judged, Over, Score, judge, misses, score};
 use crate::model::Model;
 use crate::options::{Options, Policy};
 use crate::plan::{Instead, Origin};
@@ -11,9 +11,6 @@ use crate::search::{Allowance, FEW_UNITS, effort, improve};
 use crate::seeds;
 use crate::state::State;
 use crate::waves::Effort;
-
-/// How often a chain is divided again, per provider, with more room left for activations there.
-const CHAIN_ROUNDS: usize = 4;
 
 /// A feasible assignment.
 #[derive(Debug, Clone)]
@@ -158,29 +155,54 @@ impl<'m> Candidates<'m> {
         }
     }
 
-    /// Divides every chain of equal blocks in the best candidate anew.
+    /// Divides every chain of equal blocks in the best candidate anew, beside several places for what lies
+    /// outside of chains.
     fn chains(&mut self) {
+        let model = self.model;
+        if model.chains.is_empty() {
+            return;
+        }
         let Ok(best) = self.pick() else { return };
-        let mut state = State::new(self.model, best.owner);
-        for chain in &self.model.chains {
-            let mut reserve = vec![0; self.model.providers];
-            let block = chain::block_bytes(self.model, chain);
-            for _ in 0..CHAIN_ROUNDS * self.model.providers {
-                let seen: Vec<&[u8]> = self.found.iter().map(|c| c.owner.as_slice()).collect();
-                let Some(owner) = chain::divide(&state, chain, &seen, &reserve) else { break };
-                let divided = State::new(self.model, owner);
-                self.allowance.spend(self.model.judge_work());
-                match judge(&divided, effort(self.model)).over {
-                    // Less than a block would leave as many blocks there as before.
-                    Some(over) => reserve[over.provider] += over.excess().max(block),
-                    None => {
-                        state = divided;
-                        break;
-                    }
-                }
+        let rest = chain::rest(model);
+        let mut found: Option<(Score, State<'m>)> = None;
+        for start in chain::starts(&State::new(model, best.owner), &rest) {
+            let mut state = self.divide(start);
+            chain::settle(&mut state, &rest, &mut self.allowance);
+            let score = score(&state, effort(model));
+            let better = found.as_ref().is_none_or(|(known, _)| score < *known);
+            if better && misses(&state).is_empty() {
+                found = Some((score, state));
             }
         }
-        self.seed(Origin::Chain, state.owner().to_vec(), None);
+        if let Some((_, state)) = found {
+            self.divided(&state);
+        }
+    }
+
+    /// `state` with all chains divided.
+    fn divide(&mut self, mut state: State<'m>) -> State<'m> {
+        for chain in &self.model.chains {
+            let seen: Vec<&[u8]> = self.found.iter().map(|c| c.owner.as_slice()).collect();
+            if let Some(divided) = chain::divide(&state, chain, &seen, &mut self.allowance) {
+                state = divided;
+            }
+        }
+        state
+    }
+
+    /// Adds what was divided by chains, as it is if it fits: repairs in haste would take it apart.
+    fn divided(&mut self, state: &State<'_>) {
+        let owner = state.owner().to_vec();
+        if self.found.iter().any(|known| known.owner == owner && known.origin != Origin::Cached) {
+            return;
+        }
+        self.allowance.spend(self.model.judge_work());
+        let judged = judge(state, Effort::Thorough);
+        if judged.over.is_none() {
+            self.found.push(Candidate { origin: Origin::Chain, owner, judged });
+        } else {
+            self.seed(Origin::Chain, owner, None);
+        }
     }
 
     /// Improves the seeds by local search; the most promising first, since the work is bounded.

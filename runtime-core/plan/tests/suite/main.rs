@@ -8,6 +8,8 @@
 )]
 
 #[cfg(test)]
+mod chains;
+#[cfg(test)]
 mod generate;
 #[cfg(test)]
 mod named;
