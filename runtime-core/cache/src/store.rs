@@ -23,6 +23,8 @@ pub enum Kind {
     Plan,
     /// What providers refused after seeing a part, or failed to compile.
     Refusals,
+    /// What plans took in real runs, and which was kept.
+    Trials,
     /// How fast a device is.
     Speeds,
     /// A provider's compiled form of a region.
@@ -31,7 +33,8 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Plan, Self::Refusals, Self::Speeds, Self::Engine];
+    pub const ALL: [Self; 5] =
+        [Self::Plan, Self::Refusals, Self::Trials, Self::Speeds, Self::Engine];
 
     /// The stable spelling.
     #[must_use]
@@ -39,6 +42,7 @@ impl Kind {
         match self {
             Self::Plan => "plan",
             Self::Refusals => "refusals",
+            Self::Trials => "trials",
             Self::Speeds => "speeds",
             Self::Engine => "engine",
         }

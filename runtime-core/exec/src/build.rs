@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use remuda_base::Map;
 use remuda_host::{Failure, GraphExport, Program, Proposal};
 use remuda_ir::{Graph, NodeId, ValueId};
-use remuda_plan::{Code, Plan, PlanId, Planner, ProviderId, ProviderUse};
+use remuda_plan::{Code, Contract, Plan, PlanId, Planner, ProviderId, ProviderUse};
 
 use crate::ask::Condition;
 use crate::bounds::Bound;
@@ -21,6 +21,7 @@ use crate::remembered::{Refused, Remembered};
 use crate::replan::Times;
 use crate::states::states_of;
 use crate::target::{Place, Target};
+use crate::trial::Tried;
 use flow::{FlowMaker, homes};
 use pieces::{Piece, pieces};
 
@@ -157,6 +158,20 @@ impl Builder {
             if !self.refusals.is_empty() {
                 remembered.keep_refusals(*asked, &self.refusals);
             }
+        }
+    }
+
+    /// What earlier sessions found out by trying plans for the question of now.
+    pub(crate) fn tried(&self, contract: &Contract) -> Option<Vec<Tried>> {
+        let (_, remembered) = self.remembered.as_ref()?;
+        let sizes = (self.targets.len(), self.planner.problem().classes.len().max(1));
+        remembered.tried(self.planner.question(), contract, sizes)
+    }
+
+    /// Keeps what came of trying plans for a question, if all targets still work.
+    pub(crate) fn keep_tried(&self, question: PlanId, contract: &Contract, tried: &[Tried]) {
+        if let (Some((_, remembered)), true) = (&self.remembered, self.lost.is_empty()) {
+            remembered.keep_tried(question, contract, tried);
         }
     }
 

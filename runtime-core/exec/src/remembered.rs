@@ -1,4 +1,5 @@
-//! What earlier sessions found out about the same question: the plan, and what targets refused.
+//! What earlier sessions found out about the same question: the plan, what targets refused, and which plan was
+//! the fastest in real runs.
 //!
 //! Keys hold the graph, the question (answers, costs, budgets, wishes), and for every target the build of
 //! its provider and the options that it was opened with, the device and its driver: when one of them changes, nothing is remembered.
@@ -6,9 +7,10 @@
 use remuda_cache::{Cache, Key, KeyMaker, Kind};
 use remuda_host::Provider;
 use remuda_ir::Graph;
-use remuda_plan::{Code, NodeId, Plan, PlanId, ProviderId};
+use remuda_plan::{Code, Contract, NodeId, Plan, PlanId, ProviderId};
 
 use crate::target::Target;
+use crate::trial::{self, Tried};
 
 /// A cache, and what all keys of a session have in common.
 #[derive(Debug)]
@@ -55,6 +57,28 @@ impl Remembered {
         let text = self.cache.get(Kind::Refusals, &self.key(question)).unwrap_or_default();
         let text = String::from_utf8(text).unwrap_or_default();
         text.lines().map(parse).collect::<Option<_>>().unwrap_or_default()
+    }
+
+    /// What came of trying plans for a question under a contract, which rules some out.
+    pub(crate) fn tried(
+        &self,
+        question: PlanId,
+        contract: &Contract,
+        (targets, classes): (usize, usize),
+    ) -> Option<Vec<Tried>> {
+        let text = self.cache.get(Kind::Trials, &self.key_of_trials(question, contract))?;
+        trial::parse(std::str::from_utf8(&text).ok()?, targets, classes)
+    }
+
+    /// Keeps what came of trying plans for a question.
+    pub(crate) fn keep_tried(&self, question: PlanId, contract: &Contract, tried: &[Tried]) {
+        let key = self.key_of_trials(question, contract);
+        let _ = self.cache.put(Kind::Trials, &key, trial::print(tried).as_bytes());
+    }
+
+    fn key_of_trials(&self, question: PlanId, contract: &Contract) -> Key {
+        let key = self.common.clone().text("question", &question.to_string());
+        key.text("contract", &format!("{contract:?}")).finish()
     }
 
     /// Keeps a plan. A cache that cannot be written to costs time, nothing else.

@@ -22,7 +22,7 @@ use crate::run::{Broken, Runner};
 use crate::select::Selection;
 use crate::states::{StateShapes, States, Unsettled};
 use crate::target::Target;
-use crate::trial::Trial;
+use crate::trial::{Trial, tried_before};
 
 /// What one run is told.
 #[derive(Clone, Copy, Default)]
@@ -85,7 +85,13 @@ impl Session {
         let contract = options.contract.clone();
         let missing = selection.missing.iter().map(ToString::to_string).collect();
         let judge = Judge { contract, cpu_wanted: selection.cpu_wanted, missing, targets };
-        let built = judge.judged(builder.build()?)?;
+        let compares = options.canary && by_cost;
+        let known = if compares { tried_before(&mut builder, &judge) } else { None };
+        let (built, trials): (_, OnceLock<Vec<Trial>>) = match known {
+            Some((built, trials)) => (built, trials.into()),
+            None if options.canary => (judge.judged(builder.build()?)?, OnceLock::new()),
+            None => (judge.judged(builder.build()?)?, Vec::new().into()),
+        };
         Ok(Self {
             identity: Arc::default(),
             targets: Arc::clone(&judge.targets),
@@ -98,7 +104,7 @@ impl Session {
             builder: Mutex::new(builder),
             current: RwLock::new(built),
             unbounded: RwLock::default(),
-            trials: if options.canary { OnceLock::new() } else { Vec::new().into() },
+            trials,
         })
     }
 

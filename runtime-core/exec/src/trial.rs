@@ -1,5 +1,7 @@
 //! The canary: a plan is compared with all-CPU and with single devices in real runs, and the fastest of
-//! them is kept.
+//! them is kept; by later sessions with the same question, too.
+
+mod tried;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,11 +9,15 @@ use std::time::{Duration, Instant};
 use remuda_ir::Val;
 use remuda_plan::{ClassPlan, Plan, PlanId, ProviderId};
 
+use crate::build::Builder;
+use crate::contract::Judge;
 use crate::error::ExecError;
 use crate::program::Built;
 use crate::run::Runner;
 use crate::session::{RunRequest, Session};
 use crate::states::States;
+use crate::target::Target;
+pub(crate) use tried::{Timing, Tried, parse, print};
 
 /// One plan of a canary run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +28,10 @@ pub struct Trial {
     pub plan: PlanId,
     /// The shape classes that were tried.
     pub classes: Vec<TriedClass>,
-    /// Whether it is the one that runs follow now.
+    /// Whether it is the one that was kept.
     pub kept: bool,
+    /// Whether an earlier session tried it, and this one takes its word.
+    pub remembered: bool,
 }
 
 /// What runs of one shape class took in a canary run.
@@ -45,6 +53,43 @@ impl Trial {
     pub fn measured(&self) -> Duration {
         total(self.classes.iter().map(|class| (class.runs, class.measured)))
     }
+
+    fn new(tried: &Tried, targets: &[Target], classes: &[ClassPlan], remembered: bool) -> Self {
+        let of_class = |timing: &Timing| TriedClass {
+            name: classes[timing.class].name.clone(),
+            runs: classes[timing.class].runs,
+            predicted: timing.predicted,
+            measured: timing.measured,
+        };
+        Self {
+            targets: tried.among.iter().map(|&at| Arc::clone(&targets[at].name)).collect(),
+            plan: tried.plan,
+            classes: tried.classes.iter().map(of_class).collect(),
+            kept: tried.kept,
+            remembered,
+        }
+    }
+}
+
+/// The plan that an earlier session kept after trying several, compiled, and what it tried; none if there
+/// was no such session, or if the plan comes out differently now.
+pub(crate) fn tried_before(
+    builder: &mut Builder,
+    judge: &Judge,
+) -> Option<(Arc<Built>, Vec<Trial>)> {
+    let tried = builder.tried(&judge.contract)?;
+    let kept = tried.iter().find(|tried| tried.kept)?;
+    let confined = kept.among.len() < judge.targets.len();
+    builder.among = confined.then(|| kept.among.clone());
+    let built = builder.build().and_then(|built| judge.judged(built)).ok();
+    let Some(built) = built.filter(|built| built.plan.id == kept.plan) else {
+        builder.among = None;
+        return None;
+    };
+    let classes = &built.plan.classes;
+    let trial = |tried: &Tried| Trial::new(tried, &judge.targets, classes, true);
+    let trials = tried.iter().map(trial).collect();
+    Some((built, trials))
 }
 
 fn total(classes: impl Iterator<Item = (u32, Duration)>) -> Duration {
@@ -86,7 +131,7 @@ impl Candidate {
 
 impl Session {
     /// Compares plans in real runs ([`Session::canary`]) when it is called for the first time, unless
-    /// [`Options::canary`](crate::Options::canary) says no.
+    /// [`Options::canary`](crate::Options::canary) says no or an earlier session did so for the same question.
     pub fn canary_once(
         &self,
         states: Option<&mut States>,
@@ -97,7 +142,8 @@ impl Session {
         self.trials.get_or_init(|| self.canary(states, &steps(), request).unwrap_or_default());
     }
 
-    /// What [`Session::canary_once`] found out; nothing before it, or where there was nothing to try.
+    /// What [`Session::canary_once`] found out, here or in an earlier session; nothing before it, or where there
+    /// was nothing to try.
     #[must_use]
     pub fn trials(&self) -> &[Trial] {
         self.trials.get().map_or(&[], Vec::as_slice)
@@ -130,6 +176,7 @@ impl Session {
         let request = RunRequest { cancel: request.cancel, profile: None };
         let classed = steps.iter().map(|inputs| (self.class_of(inputs), &inputs[..])).collect();
         let mut tester = Tester { session: self, steps: classed, states, request };
+        let question = current.plan.problem;
         let mut candidates = vec![Candidate::new(None, current)];
         // How long it really takes tells who is worth a try.
         tester.round(&mut candidates[0]);
@@ -153,7 +200,12 @@ impl Session {
             self.follow(Arc::clone(&candidates[best].built));
         }
         let told = candidates.iter().enumerate().filter(|(_, candidate)| candidate.is_measured());
-        Ok(told.map(|(at, candidate)| tester.trial(candidate, at == best)).collect())
+        let tried: Vec<Tried> =
+            told.map(|(at, candidate)| tester.tried(candidate, at == best)).collect();
+        self.builder().keep_tried(question, &self.judge().contract, &tried);
+        let classes = &candidates[best].built.plan.classes;
+        let trial = |tried: &Tried| Trial::new(tried, self.targets(), classes, false);
+        Ok(tried.iter().map(trial).collect())
     }
 
     /// Plans over fewer targets than the one in use, as they would be before anybody compiles them.
@@ -254,18 +306,18 @@ impl Tester<'_> {
         times.get(times.len() / 2).copied()
     }
 
-    /// The classes that are tried, with what they took.
+    /// The classes that are tried, by their places, with what they took.
     fn classes<'c>(
         &'c self,
         candidate: &'c Candidate,
-    ) -> impl Iterator<Item = (&'c ClassPlan, Duration)> {
+    ) -> impl Iterator<Item = (usize, &'c ClassPlan, Duration)> {
         let classes = candidate.built.plan.classes.iter().enumerate();
-        classes.filter_map(|(at, class)| Some((class, self.median(candidate, at)?)))
+        classes.filter_map(|(at, class)| Some((at, class, self.median(candidate, at)?)))
     }
 
     /// What a round comes to, each class as often as it counts.
     fn measured(&self, candidate: &Candidate) -> Duration {
-        total(self.classes(candidate).map(|(class, time)| (class.runs, time)))
+        total(self.classes(candidate).map(|(_, class, time)| (class.runs, time)))
     }
 
     /// What the classes that are tried should cost, each as often as it counts.
@@ -284,20 +336,17 @@ impl Tester<'_> {
         if clearly && candidates[0].is_measured() { best } else { 0 }
     }
 
-    fn trial(&self, candidate: &Candidate, kept: bool) -> Trial {
-        let targets = self.session.targets();
-        let all: Vec<usize> = (0..targets.len()).collect();
-        let among = candidate.among.as_ref().unwrap_or(&all);
-        let tried = |(class, measured): (&ClassPlan, Duration)| TriedClass {
-            name: class.name.clone(),
-            runs: class.runs,
-            predicted: Duration::from_nanos(class.cost.total_ns()),
+    fn tried(&self, candidate: &Candidate, kept: bool) -> Tried {
+        let all = || (0..self.session.targets().len()).collect();
+        let timing = |(class, plan, measured): (usize, &ClassPlan, Duration)| Timing {
+            class,
+            predicted: Duration::from_nanos(plan.cost.total_ns()),
             measured,
         };
-        Trial {
-            targets: among.iter().map(|&at| Arc::clone(&targets[at].name)).collect(),
+        Tried {
+            among: candidate.among.clone().unwrap_or_else(all),
             plan: candidate.built.plan.id,
-            classes: self.classes(candidate).map(tried).collect(),
+            classes: self.classes(candidate).map(timing).collect(),
             kept,
         }
     }

@@ -25,7 +25,7 @@ enum CacheCommand {
     },
     /// Throw away everything, or the entries of one kind
     Clear {
-        /// The kind: `plan`, `refusals`, `speeds` or `engine`
+        /// The kind: `plan`, `refusals`, `trials`, `speeds` or `engine`
         #[arg(long, value_name = "KIND", value_parser = kind)]
         kind: Option<Kind>,
         /// Print JSON
@@ -36,7 +36,7 @@ enum CacheCommand {
 
 fn kind(text: &str) -> Result<Kind, String> {
     let known = Kind::ALL.into_iter().find(|kind| kind.as_str() == text);
-    known.ok_or_else(|| "expected `plan`, `refusals`, `speeds` or `engine`".to_owned())
+    known.ok_or_else(|| "expected `plan`, `refusals`, `trials`, `speeds` or `engine`".to_owned())
 }
 
 pub(super) fn run(args: &CacheArgs) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use remuda_cache::{Cache, Kind};
 use remuda_exec::plan::Plan;
-use remuda_exec::{Options, RunRequest, Selection, Session, Speeds, Target};
+use remuda_exec::{Contract, Options, RunRequest, Selection, Session, Speeds, Target, Trial};
 use remuda_host::Provider;
 use remuda_ir::Val;
 use remuda_ops::{NEWEST_OPSET, Random};
@@ -114,6 +114,45 @@ fn the_canary_keeps_what_is_fastest_in_real_runs() {
     let ordered = self::session(&boaster, &["fake"], &options());
     let trials = ordered.canary(None, &steps, &RunRequest::default()).unwrap();
     assert!(trials.is_empty(), "the user's order decides: {trials:?}");
+}
+
+#[test]
+fn a_later_session_keeps_what_was_fastest_without_trying_again() {
+    let (cache, kept) = with_cache("trials");
+    let options = Options { cache: kept.cache, ..boasting() };
+    let boaster = fake(BOASTER);
+    let begin = |options: &Options| session(&boaster, &["auto"], options);
+    let try_once = |session: &Session| {
+        let mut tried = false;
+        let steps = || {
+            tried = true;
+            vec![input().to_vec()]
+        };
+        session.canary_once(None, steps, &RunRequest::default());
+        tried
+    };
+    let first = begin(&options);
+    assert!(first.trials().is_empty() && try_once(&first));
+    assert_eq!(kinds(&cache), [Kind::Plan, Kind::Trials]);
+    let again = begin(&options);
+    assert_eq!((again.plan(), try_once(&again)), (first.plan(), false));
+    assert_eq!(&*run(&again, &input()).1.parts[0].target, "cpu");
+    let remembered =
+        first.trials().iter().cloned().map(|trial| Trial { remembered: true, ..trial });
+    assert_eq!(again.trials(), remembered.collect::<Vec<_>>());
+    assert!(first.trials().iter().all(|trial| !trial.remembered));
+    // Who does not want plans to be compared gets none that was found so.
+    let believing = begin(&Options { canary: false, ..options.clone() });
+    assert_eq!(&*run(&believing, &input()).1.parts[0].target, "fake:gpu");
+    assert!(believing.trials().is_empty());
+    // A contract may have ruled plans out, and speeds are part of the question.
+    let contract = Contract { max_parts: Some(3), ..Contract::default() };
+    assert!(try_once(&begin(&Options { contract, ..options.clone() })));
+    let mut faster = options.clone();
+    faster.speeds.values_mut().for_each(|speeds| speeds.launch_ns = 2_000.0);
+    assert!(try_once(&begin(&faster)));
+    cache.clear(Some(Kind::Trials)).unwrap();
+    assert!(try_once(&begin(&options)));
 }
 
 #[test]

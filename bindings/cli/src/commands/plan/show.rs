@@ -144,7 +144,10 @@ pub(super) fn print_trials(trials: &[Trial]) {
         return;
     }
     let ms = |time: std::time::Duration| milliseconds(time.as_secs_f64() * 1e3);
-    let head = ["tried by the first run on", "predicted", "measured", ""];
+    let remembered = trials.iter().any(|trial| trial.remembered);
+    let when =
+        if remembered { "tried before by a first run on" } else { "tried by the first run on" };
+    let head = [when, "predicted", "measured", ""];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for trial in trials {
         let kept = if trial.kept { "kept" } else { "" };
@@ -238,6 +241,7 @@ fn trial_to_json(trial: &Trial) -> serde_json::Value {
         "backends": trial.targets.iter().map(|name| &**name).collect::<Vec<_>>(),
         "plan": trial.plan.to_string(),
         "kept": trial.kept,
+        "remembered": trial.remembered,
         "classes": classes.collect::<Vec<_>>(),
     })
 }
