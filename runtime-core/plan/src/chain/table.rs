@@ -262,7 +262,7 @@ fn counts(
     let mut known: Map<(bool, Vec<u64>, Vec<u64>), usize> = Map::new();
     let mut stride = 1usize;
     let mut count_of = vec![None; patterns];
-    for pattern in 0..patterns {
+    for (pattern, count_of) in count_of.iter_mut().enumerate() {
         let (bytes, flag) = (needs.of(pattern), !needs.binds(pattern));
         let flags = counts.iter().filter(|count| count.flag).count();
         if flag && (costs.charge(&[pattern]) == 0 || flags == MOST_FLAGS) {
@@ -276,7 +276,7 @@ fn counts(
             stride = stride.saturating_mul(size);
             counts.len() - 1
         });
-        count_of[pattern] = Some(at);
+        *count_of = Some(at);
     }
     (counts, count_of)
 }
