@@ -66,7 +66,7 @@ pub const E5M2FNUZ: Layout = Layout {
     has_negative_zero: false,
     sign_bit: 0x80,
 };
-/// 2 exponent bits, 3 mantissa bits, finite only: up to 7.5. What is no number becomes a negative zero.
+/// 2 exponent bits, 3 mantissa bits, finite only: up to 7.5. What is no number becomes a zero of the other sign.
 pub const E2M3: Layout = Layout {
     mantissa_bits: 3,
     bias: 1,
@@ -76,7 +76,7 @@ pub const E2M3: Layout = Layout {
     has_negative_zero: true,
     sign_bit: 0x20,
 };
-/// 3 exponent bits, 2 mantissa bits, finite only: up to 28. What is no number becomes a negative zero.
+/// 3 exponent bits, 2 mantissa bits, finite only: up to 28. What is no number becomes a zero of the other sign.
 pub const E3M2: Layout = Layout { mantissa_bits: 2, bias: 3, ..E2M3 };
 /// 2 exponent bits, 1 mantissa bit, finite only: 0, 0.5, 1, 1.5, 2, 3, 4, 6.
 pub const E2M1: Layout = Layout {
@@ -91,7 +91,7 @@ pub const E2M1: Layout = Layout {
 
 impl Layout {
     fn nan_bits(self, sign: u8) -> u8 {
-        if self.has_negative_zero { sign | self.nan } else { self.nan }
+        if self.has_negative_zero { sign ^ self.nan } else { self.nan }
     }
 
     /// The value of these bits.
@@ -262,6 +262,7 @@ mod tests {
         assert_eq!(E3M2.decode(0x1f).to_bits(), 28f32.to_bits());
         assert_eq!(E3M2.decode(0x01).to_bits(), 0.0625f32.to_bits());
         assert_eq!(E2M3.encode(f32::NAN, Overflow::Saturate), 0x20);
+        assert_eq!(E2M3.encode(-f32::NAN, Overflow::Saturate), 0);
         assert!(E4M3FNUZ.decode(0x80).is_nan());
     }
 
