@@ -180,6 +180,10 @@ fn convolved(lowering: &mut Lowering<'_>, node: &Node, spread: bool) -> Result<(
     let bias = lowering.optional_floats(node, 2)?;
     let mut epilogue = Expr::Input(0);
     if let Some(bias) = &bias {
+        if bias.count() != out[1] {
+            let text = format!("{} biases for {} channels", bias.count(), out[1]);
+            return Err(refuse("shape", text));
+        }
         reads.push(bias.bound());
         epilogue = epilogue.plus(Expr::Input(1));
     }
