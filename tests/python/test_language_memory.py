@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -60,11 +61,11 @@ def watch():
 
 watcher = threading.Thread(target=watch)
 watcher.start()
-list(model.stream([at % 3000 + 300 for at in range(model.info["context"] - 8)], 8, seed=1))
+answer = list(model.stream([at % 3000 + 300 for at in range(model.info["context"] - 8)], 8, seed=1))
 done.set()
 watcher.join()
 most = max(most, anonymous())
-print(json.dumps({"loaded": loaded - before, "most": most - before, **model.info}))
+print(json.dumps({"loaded": loaded - before, "most": most - before, "answer": answer, **model.info}))
 """
 
 
@@ -77,10 +78,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def probe(folder: Path, mix: str, **options: Any) -> dict[str, Any]:
+def probe(folder: Path, mix: str, cache: str = "off", **options: Any) -> dict[str, Any]:
+    """What a process of its own takes; nothing is kept from one to the next unless a cache is named."""
     files = [str(folder / f"{mix}.gguf"), str(folder / "tiny.gguf")]
     command = [sys.executable, "-c", PROBE, *files, json.dumps(options)]
-    finished = subprocess.run(command, capture_output=True, text=True)
+    around = {**os.environ, "REMUDA_CACHE": cache}
+    finished = subprocess.run(command, capture_output=True, text=True, env=around)
     assert finished.returncode == 0, finished.stderr
     return json.loads(finished.stdout)
 
@@ -103,6 +106,16 @@ def test_the_plan_is_what_is_taken(folder: Path, mix: str, options: dict[str, An
     planned = seen["cache_bytes"] + seen["packed_bytes"] + seen["work_bytes"]
     assert abs(seen["most"] - planned) <= BOUND * planned, seen
     assert seen["loaded"] <= planned
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("mix", ["Q8_0", "Q4_K_M", "F16"])
+def test_a_second_start_maps_the_packed_weights(folder: Path, tmp_path: Path, mix: str) -> None:
+    first = probe(folder, mix, cache=str(tmp_path))
+    second = probe(folder, mix, cache=str(tmp_path))
+    assert first["packed_bytes"] > 10_000_000
+    assert first["most"] - second["most"] > 0.95 * first["packed_bytes"]
+    assert second["answer"] == first["answer"]
 
 
 def test_weights_that_are_not_packed_give_the_same_logits(folder: Path) -> None:

@@ -120,6 +120,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "remuda-cpu",
         &[
             "remuda-base",
+            "remuda-cache",
             "remuda-ir",
             "remuda-kernels",
             "remuda-ops",
@@ -138,7 +139,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("remuda-onnxruntime", &["remuda-base", "remuda-ops", "remuda-sdk"]),
     ("remuda-wgpu", &["remuda-base", "remuda-ops", "remuda-sdk"]),
     ("remuda-reference", &["remuda-ops", "remuda-sdk"]),
-    ("remuda-cache", &["remuda-base"]),
+    ("remuda-cache", &["remuda-base", "remuda-mapped", "remuda-tensor"]),
     (
         "remuda-exec",
         &[

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use remuda_cache::Cache;
 use remuda_ir::{Graph, Node, OpName, StateRef, Val};
 use remuda_kernels::ThreadPool;
 use remuda_sdk::{
@@ -28,37 +29,60 @@ fn setup(error: &dyn std::fmt::Display) -> Failure {
     Failure::Invalid(error.to_string())
 }
 
+/// What the provider is opened with.
+struct Options {
+    fast: bool,
+    packs: bool,
+    /// The folder in which packed weights are kept.
+    kept: Option<String>,
+    /// The most bytes that the folder may hold.
+    limit: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { fast: true, packs: true, kept: None, limit: u64::MAX }
+    }
+}
+
+impl Options {
+    fn take(&mut self, key: &str, value: &str) -> Result<(), Failure> {
+        let wrong = |expected: &str| {
+            Failure::Invalid(format!("option `{key}` is `{value}`, expected {expected}"))
+        };
+        match (key, value) {
+            ("kernels", "fast") => self.fast = true,
+            ("kernels", "reference") => self.fast = false,
+            ("kernels", _) => return Err(wrong("`fast` or `reference`")),
+            ("packing", "on") => self.packs = true,
+            ("packing", "off") => self.packs = false,
+            ("packing", _) => return Err(wrong("`on` or `off`")),
+            ("keep", folder) => self.kept = Some(folder.to_owned()),
+            ("keep_bytes", count) => {
+                self.limit = count.parse().map_err(|_| wrong("a number of bytes"))?;
+            }
+            (other, _) => {
+                return Err(Failure::Invalid(format!(
+                    "unknown option `{other}`, expected `kernels`, `packing`, `keep` or `keep_bytes`"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Backend for CpuBackend {
     const NAME: &'static str = "cpu";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
     fn open(host: HostServices, options: &[(String, String)]) -> Result<Self, Failure> {
-        let (mut fast, mut packs) = (true, true);
-        for (key, value) in options {
-            match (key.as_str(), value.as_str()) {
-                ("kernels", "fast") => fast = true,
-                ("kernels", "reference") => fast = false,
-                ("kernels", other) => {
-                    let text =
-                        format!("option `kernels` is `{other}`, expected `fast` or `reference`");
-                    return Err(Failure::Invalid(text));
-                }
-                ("packing", "on") => packs = true,
-                ("packing", "off") => packs = false,
-                ("packing", other) => {
-                    let text = format!("option `packing` is `{other}`, expected `on` or `off`");
-                    return Err(Failure::Invalid(text));
-                }
-                (other, _) => {
-                    return Err(Failure::Invalid(format!(
-                        "unknown option `{other}`, expected `kernels` or `packing`"
-                    )));
-                }
-            }
-        }
+        let mut chosen = Options::default();
+        options.iter().try_for_each(|(key, value)| chosen.take(key, value))?;
         let isa = Isa::detect().map_err(|error| setup(&error))?;
         let pool = ThreadPool::new(host.threads()).map_err(|error| setup(&error))?;
-        Ok(Self { settings: Settings { pool: Arc::new(pool), isa, fast, packs } })
+        let Options { fast, packs, kept, limit } = chosen;
+        let kept = kept.map(|folder| Cache::new(folder, limit));
+        Ok(Self { settings: Settings { pool: Arc::new(pool), isa, fast, packs, kept } })
     }
 
     fn devices(&self) -> Vec<Device> {

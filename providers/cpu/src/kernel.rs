@@ -8,7 +8,7 @@ use remuda_kernels::{Context, ThreadPool};
 use remuda_simd::Isa;
 use remuda_tensor::{DType, Tensor};
 
-use crate::Arena;
+use crate::{Arena, Packing};
 
 /// A kernel of one node, prepared once and run by many threads.
 pub trait Kernel: Send + Sync {
@@ -23,8 +23,8 @@ pub trait Kernel: Send + Sync {
     ///
     /// # Errors
     /// When they break the operator's rules.
-    fn pack(&self, cx: Context<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
-        let _ = (cx, inputs);
+    fn pack(&self, packing: &Packing<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
+        let _ = (packing, inputs);
         Ok(())
     }
 

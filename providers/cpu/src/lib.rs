@@ -13,6 +13,7 @@ mod cache;
 mod kernel;
 pub mod kernels;
 mod operands;
+mod packing;
 mod profile;
 mod program;
 
@@ -20,5 +21,6 @@ pub use arena::Arena;
 pub use backend::{CpuBackend, table};
 pub use cache::{PAGE, PagedCache, cache_bytes};
 pub use kernel::{Kernel, Needs, Preparation, Prepare, Run};
+pub use packing::Packing;
 pub use profile::{Profile, StepTime};
 pub use program::{Program, RunOptions, Settings, workspace_bytes};

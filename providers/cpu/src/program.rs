@@ -3,13 +3,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use remuda_cache::Cache;
 use remuda_ir::{Def, Graph, OpError, StateRef, Val, ValueId, ValueType};
-use remuda_kernels::ThreadPool;
+use remuda_kernels::{Context, ThreadPool};
 use remuda_simd::Isa;
 
 use crate::kernel::Run;
 use crate::profile::Profile;
-use crate::{Arena, PagedCache};
+use crate::{Arena, Packing, PagedCache};
 
 mod fixed;
 mod sizes;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub fast: bool,
     /// Whether kernels copy weights into forms of their own.
     pub packs: bool,
+    /// Where these copies are kept for the next start.
+    pub kept: Option<Cache>,
 }
 
 /// What one run is told.
@@ -198,9 +201,11 @@ impl Program {
 
     /// What every run starts with; found at the first.
     fn settled(&self) -> Result<&[(usize, Val)], OpError> {
-        let machine = (&*self.settings.pool, self.settings.isa);
+        let Settings { pool, isa, kept, .. } = &self.settings;
+        let cache = kept.as_ref().filter(|cache| cache.has_room_for(self.packed_bytes() as u64));
+        let packing = Packing { cx: Context::new(*isa, pool), cache };
         let settled =
-            self.settled.get_or_init(|| self.start.settle(machine, &self.steps, self.value_count));
+            self.settled.get_or_init(|| self.start.settle(&packing, &self.steps, self.value_count));
         settled.as_deref().map_err(OpError::clone)
     }
 

@@ -30,8 +30,10 @@ fn run(node: &str, inputs: &[Tensor]) -> Result<Vec<Val>, OpError> {
     verify(&graph, &Ops).unwrap_or_else(|error| panic!("{source}: {error}"));
     infer_graph(&mut graph, &Ops)?;
     let pool = Arc::new(ThreadPool::new(2).expect("threads"));
-    let program =
-        Program::new(&graph, &Settings { pool, isa: Isa::best(), fast: true, packs: true })?;
+    let program = Program::new(
+        &graph,
+        &Settings { pool, isa: Isa::best(), fast: true, packs: true, kept: None },
+    )?;
     program.run(inputs.iter().cloned().map(Val::from).collect(), &RunOptions::default())
 }
 

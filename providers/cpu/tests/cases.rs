@@ -51,7 +51,8 @@ fn every_case_agrees_with_the_reference() {
     for threads in [1, 2] {
         let pool = Arc::new(ThreadPool::new(threads).expect("threads"));
         for isa in Isa::available() {
-            let settings = Settings { pool: Arc::clone(&pool), isa, fast: true, packs: true };
+            let settings =
+                Settings { pool: Arc::clone(&pool), isa, fast: true, packs: true, kept: None };
             for (name, trial) in &trials {
                 if let Err(error) = check(trial, &settings) {
                     failures.push(format!("{name} on {isa}, {threads} threads: {error}"));

@@ -19,7 +19,13 @@ fn typed(source: &str) -> Graph {
 }
 
 fn settings(isa: Isa) -> Settings {
-    Settings { pool: Arc::new(ThreadPool::new(2).expect("threads")), isa, fast: true, packs: true }
+    Settings {
+        pool: Arc::new(ThreadPool::new(2).expect("threads")),
+        isa,
+        fast: true,
+        packs: true,
+        kept: None,
+    }
 }
 
 fn floats(random: &mut Random, dims: &[usize]) -> Tensor {

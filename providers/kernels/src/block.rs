@@ -37,7 +37,7 @@ use crate::Context;
 pub use activations::{Activations, Grain};
 pub use format::Format;
 pub use needs::scratch_bytes;
-pub use pack::pack;
+pub use pack::{PACKED_LAYOUT, pack};
 pub use plain::Codec;
 
 use output::Output;

@@ -16,17 +16,17 @@ pub struct Knob {
     pub doc: &'static str,
 }
 
-/// Where plans, speeds of devices and engines are kept.
+/// Where plans, speeds of devices, engines and packed weights are kept.
 pub const CACHE: Knob = Knob {
     name: "REMUDA_CACHE",
     default: "`remuda` in the user's cache folder",
-    doc: "The folder in which plans, speeds of devices and engines are kept; `off` for none.",
+    doc: "The folder in which plans, speeds of devices, engines and packed weights are kept; `off` for none.",
 };
 
 /// The most that is kept.
 pub const CACHE_LIMIT: Knob = Knob {
     name: "REMUDA_CACHE_LIMIT",
-    default: "2 GiB",
+    default: "8 GiB",
     doc: "Bytes that everything kept in the cache may take.",
 };
 

@@ -2,7 +2,11 @@
 
 use std::fmt;
 
+use remuda_tensor::Tensor;
 use sha2::{Digest, Sha256};
+
+/// Bytes that are looked at of a tensor from a file, at its beginning, in its middle and at its end.
+const SAMPLE: usize = 512;
 
 /// The hash of everything that an entry depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +66,22 @@ impl KeyMaker {
         self.bytes(name, &number.to_le_bytes())
     }
 
+    /// A part that is a tensor. One of a file is told by the state of the file and its place in it, with
+    /// samples of its bytes, so that no model is read as a whole; others are hashed.
+    #[must_use]
+    pub fn tensor(self, name: &str, tensor: &Tensor) -> Self {
+        let whole = tensor.contiguous();
+        let Some(bytes) = whole.bytes() else { return self.text(name, &format!("{tensor:?}")) };
+        match tensor.origin().filter(|_| bytes.len() > 3 * SAMPLE) {
+            None => self.bytes(name, bytes),
+            Some(origin) => {
+                let starts = [0, bytes.len() / 2, bytes.len() - SAMPLE];
+                let samples = starts.iter().map(|&start| &bytes[start..(start + SAMPLE)]);
+                samples.fold(self.text("origin", &origin), |key, sample| key.bytes(name, sample))
+            }
+        }
+    }
+
     /// The key.
     #[must_use]
     pub fn finish(self) -> Key {
@@ -71,6 +91,11 @@ impl KeyMaker {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+    use std::sync::Arc;
+
+    use remuda_tensor::{DType, Memory, Tensor};
+
     use super::{Key, KeyMaker};
 
     #[test]
@@ -85,5 +110,43 @@ mod tests {
         assert_eq!(Key::parse(&one.to_string()), Some(one));
         assert_eq!(Key::parse("no key"), None);
         assert_eq!(Key::parse(&"é".repeat(32)), None);
+    }
+
+    /// Bytes of a file in some state.
+    struct OfFile(Vec<u8>, &'static str);
+
+    impl Memory for OfFile {
+        fn bytes(&self) -> &[u8] {
+            &self.0
+        }
+
+        fn origin(&self, range: Range<usize>) -> Option<String> {
+            (!self.1.is_empty()).then(|| format!("{} {range:?}", self.1))
+        }
+    }
+
+    fn key(bytes: &[u8], state: &'static str) -> Key {
+        let memory = Arc::new(OfFile(bytes.to_vec(), state));
+        let tensor = Tensor::from_memory(DType::U8, [bytes.len()], memory).unwrap();
+        KeyMaker::new("test").tensor("weight", &tensor).finish()
+    }
+
+    #[test]
+    fn weights_of_files_are_told_by_state_and_samples_and_others_by_all_bytes() {
+        let plain = vec![1; 100_000];
+        let changed = |at: usize| {
+            let mut bytes = plain.clone();
+            bytes[at] = 2;
+            bytes
+        };
+        assert_eq!(key(&plain, "one"), key(&plain, "one"));
+        assert_ne!(key(&plain, "one"), key(&plain, "other"));
+        assert_ne!(key(&plain, "one"), key(&plain, ""));
+        for at in [0, 50_000, 99_999] {
+            assert_ne!(key(&changed(at), "one"), key(&plain, "one"));
+        }
+        // Not read: a file that changes is in another state.
+        assert_eq!(key(&changed(20_000), "one"), key(&plain, "one"));
+        assert_ne!(key(&changed(20_000), ""), key(&plain, ""));
     }
 }

@@ -1,4 +1,5 @@
-//! A folder of things that are dear to work out again: plans, refusals, speeds of devices, engines.
+//! A folder of things that are dear to work out again: plans, refusals, speeds of devices, engines,
+//! packed weights.
 //!
 //! An entry is found by a [`Key`], the hash of everything that it depends on, so that it can never be
 //! stale: what has changed has another key. The folder stays below a limit; what was used longest ago
@@ -9,7 +10,9 @@
 #![forbid(unsafe_code)]
 
 mod key;
+mod large;
 mod store;
 
 pub use key::{Key, KeyMaker};
+pub use large::Mapped;
 pub use store::{Cache, CacheError, Cleared, Entry, Kind};

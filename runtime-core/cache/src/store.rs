@@ -1,9 +1,10 @@
 //! The folder.
 
-use std::fs::{self, File};
+use std::fs::{self, DirEntry, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use remuda_base::knobs::{self, KnobError};
 use sha2::{Digest, Sha256};
@@ -14,7 +15,10 @@ use crate::Key;
 const MAGIC: &[u8; 16] = b"remuda cache 1\r\n";
 const HEAD: usize = MAGIC.len() + 32;
 /// Bytes of all entries, unless something else is said.
-const DEFAULT_LIMIT: u64 = 2 << 30;
+const DEFAULT_LIMIT: u64 = 8 << 30;
+
+/// Nobody writes an entry for so long.
+const DRAFT_LIFE: Duration = Duration::from_secs(3600);
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,12 +33,14 @@ pub enum Kind {
     Speeds,
     /// A provider's compiled form of a region.
     Engine,
+    /// Weights in a form that kernels read fastest.
+    Packed,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 5] =
-        [Self::Plan, Self::Refusals, Self::Trials, Self::Speeds, Self::Engine];
+    pub const ALL: [Self; 6] =
+        [Self::Plan, Self::Refusals, Self::Trials, Self::Speeds, Self::Engine, Self::Packed];
 
     /// The stable spelling.
     #[must_use]
@@ -45,6 +51,7 @@ impl Kind {
             Self::Trials => "trials",
             Self::Speeds => "speeds",
             Self::Engine => "engine",
+            Self::Packed => "packed",
         }
     }
 }
@@ -153,22 +160,28 @@ impl Cache {
     /// The content of an entry, if it is there and whole.
     #[must_use]
     pub fn get(&self, kind: Kind, key: &Key) -> Option<Vec<u8>> {
-        let path = self.path(kind, key);
-        self.check_trust().ok()?;
-        let mut file = File::options().read(true).write(true).open(&path).ok()?;
-        if file.metadata().ok()?.len() > self.limit.saturating_add(HEAD as u64) {
-            return None;
-        }
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).ok()?;
+        self.open(kind, key)?.read_to_end(&mut bytes).ok()?;
         let content = content(&bytes).map(<[u8]>::to_vec);
         if content.is_none() {
             // Damaged: it would be read again and again.
-            fs::remove_file(&path).ok()?;
+            self.remove(kind, key);
         }
+        content
+    }
+
+    /// The file of an entry, if it is there and no larger than all may be.
+    pub(crate) fn open(&self, kind: Kind, key: &Key) -> Option<File> {
+        self.check_trust().ok()?;
+        let file = File::options().read(true).write(true).open(self.path(kind, key)).ok()?;
         // Reading does not update the time on most systems.
         let _ = file.set_modified(SystemTime::now());
-        content
+        (file.metadata().ok()?.len() <= self.limit.saturating_add(HEAD as u64)).then_some(file)
+    }
+
+    /// Removes an entry, if that is possible.
+    pub(crate) fn remove(&self, kind: Kind, key: &Key) {
+        let _ = fs::remove_file(self.path(kind, key));
     }
 
     /// Writes an entry, and makes room for it.
@@ -176,7 +189,20 @@ impl Cache {
     /// # Errors
     /// When it is too large, or the folder cannot be written to.
     pub fn put(&self, kind: Kind, key: &Key, content: &[u8]) -> Result<(), CacheError> {
-        let bytes = (content.len() + HEAD) as u64;
+        let mut head = MAGIC.to_vec();
+        head.extend_from_slice(&Sha256::digest(content));
+        self.write(kind, key, &head, content)
+    }
+
+    /// Writes a head and a content, and makes room for them.
+    pub(crate) fn write(
+        &self,
+        kind: Kind,
+        key: &Key,
+        head: &[u8],
+        content: &[u8],
+    ) -> Result<(), CacheError> {
+        let bytes = (head.len() + content.len()) as u64;
         if bytes > self.limit {
             return Err(CacheError::TooLarge { bytes, limit: self.limit });
         }
@@ -186,12 +212,9 @@ impl Cache {
         self.check_trust()?;
         self.make_room(self.limit - bytes);
         // Written beside it and moved, so that nobody sees half of it.
-        let draft = folder.join(format!("{key}.{}", std::process::id()));
-        let written = File::create(&draft).and_then(|mut file| {
-            file.write_all(MAGIC)?;
-            file.write_all(&Sha256::digest(content))?;
-            file.write_all(content)
-        });
+        let draft = folder.join(draft_name(key));
+        let written = File::create(&draft)
+            .and_then(|mut file| file.write_all(head).and_then(|()| file.write_all(content)));
         let moved = written.and_then(|()| fs::rename(&draft, &path));
         moved.map_err(|source| {
             let _ = fs::remove_file(&draft);
@@ -202,19 +225,36 @@ impl Cache {
     /// Every entry, the one used last first.
     #[must_use]
     pub fn list(&self) -> Vec<Entry> {
-        let mut entries: Vec<Entry> = Kind::ALL
-            .into_iter()
-            .flat_map(|kind| {
-                let files = fs::read_dir(self.folder.join(kind.as_str())).into_iter().flatten();
-                files.flatten().filter_map(move |file| {
-                    let key = Key::parse(file.file_name().to_str()?)?;
-                    let about = file.metadata().ok()?;
-                    Some(Entry { kind, key, bytes: about.len(), used: about.modified().ok()? })
-                })
-            })
-            .collect();
+        let entries = self.files().filter_map(|(kind, file)| {
+            let key = Key::parse(file.file_name().to_str()?)?;
+            let about = file.metadata().ok()?;
+            Some(Entry { kind, key, bytes: about.len(), used: about.modified().ok()? })
+        });
+        let mut entries: Vec<Entry> = entries.collect();
         entries.sort_by_key(|entry| (std::cmp::Reverse(entry.used), entry.kind, entry.key));
         entries
+    }
+
+    fn files(&self) -> impl Iterator<Item = (Kind, DirEntry)> {
+        Kind::ALL.into_iter().flat_map(|kind| {
+            let files = fs::read_dir(self.folder.join(kind.as_str())).into_iter().flatten();
+            files.flatten().map(move |file| (kind, file))
+        })
+    }
+
+    /// Removes what processes that ended too early left of entries.
+    fn remove_old_drafts(&self) {
+        let is_old = |file: &DirEntry| {
+            let used = file.metadata().ok().and_then(|about| about.modified().ok());
+            used.and_then(|used| used.elapsed().ok()).is_some_and(|age| age > DRAFT_LIFE)
+        };
+        for (_, file) in self.files() {
+            if file.file_name().to_str().is_some_and(|name| Key::parse(name).is_none())
+                && is_old(&file)
+            {
+                let _ = fs::remove_file(file.path());
+            }
+        }
     }
 
     /// Throws every entry away, or those of one kind.
@@ -236,6 +276,7 @@ impl Cache {
 
     /// Removes what was used longest ago, until all entries take no more than this.
     fn make_room(&self, most: u64) {
+        self.remove_old_drafts();
         let entries = self.list();
         let mut total: u64 = entries.iter().map(|entry| entry.bytes).sum();
         for entry in entries.iter().rev() {
@@ -263,6 +304,13 @@ impl Cache {
     fn check_trust(&self) -> Result<(), CacheError> {
         Ok(())
     }
+}
+
+/// A name that no other draft has, in this process or another.
+fn draft_name(key: &Key) -> String {
+    static DRAFTS: AtomicU64 = AtomicU64::new(0);
+    let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
+    format!("{key}.{}.{number}", std::process::id())
 }
 
 /// The content of a file, if it is whole.

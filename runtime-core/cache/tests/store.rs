@@ -81,3 +81,60 @@ fn a_folder_that_others_may_write_to_is_not_used() {
     let error = cache.put(Kind::Plan, &key(1), b"plan").unwrap_err();
     assert!(matches!(error, CacheError::Untrusted(_)));
 }
+
+#[test]
+fn large_entries_are_mapped_at_a_cache_line() {
+    let cache = cache("large", 100_000);
+    let content: Vec<u8> = (0..50_000_u32).map(|at| (at % 251) as u8).collect();
+    assert!(cache.map(Kind::Packed, &key(1)).is_none());
+    cache.put_large(Kind::Packed, &key(1), &content).unwrap();
+    let mapped = cache.map(Kind::Packed, &key(1)).unwrap();
+    assert_eq!(mapped.bytes(), content);
+    assert_eq!(mapped.bytes().as_ptr().align_offset(64), 0);
+    // Who has mapped it keeps it.
+    assert_eq!(cache.clear(None).unwrap().entries, 1);
+    assert_eq!(mapped.bytes(), content);
+    assert!(cache.has_room_for(75_000) && !cache.has_room_for(75_001));
+    assert_eq!(cache.get(Kind::Packed, &key(1)), None);
+    cache.put_large(Kind::Packed, &key(1), b"").unwrap();
+    assert_eq!(cache.map(Kind::Packed, &key(1)).unwrap().bytes(), b"");
+}
+
+#[test]
+fn large_entries_that_were_cut_off_or_lost_pages_are_none() {
+    let cache = cache("large-damage", 100_000);
+    let content = vec![7; 50_000];
+    let file = cache.folder().join("packed").join(key(1).to_string());
+    let damages: [fn(&mut Vec<u8>); 5] = [
+        |bytes| bytes.truncate(20),
+        |bytes| bytes.truncate(40_000),
+        |bytes| bytes[3] = 0,
+        |bytes| bytes[8192..12_288].fill(0),
+        |bytes| bytes.push(7),
+    ];
+    for damage in damages {
+        cache.put_large(Kind::Packed, &key(1), &content).unwrap();
+        let mut bytes = std::fs::read(&file).unwrap();
+        damage(&mut bytes);
+        std::fs::write(&file, bytes).unwrap();
+        assert!(cache.map(Kind::Packed, &key(1)).is_none());
+        assert!(cache.list().is_empty());
+    }
+}
+
+#[test]
+fn drafts_that_nobody_finished_go_after_an_hour() {
+    let cache = cache("drafts", 10_000);
+    cache.put(Kind::Plan, &key(1), b"plan").unwrap();
+    let draft = |name: &str, age: u64| {
+        let file = cache.folder().join("plan").join(format!("{}.{name}", key(2)));
+        std::fs::write(&file, b"half").unwrap();
+        let then = SystemTime::now() - Duration::from_secs(age);
+        std::fs::File::options().write(true).open(&file).unwrap().set_modified(then).unwrap();
+        file
+    };
+    let (old, young) = (draft("1.0", 4000), draft("2.0", 60));
+    cache.put(Kind::Plan, &key(3), b"plan").unwrap();
+    assert!(!old.exists() && young.exists());
+    assert_eq!(cache.list().len(), 2);
+}

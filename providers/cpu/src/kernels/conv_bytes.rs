@@ -10,6 +10,7 @@ use remuda_tensor::{DType, Tensor};
 
 use super::conv::{Geometry, failed};
 use super::int8::{bytes, is_single, rank_of, single, whole};
+use crate::Packing;
 use crate::kernel::{Kernel, Preparation, Run, optional, tensor, writable};
 
 /// Where data, weights and their zero points stand, and whether the result is bytes again.
@@ -88,7 +89,7 @@ impl Kernel for ByteConv {
         if self.packed.is_some() { std::slice::from_ref(&self.places.w) } else { &[] }
     }
 
-    fn pack(&self, _: Context<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
+    fn pack(&self, _: &Packing<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
         if let (Some(packed), Some(Some(w))) = (&self.packed, inputs.get(self.places.w)) {
             let pool = ThreadPool::single();
             let _ = packed.set(self.packed_weights(Context::new(self.isa, &pool), w)?);

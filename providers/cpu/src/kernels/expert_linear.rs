@@ -6,15 +6,15 @@ use std::sync::OnceLock;
 
 use remuda_base::Map;
 use remuda_ir::{OpError, Val};
-use remuda_kernels::Context;
 use remuda_kernels::block::{
     Activations, Codec, Format, Grain, Weights, multiply, pack, scratch_bytes,
 };
-use remuda_tensor::storage::AlignedBytes;
 use remuda_tensor::{DType, Tensor};
 
 use super::linear::{bytes, codec_of, failed, format_of};
+use crate::Packing;
 use crate::kernel::{Kernel, Needs, Preparation, Run, tensor, writable};
+use crate::packing::Packed;
 
 struct ExpertLinear {
     layout: Layout,
@@ -26,7 +26,7 @@ struct ExpertLinear {
 enum Layout {
     /// In a form of the kernels' own, one expert after the other, of so many bytes in all, from before
     /// the first run on.
-    Packed(Format, usize, OnceLock<AlignedBytes>),
+    Packed(Format, usize, OnceLock<Packed>),
     /// As they are given.
     Plain(Codec, DType),
 }
@@ -181,7 +181,7 @@ impl Kernel for ExpertLinear {
         Needs { run_bytes, thread_bytes: scratch_bytes(grain, rows), ..Needs::default() }
     }
 
-    fn pack(&self, cx: Context<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
+    fn pack(&self, packing: &Packing<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
         let Layout::Packed(format, needed, packed) = &self.layout else { return Ok(()) };
         let weights = self.places.iter().map(|&place| inputs.get(place)?.clone());
         let weights: Option<Vec<Tensor>> = weights.collect();
@@ -190,18 +190,22 @@ impl Kernel for ExpertLinear {
         let [_, rows, depth] = all;
         let step = slab(*format, [rows, depth]).ok_or_else(|| too_large(all))?;
         let len = format.packed_bytes(rows, depth).ok_or_else(|| too_large(all))?;
-        let mut memory = AlignedBytes::try_zeroed(*needed).ok_or_else(|| too_large(all))?;
-        let mut slabs = memory.bytes_mut().chunks_exact_mut(step.max(1));
-        for weight in &weights {
-            let count = weight.dims().first().copied().unwrap_or(0);
-            let source = bytes(weight)?;
-            let raw = source.len() / count.max(1);
-            for (expert, to) in slabs.by_ref().take(count).enumerate() {
-                let from = part(source, raw, expert, raw)?;
-                pack(cx, *format, [rows, depth], from, &mut to[..len]).map_err(failed)?;
+        let sources: Vec<&Tensor> = weights.iter().collect();
+        let made = packing.packed((*format, *needed), &sources, |memory| {
+            let mut slabs = memory.chunks_exact_mut(step.max(1));
+            for weight in &weights {
+                let count = weight.dims().first().copied().unwrap_or(0);
+                let source = bytes(weight)?;
+                let raw = source.len() / count.max(1);
+                for (expert, to) in slabs.by_ref().take(count).enumerate() {
+                    let from = part(source, raw, expert, raw)?;
+                    pack(packing.cx, *format, [rows, depth], from, &mut to[..len])
+                        .map_err(failed)?;
+                }
             }
-        }
-        let _ = packed.set(memory);
+            Ok(())
+        })?;
+        let _ = packed.set(made);
         Ok(())
     }
 

@@ -3,10 +3,10 @@
 use std::sync::OnceLock;
 
 use remuda_ir::{OpError, Val};
-use remuda_kernels::Context;
 use remuda_kernels::gemm::{Activation, Epilogue, Matrix, PackedB, Product, Residual, Rhs};
 use remuda_tensor::{DType, Tensor};
 
+use crate::Packing;
 use crate::kernel::{Kernel, Preparation, Run, optional, tensor, writable};
 
 struct Gemm {
@@ -49,7 +49,7 @@ impl Kernel for Gemm {
         if self.packed.is_some() { &[1] } else { &[] }
     }
 
-    fn pack(&self, _: Context<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
+    fn pack(&self, _: &Packing<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
         if let (Some(packed), Some(Some(weights))) = (&self.packed, inputs.get(1)) {
             let _ = packed.set(pack(weights, self.transposed[1])?);
         }

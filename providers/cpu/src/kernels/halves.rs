@@ -9,6 +9,7 @@ use remuda_kernels::Context;
 use remuda_kernels::convert::{narrow, widen};
 use remuda_tensor::{DType, Tensor, bf16, f16};
 
+use crate::Packing;
 use crate::kernel::{Kernel, Preparation, Run, writable};
 
 struct Halves {
@@ -82,17 +83,17 @@ impl Kernel for Halves {
         &self.packs
     }
 
-    fn pack(&self, cx: Context<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
+    fn pack(&self, packing: &Packing<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
         let wide = |input: &Option<Tensor>| match input {
             Some(x) if is_half(x.dtype()) => {
                 let mut wide = Tensor::zeros(DType::F32, x.dims())?;
-                widen_into(cx, x, &mut wide)?;
+                widen_into(packing.cx, x, &mut wide)?;
                 Ok(Some(wide))
             }
             other => Ok(other.clone()),
         };
         let mut wide = inputs.iter().map(wide).collect::<Result<Vec<_>, OpError>>()?;
-        self.kernel.pack(cx, &wide)?;
+        self.kernel.pack(packing, &wide)?;
         for &at in self.kernel.packs() {
             wide[at] = None;
         }

@@ -4,13 +4,13 @@
 use std::sync::OnceLock;
 
 use remuda_ir::{OpError, Val};
-use remuda_kernels::Context;
 use remuda_kernels::gemm::{Epilogue, Matrix, Product, Rhs};
 use remuda_kernels::int4::{Int4Weights, PackedInt4, ZeroPoints};
 use remuda_simd::Isa;
 use remuda_tensor::{DType, Tensor};
 
 use super::norm::per_element;
+use crate::Packing;
 use crate::kernel::{Kernel, Preparation, Run, optional, tensor, writable};
 
 struct MatMulNBits {
@@ -70,7 +70,7 @@ impl Kernel for MatMulNBits {
         &[1, 2, 3]
     }
 
-    fn pack(&self, _: Context<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
+    fn pack(&self, _: &Packing<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
         let given = |at: usize| inputs.get(at).and_then(Option::as_ref);
         let (Some(values), Some(scales)) = (given(1), given(2)) else {
             return Err(OpError::Invalid("weights or scales are missing".to_owned()));

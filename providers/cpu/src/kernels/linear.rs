@@ -5,15 +5,15 @@
 use std::sync::OnceLock;
 
 use remuda_ir::{OpError, Val};
-use remuda_kernels::Context;
 use remuda_kernels::block::{
     BlockError, Codec, Format, Grain, Weights, multiply, pack, scratch_bytes,
 };
-use remuda_tensor::storage::AlignedBytes;
 use remuda_tensor::{DType, Tensor, rows};
 
 use super::norm::per_element;
+use crate::Packing;
 use crate::kernel::{Kernel, Needs, Preparation, Run, optional, tensor, writable};
+use crate::packing::Packed;
 
 struct Linear {
     layout: Layout,
@@ -22,7 +22,7 @@ struct Linear {
 /// How the weights are kept.
 enum Layout {
     /// In a form of the kernels' own, of so many bytes, from before the first run on.
-    Packed(Format, usize, OnceLock<AlignedBytes>),
+    Packed(Format, usize, OnceLock<Packed>),
     /// As they are given.
     Plain(Codec),
 }
@@ -139,16 +139,16 @@ impl Kernel for Linear {
         Needs { operands: Some((grain, [count, depth])), thread_bytes, ..Needs::default() }
     }
 
-    fn pack(&self, cx: Context<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
+    fn pack(&self, packing: &Packing<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
         let Layout::Packed(format, needed, packed) = &self.layout else { return Ok(()) };
         let weight = inputs.get(1).and_then(Option::as_ref);
         let weight = weight.ok_or_else(|| OpError::Invalid("weights are missing".to_owned()))?;
         let sizes = sizes(weight)?;
-        let no_memory =
-            || OpError::Resource(format!("no memory to pack weights of {sizes:?} elements"));
-        let mut memory = AlignedBytes::try_zeroed(*needed).ok_or_else(no_memory)?;
-        pack(cx, *format, sizes, bytes(weight)?, memory.bytes_mut()).map_err(failed)?;
-        let _ = packed.set(memory);
+        let source = bytes(weight)?;
+        let made = packing.packed((*format, *needed), &[weight], |memory| {
+            pack(packing.cx, *format, sizes, source, memory).map_err(failed)
+        })?;
+        let _ = packed.set(made);
         Ok(())
     }
 

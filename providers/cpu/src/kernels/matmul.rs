@@ -5,7 +5,6 @@
 use std::sync::OnceLock;
 
 use remuda_ir::{OpError, Val};
-use remuda_kernels::Context;
 use remuda_kernels::gemm::{
     Activation, Epilogue, Matrix, Offsets, PackedB, Product, Residual, Rhs,
 };
@@ -14,6 +13,7 @@ use remuda_tensor::{DType, Tensor};
 
 use super::activation;
 use super::norm::per_element;
+use crate::Packing;
 use crate::kernel::{Kernel, Preparation, Run, optional, tensor, writable};
 
 struct MatMul {
@@ -61,7 +61,7 @@ impl Kernel for MatMul {
         if self.packed.is_some() { &[1] } else { &[] }
     }
 
-    fn pack(&self, _: Context<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
+    fn pack(&self, _: &Packing<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
         if let (Some(packed), Some(Some(weights))) = (&self.packed, inputs.get(1)) {
             let _ = packed.set(super::gemm::pack(weights, self.transposed[1])?);
         }

@@ -5,7 +5,6 @@
 use std::sync::OnceLock;
 
 use remuda_ir::{OpError, Val};
-use remuda_kernels::Context;
 use remuda_kernels::gemm::{Epilogue, Matrix, PackedB, Product, Rhs};
 use remuda_kernels::layout::concat;
 use remuda_tensor::{DType, Tensor};
@@ -15,6 +14,7 @@ use super::cast::of_floats;
 use super::elementwise::is_fast;
 use super::layout::{bits, bits_mut, by_width};
 use super::multi_head::{Attended, Beside, MultiHead};
+use crate::Packing;
 use crate::kernel::{Kernel, Preparation, Run, optional, tensor, writable};
 
 struct ProjectedAttention {
@@ -62,7 +62,7 @@ impl Kernel for ProjectedAttention {
         &[1]
     }
 
-    fn pack(&self, _: Context<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
+    fn pack(&self, _: &Packing<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
         let Some(Some(weights)) = inputs.get(1) else {
             return Err(OpError::Bug("there are no weights to pack".to_owned()));
         };

@@ -3,10 +3,10 @@
 use std::sync::OnceLock;
 
 use remuda_ir::{Attrs, OpError, Val};
-use remuda_kernels::Context;
 use remuda_kernels::recurrent::{Cell, Direction, Function, Layer, Outputs, PackedWeights, Sizes};
 use remuda_tensor::{DType, Tensor};
 
+use crate::Packing;
 use crate::kernel::{Kernel, Preparation, Run, optional, tensor, writable};
 
 struct Recurrent {
@@ -112,7 +112,7 @@ impl Kernel for Recurrent {
         if self.packed.is_some() { &[1, 2] } else { &[] }
     }
 
-    fn pack(&self, _: Context<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
+    fn pack(&self, _: &Packing<'_>, inputs: &[Option<Tensor>]) -> Result<(), OpError> {
         if let (Some(packed), [_, Some(w), Some(r), ..]) = (&self.packed, inputs) {
             let _ = packed.set(self.packed_weights(w, r)?);
         }

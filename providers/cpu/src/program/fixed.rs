@@ -6,13 +6,12 @@
 
 use remuda_base::Set;
 use remuda_ir::{Def, Graph, Node, OpError, Val, ValueId};
-use remuda_kernels::{Context, ThreadPool};
-use remuda_simd::Isa;
+use remuda_kernels::Context;
 use remuda_tensor::Tensor;
 
 use super::{Step, StepKernel};
-use crate::Arena;
 use crate::kernel::Run;
+use crate::{Arena, Packing};
 
 /// How much larger than its inputs a result may be that is kept from run to run.
 const MAX_GROWTH: usize = 8;
@@ -82,7 +81,7 @@ impl Start {
     /// starts with.
     pub(super) fn settle(
         &self,
-        (pool, isa): (&ThreadPool, Isa),
+        packing: &Packing<'_>,
         steps: &[Step],
         value_count: usize,
     ) -> Result<Vec<(usize, Val)>, OpError> {
@@ -90,9 +89,9 @@ impl Start {
         for (at, tensor) in &self.constants {
             values[*at] = Some(tensor.clone().into());
         }
-        self.compute((pool, isa), &mut values)?;
+        self.compute(packing.cx, &mut values)?;
         let users = Users::new(steps, value_count);
-        pack(Context::new(isa, pool), steps, &users, &values)?;
+        pack(packing, steps, &users, &values)?;
         let kept = (0..value_count).filter_map(|at| Some((at, values[at].take()?)));
         kept.filter(|(at, _)| users.is_used(*at) || self.shared.contains(at))
             .map(|(at, val)| Ok((at, self.kept(at, val, &users)?)))
@@ -101,7 +100,7 @@ impl Start {
 
     fn compute(
         &self,
-        (pool, isa): (&ThreadPool, Isa),
+        Context { pool, isa }: Context<'_>,
         values: &mut [Option<Val>],
     ) -> Result<(), OpError> {
         let never = std::sync::atomic::AtomicBool::new(false);
@@ -152,7 +151,7 @@ impl Start {
 
 /// Lets kernels take what they pack, and gives back the memory that this touched.
 fn pack(
-    cx: Context<'_>,
+    packing: &Packing<'_>,
     steps: &[Step],
     users: &Users,
     values: &[Option<Val>],
@@ -169,7 +168,7 @@ fn pack(
         });
         let given = given.collect::<Result<Vec<_>, OpError>>()?;
         kernel
-            .pack(cx, &given)
+            .pack(packing, &given)
             .map_err(|error| error.at(&format!("node {}", step.node.label())))?;
         let packed = places.iter().filter_map(|&place| step.inputs.get(place).copied().flatten());
         for at in packed.filter(|&at| !users.reads[at]) {

@@ -10,7 +10,13 @@ use remuda_tensor::{DType, Memory, Tensor};
 use super::{Program, RunOptions, Settings};
 
 fn settings(fast: bool) -> Settings {
-    Settings { pool: Arc::new(ThreadPool::single()), isa: Isa::best(), fast, packs: true }
+    Settings {
+        pool: Arc::new(ThreadPool::single()),
+        isa: Isa::best(),
+        fast,
+        packs: true,
+        kept: None,
+    }
 }
 
 fn program(source: &str, fast: bool) -> Program {

@@ -181,7 +181,7 @@ mod tests {
         verify(&graph, &remuda_ops::Ops).unwrap();
         infer_graph(&mut graph, &remuda_ops::Ops).unwrap();
         let pool = Arc::new(ThreadPool::new(THREADS).unwrap());
-        let settings = Settings { pool, isa: Isa::best(), fast: true, packs: true };
+        let settings = Settings { pool, isa: Isa::best(), fast: true, packs: true, kept: None };
         let planned = workspace_bytes(&graph, &settings);
         let zeros = |&id: &remuda_ir::ValueId| {
             let dims = graph.value(id).ty.as_ref()?.as_tensor()?.fixed_dims()?;
@@ -229,7 +229,7 @@ mod tests {
                 .unwrap();
         infer_graph(&mut graph, &remuda_ops::Ops).unwrap();
         let pool = Arc::new(ThreadPool::single());
-        let settings = Settings { pool, isa: Isa::best(), fast: true, packs: true };
+        let settings = Settings { pool, isa: Isa::best(), fast: true, packs: true, kept: None };
         assert!(workspace_bytes(&graph, &settings) < 1024);
     }
 }

@@ -7,6 +7,9 @@ use super::recipe::{BLOCK, BLOCKS, RECORD, Recipe};
 use super::{BlockError, Format};
 use crate::{Context, Schedule};
 
+/// Raised with every change of the packed bytes of any format: those that are kept in files are then made anew.
+pub const PACKED_LAYOUT: u64 = 1;
+
 /// Packs `rows` rows of `depth` values, as a file has them, into `packed`.
 ///
 /// # Errors

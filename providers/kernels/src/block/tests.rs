@@ -6,7 +6,9 @@ use proptest::prelude::*;
 use remuda_simd::Isa;
 use remuda_tensor::quant::{self, BlockFormat};
 
-use super::{Activations, BlockError, Codec, Format, Grain, Weights, multiply, pack};
+use super::{
+    Activations, BlockError, Codec, Format, Grain, PACKED_LAYOUT, Weights, multiply, pack,
+};
 use crate::context::testing::noise;
 use crate::{Context, ThreadPool};
 
@@ -424,4 +426,24 @@ proptest! {
             product(cx, &weights, &inputs);
         }
     }
+}
+
+/// Kept files hold packed bytes: whoever changes what they look like raises [`PACKED_LAYOUT`], then this.
+#[test]
+fn packed_bytes_are_those_of_their_layout() {
+    let sizes @ [rows, depth] = [20, 512];
+    let pool = ThreadPool::single();
+    let cx = Context::new(Isa::best(), &pool);
+    let blocks = (0..64).filter_map(Format::of_ggml_type);
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for format in [Format::F32, Format::F16, Format::Bf16].into_iter().chain(blocks) {
+        let count = format.source_bytes(rows, depth).unwrap();
+        let source: Vec<u8> = (0..count).map(|at| (at * 31 % 61) as u8).collect();
+        let mut packed = vec![0; format.packed_bytes(rows, depth).unwrap()];
+        pack(cx, format, sizes, &source, &mut packed).unwrap();
+        for byte in packed {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        }
+    }
+    assert_eq!((PACKED_LAYOUT, hash), (1, 17_713_726_810_006_791_358));
 }

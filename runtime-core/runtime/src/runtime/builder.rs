@@ -264,6 +264,16 @@ impl Builder {
         of_cpu.push(("kernels".to_owned(), kernels.to_owned()));
         let packing = if self.packs { "on" } else { "off" };
         of_cpu.push(("packing".to_owned(), packing.to_owned()));
+        let cache = match self.cache.take() {
+            Some(cache) => cache,
+            None => Cache::standard().map_err(|error| setup(&error))?,
+        };
+        if let Some(folder) = cache.as_ref().and_then(|cache| cache.folder().to_str()) {
+            of_cpu.push(("keep".to_owned(), folder.to_owned()));
+        }
+        if let Some(cache) = &cache {
+            of_cpu.push(("keep_bytes".to_owned(), cache.limit().to_string()));
+        }
         let (devices, unopened) = self.devices(threads, &libraries)?;
         let order = (!config.order.is_empty()).then_some(config.order);
         let backends = self.backends.or(order).unwrap_or_else(|| vec!["auto".to_owned()]);
@@ -277,10 +287,7 @@ impl Builder {
         let selection = select(&backends, &devices, &unopened, contract.fallback)?;
         let mut session = self.session;
         session.threads = threads;
-        session.cache = match self.cache {
-            Some(cache) => cache,
-            None => Cache::standard().map_err(|error| setup(&error))?,
-        };
+        session.cache = cache;
         session.budgets = config.budgets;
         session.policy = session.policy.or(config.policy);
         session.contract = contract;
