@@ -113,7 +113,7 @@ def test_the_plan_is_what_is_taken(folder: Path, mix: str, options: dict[str, An
 def test_a_second_start_maps_the_packed_weights(folder: Path, tmp_path: Path, mix: str) -> None:
     first = probe(folder, mix, cache=str(tmp_path))
     second = probe(folder, mix, cache=str(tmp_path))
-    assert first["packed_bytes"] > 10_000_000
+    assert first["packed_bytes"] > 5_000_000
     assert first["most"] - second["most"] > 0.95 * first["packed_bytes"]
     assert second["answer"] == first["answer"]
 
