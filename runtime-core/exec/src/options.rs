@@ -116,8 +116,14 @@ pub(crate) fn wishes(
         })
     };
     let named = |wish: &String| {
-        let found = selection.targets.iter().enumerate().filter(|(_, t)| t.answers_to(wish));
-        let found: Vec<ProviderId> = found.map(|(at, _)| ProviderId::from(at)).collect();
+        let targets = || selection.targets.iter().enumerate();
+        // `cpu` is the CPU, even where another provider has a device of that kind.
+        let own = targets().filter(|(_, target)| target.name.eq_ignore_ascii_case(wish));
+        let mut found: Vec<ProviderId> = own.map(|(at, _)| ProviderId::from(at)).collect();
+        if found.is_empty() {
+            let meant = targets().filter(|(_, target)| target.answers_to(wish));
+            found = meant.map(|(at, _)| ProviderId::from(at)).collect();
+        }
         let unknown = || ExecError::Wish(format!("`{wish}` is none of the session's backends"));
         if found.is_empty() { Err(unknown()) } else { Ok(found) }
     };

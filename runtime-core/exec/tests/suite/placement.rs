@@ -147,6 +147,19 @@ fn pins_and_forbids_are_kept() {
 }
 
 #[test]
+fn the_cpu_goes_by_its_name_beside_another_device_of_its_kind() {
+    let fake = fake(&[("devices", "cpu")]);
+    let selection = select(&fake, &["fake", "cpu"]);
+    let mut wishes = options();
+    wishes.pins = vec![("b".to_owned(), "cpu".to_owned()), ("d".to_owned(), "fake:cpu".to_owned())];
+    wishes.forbids = vec![(Some("e".to_owned()), "cpu".to_owned())];
+    let (_, receipt) = run(&Session::new(graph(SOURCE), &selection, &wishes).unwrap(), &[input()]);
+    let parts: Vec<(&str, usize)> =
+        receipt.parts.iter().map(|part| (&*part.target, part.nodes)).collect();
+    assert_eq!(parts, [("fake:cpu", 1), ("cpu", 1), ("fake:cpu", 3)]);
+}
+
+#[test]
 fn bad_inputs_are_no_reason_to_give_a_device_up() {
     let fake = fake(&[]);
     let session = Session::new(graph(SOURCE), &select(&fake, &["fake"]), &options()).unwrap();
