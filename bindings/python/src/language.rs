@@ -17,6 +17,7 @@ use crate::ask::ask;
 use crate::error::{bad_input, raised};
 use crate::foreign::Foreign;
 use crate::interrupt;
+use crate::placement;
 use crate::runtime::Runtime;
 use crate::tensor::Tensor;
 
@@ -98,6 +99,11 @@ impl LanguageModel {
         dict.set_item("packed_bytes", memory.packed_bytes)?;
         dict.set_item("work_bytes", memory.work_bytes)?;
         Ok(dict)
+    }
+
+    /// Who runs which node of which sort of step, and why nobody else does.
+    fn placement<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        placement::plan(py, &self.0.placement())
     }
 
     /// What placement wants the user to know.

@@ -65,6 +65,7 @@ pub(crate) fn plan<'py>(py: Python<'py>, plan: &Plan) -> PyResult<Bound<'py, PyD
     for class in &plan.classes {
         for part in &class.parts {
             let dict = PyDict::new(py);
+            dict.set_item("class", &class.name)?;
             dict.set_item("backend", name(part.provider.index()))?;
             let own: Vec<&str> =
                 part.nodes.iter().map(|node| plan.nodes[node.index()].as_str()).collect();

@@ -30,7 +30,7 @@ impl Runtime {
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (backends, threads=None, plugins=None, options=None, contract=None, packages=None, repack=true, without_rewrites=None))]
+    #[pyo3(signature = (backends, threads=None, plugins=None, options=None, contract=None, packages=None, repack=true, without_rewrites=None, pins=None))]
     #[expect(clippy::too_many_arguments, reason = "each is one of Python's arguments")]
     fn new(
         py: Python<'_>,
@@ -42,6 +42,7 @@ impl Runtime {
         packages: Option<Vec<(String, Option<PathBuf>, String)>>,
         repack: bool,
         without_rewrites: Option<Vec<String>>,
+        pins: Option<BTreeMap<String, String>>,
     ) -> PyResult<Self> {
         let mut builder = Inner::builder().prober(worker::prober(py)).repack(repack);
         builder = builder.usual_fallback(Strictness::Warn);
@@ -56,6 +57,9 @@ impl Runtime {
         }
         for name in without_rewrites.unwrap_or_default() {
             builder = builder.without_rewrite(name);
+        }
+        for (node, backend) in pins.unwrap_or_default() {
+            builder = builder.pin(node, backend);
         }
         for (name, folder, reason) in packages.unwrap_or_default() {
             let folder = folder.ok_or(reason);

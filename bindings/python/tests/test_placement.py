@@ -71,6 +71,25 @@ def test_a_block_forces_a_backend(plugins) -> None:
             pass
 
 
+def test_pins_are_kept_and_those_that_cannot_be_are_refused(plugins) -> None:
+    backends = ["fake:gpu", "cpu"]
+    runtime = remuda.Runtime(backends, plugins=plugins, pins={"second": "cpu"})
+    session = runtime.load(chain())
+    assert [part["backend"] for part in session.placement()["parts"]] == [
+        "fake:gpu",
+        "cpu",
+        "fake:gpu",
+    ]
+    assert run(session)["failovers"] == []
+    with pytest.raises(remuda.InputError, match="no node `thirds`, did you mean `third`"):
+        remuda.Runtime(backends, plugins=plugins, pins={"thirds": "cpu"}).load(chain())
+    with pytest.raises(remuda.InputError, match="`cuda` is none of the session's backends"):
+        remuda.Runtime(backends, plugins=plugins, pins={"second": "cuda"}).load(chain())
+    without = [("fake", {"ops": "all,-Exp"}), "cpu"]
+    with pytest.raises(remuda.UnsupportedError, match="does not take `Exp`"):
+        remuda.Runtime(without, plugins=plugins, pins={"second": "fake:gpu"}).load(chain())
+
+
 def test_a_lost_device_is_in_the_receipt(plugins) -> None:
     backends = [("fake", {"fail": "lost@2"}), "cpu"]
     session = remuda.InferenceSession(chain(), backends, plugins=plugins)

@@ -105,8 +105,8 @@ class Model(Holding[_core.LanguageModel]):
     `lookup` tokens that are likely to follow, because they did before, are run along; with `draft_model`, a smaller
     model with the same vocabulary, those that it guesses. `lora` names LoRA adapters in GGUF files: one, or several,
     each alone or with what it is scaled with. With `deterministic` a seed gives the same answer whatever else runs, on
-    any number of threads; without `repack` no copy of the weights is made, and runs take longer. Many threads may ask
-    one model.
+    any number of threads; without `repack` no copy of the weights is made, and runs take longer. `pins` names nodes
+    that must run on a backend, and which; `placement()` tells their names. Many threads may ask one model.
 
     What is asked can say more of the answer: `max_tokens`, `stop` (a text or several), `seed`, `priority`;
     how tokens are chosen, by llama.cpp's names and defaults: `temperature`, `top_k`, `top_p`, `min_p`, `typical_p`,
@@ -136,9 +136,12 @@ class Model(Holding[_core.LanguageModel]):
         deterministic: bool = False,
         repack: bool = True,
         threads: int | None = None,
+        pins: Mapping[str, str] | None = None,
     ) -> None:
         names = [kind_of(name) for name in backends]
-        runtime = _core.Runtime(names, threads, packages=installed(), repack=repack)
+        runtime = _core.Runtime(
+            names, threads, packages=installed(), repack=repack, pins=dict(pins or {})
+        )
         self._core = _core.LanguageModel(
             runtime,
             model,
@@ -157,6 +160,10 @@ class Model(Holding[_core.LanguageModel]):
     def info(self) -> dict[str, Any]:
         """What the model is, and the memory that it takes."""
         return self._open().info()
+
+    def placement(self) -> dict[str, Any]:
+        """Who runs which node, what that costs, and why nobody else does; `class` is the sort of step of a part."""
+        return self._open().placement()
 
     @property
     def chat_template(self) -> str | None:

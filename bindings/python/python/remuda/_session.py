@@ -42,7 +42,8 @@ class Runtime(Holding[_core.Runtime]):
     backend that is not there is left out with a warning; `error` raises. `plugins` is the `plugins.toml` that says
     which provider libraries may be loaded, and what is demanded of placements; `contract` demands more or otherwise:
     `require`, `max_cpu_share`, `max_parts`, `policy`, `deadline` (seconds). Where nothing at all is demanded,
-    `fallback` is `warn`.
+    `fallback` is `warn`. `pins` names nodes that must run on a backend, and which: models without such a node are not
+    loaded.
     """
 
     _name = "runtime"
@@ -55,8 +56,9 @@ class Runtime(Holding[_core.Runtime]):
         fallback: Fallback | None = None,
         plugins: str | os.PathLike[str] | None = None,
         contract: Mapping[str, Any] | None = None,
+        pins: Mapping[str, str] | None = None,
     ) -> None:
-        self._core = _open(backends, None, threads, fallback, plugins, contract)
+        self._core = _open(backends, None, threads, fallback, plugins, contract, pins=pins)
 
     @property
     def backends(self) -> list[str]:
@@ -193,6 +195,7 @@ def _open(
     plugins: str | os.PathLike[str] | None,
     contract: Mapping[str, Any] | None,
     disabled_optimizers: Sequence[str] | None = None,
+    pins: Mapping[str, str] | None = None,
 ) -> _core.Runtime:
     names, own_threads, of_provider = names_and_options(backends, options)
     file = os.fspath(plugins) if plugins is not None else None
@@ -213,6 +216,7 @@ def _open(
         demands,
         packages,
         without_rewrites=list(disabled_optimizers or ()),
+        pins=dict(pins or {}),
     )
 
 
