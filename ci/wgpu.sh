@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Tests the provider over wgpu on Mesa's software Vulkan: its own tests and its kernels', the conformance kit, and ONNX's
-# backend suite with the CPU completing what it does not take. Exit code 77: there is no Vulkan driver, and none to be had.
+# Tests the provider over wgpu on Mesa's software Vulkan: its own tests and its kernels', the conformance kit, ONNX's
+# backend suite with the CPU completing what it does not take, and answers during which its worker process is killed.
+# Exit code 77: there is no Vulkan driver, and none to be had.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=target/python/stable/bin/python
@@ -26,6 +27,7 @@ cargo build --quiet -p remuda-wgpu
 library="$target/debug/libremuda_wgpu.so"
 cargo run --quiet -p remuda-cli -- conform "$library" --skips providers/wgpu/conformance.toml
 "$python" tests/python/backend_suite.py --backend wgpu,cpu --library "$library"
+"$python" tests/python/kill_workers.py --backend wgpu --library "$library" --remuda "$target/debug/remuda"
 ci/try_provider_wheel.sh wgpu "$library"
 
 # The same words of the demo model as on the processor.
