@@ -94,7 +94,7 @@ def has_more_bits(layer: int, layers: int) -> bool:
 
 def type_of(name: str, mix: str, layers: int) -> Type:
     """The format of a matrix in a file of this mix."""
-    if mix in ("Q8_0", "F16"):
+    if mix in ("Q8_0", "Q6_K", "F16"):
         return Type[mix]
     if name == "token_embd.weight":
         return Type.Q6_K
@@ -105,7 +105,7 @@ def type_of(name: str, mix: str, layers: int) -> Type:
     return Type.Q6_K if precious and has_more_bits(layer, layers) else Type.Q4_K
 
 
-MIXES = {"Q4_0": 2, "Q4_K_M": 15, "Q8_0": 7, "F16": 1}
+MIXES = {"Q4_0": 2, "Q4_K_M": 15, "Q6_K": 18, "Q8_0": 7, "F16": 1}
 
 
 def matrices(shape: Shape) -> dict[str, tuple[int, int]]:

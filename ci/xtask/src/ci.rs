@@ -109,6 +109,12 @@ const STEPS: &[Step] = &[
         environment: &[],
     },
     Step {
+        name: "same words on all providers",
+        tier: Tier::Default,
+        command: &["bash", "ci/providers.sh"],
+        environment: &[],
+    },
+    Step {
         name: "64-bit Arm",
         tier: Tier::Default,
         command: &["bash", "ci/aarch64.sh", "lint"],

@@ -46,7 +46,8 @@ def quantise(source: Path, target: Path, name: str) -> None:
         raise ValueError(f"llama.cpp does not write {name}")
 
 
-def _copy_keys(reader: Any, writer: gguf.GGUFWriter) -> None:
+def copy_keys(reader: Any, writer: gguf.GGUFWriter) -> None:
+    """Adds all that a file says beside its tensors."""
     ours = {"GGUF.version", "GGUF.tensor_count", "GGUF.kv_count", "general.architecture"}
     for name, field in reader.fields.items():
         if name not in ours:
@@ -60,7 +61,7 @@ def decode(source: Path, target: Path) -> None:
     reader = gguf.GGUFReader(source)
     arch = reader.fields["general.architecture"].contents()
     writer = gguf.GGUFWriter(target, arch)
-    _copy_keys(reader, writer)
+    copy_keys(reader, writer)
     for tensor in reader.tensors:
         weight = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
         shape = tuple(int(size) for size in reversed(tensor.shape))
