@@ -5,7 +5,7 @@ use std::sync::Arc;
 use remuda_sdk::ir::{Graph, Node, OpName, StateRef};
 use remuda_sdk::{
     Backend, CompileRequest, Compiled, Cost, Device, Failure, HostServices, Level, MemoryInfo,
-    StateRequest, Support, no_options,
+    StateRequest, Support,
 };
 
 use crate::cache::GpuCache;
@@ -37,6 +37,27 @@ impl std::fmt::Debug for WgpuBackend {
     }
 }
 
+/// The least that [`binding_bytes`] may be: smaller, hardly a value fits.
+const LEAST_BINDING_BYTES: u64 = 256 << 10;
+
+/// The most bytes of a buffer that a kernel is to see, if the user says so.
+fn binding_bytes(options: &[(String, String)]) -> Result<Option<u64>, Failure> {
+    let mut most = None;
+    for (key, value) in options {
+        if key != "binding_bytes" {
+            let text = format!("unknown option `{key}`, expected `binding_bytes`");
+            return Err(Failure::Invalid(text));
+        }
+        let bytes = value.parse().ok().filter(|&bytes| bytes >= LEAST_BINDING_BYTES);
+        let wrong = || {
+            let expected = format!("a number of bytes, {LEAST_BINDING_BYTES} at least");
+            Failure::Invalid(format!("option `{key}` is `{value}`, expected {expected}"))
+        };
+        most = Some(bytes.ok_or_else(wrong)?);
+    }
+    Ok(most)
+}
+
 impl WgpuBackend {
     fn adapter(&self, index: u32) -> Result<&Adapter, Failure> {
         let unavailable =
@@ -65,12 +86,12 @@ impl Backend for WgpuBackend {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
     fn open(host: HostServices, options: &[(String, String)]) -> Result<Self, Failure> {
-        no_options(options)?;
+        let most = binding_bytes(options)?;
         let with_weights = |found: Found| {
             host.log(Level::Info, &format!("{} by {}", found.info.name, found.kind()));
             Adapter { found, weights: Arc::default() }
         };
-        let found = find().map(|found| found.into_iter().map(with_weights).collect());
+        let found = find(most).map(|found| found.into_iter().map(with_weights).collect());
         Ok(Self { found })
     }
 

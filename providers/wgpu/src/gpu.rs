@@ -46,6 +46,9 @@ mod needed {
     pub(super) const SHARED_BYTES: u32 = 16 << 10;
 }
 
+/// Kernels count elements in 32 bits with a sign.
+const COUNTED: u64 = i32::MAX as u64;
+
 /// An open device.
 #[derive(Debug)]
 pub(crate) struct Gpu {
@@ -62,8 +65,8 @@ pub(crate) struct Gpu {
     pool: Pool,
 }
 
-/// Why an adapter cannot be used, or what it can do.
-pub(crate) fn limits_of(adapter: &wgpu::Adapter) -> Result<Limits, String> {
+/// Why an adapter cannot be used, or what it can do; kernels are to see so much of a buffer at most.
+pub(crate) fn limits_of(adapter: &wgpu::Adapter, most: Option<u64>) -> Result<Limits, String> {
     let limits = adapter.limits();
     let flags = adapter.get_downlevel_capabilities().flags;
     if !flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS) {
@@ -88,8 +91,11 @@ pub(crate) fn limits_of(adapter: &wgpu::Adapter) -> Result<Limits, String> {
         }
     }
     Ok(Limits {
-        // Kernels count elements in 32 bits with a sign.
-        binding_bytes: limits.max_storage_buffer_binding_size.min(i32::MAX as u64 & !3),
+        binding_bytes: limits
+            .max_storage_buffer_binding_size
+            .min(most.unwrap_or(u64::MAX))
+            .min(COUNTED)
+            & !3,
         buffer_bytes: limits.max_buffer_size,
         bindings: limits.max_storage_buffers_per_shader_stage as usize,
         alignment: u64::from(limits.min_storage_buffer_offset_alignment.max(4)),
@@ -97,9 +103,9 @@ pub(crate) fn limits_of(adapter: &wgpu::Adapter) -> Result<Limits, String> {
 }
 
 impl Gpu {
-    /// Opens a device.
-    pub(crate) fn open(adapter: &wgpu::Adapter) -> Result<Self, String> {
-        let limits = limits_of(adapter)?;
+    /// Opens a device; kernels are to see so much of a buffer at most.
+    pub(crate) fn open(adapter: &wgpu::Adapter, most: Option<u64>) -> Result<Self, String> {
+        let limits = limits_of(adapter, most)?;
         let asked = wgpu::DeviceDescriptor {
             label: Some("remuda"),
             required_limits: adapter.limits(),
@@ -179,7 +185,7 @@ impl Gpu {
 impl Gpu {
     /// The first device that can be used.
     pub(crate) fn first() -> Option<Arc<Self>> {
-        let found = find().ok()?;
+        let found = find(None).ok()?;
         found.iter().find_map(|found| found.open().ok())
     }
 

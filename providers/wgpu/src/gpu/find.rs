@@ -12,6 +12,8 @@ use super::{Gpu, block_on, limits_of};
 pub(crate) struct Found {
     adapter: wgpu::Adapter,
     pub(crate) info: wgpu::AdapterInfo,
+    /// What the user lets kernels see of a buffer.
+    most: Option<u64>,
     open: Mutex<Option<Arc<Gpu>>>,
 }
 
@@ -43,7 +45,7 @@ impl Found {
         if let Some(lost) = open.as_ref().and_then(|gpu| gpu.lost()) {
             return Some(format!("the device was lost: {lost}"));
         }
-        limits_of(&self.adapter).err()
+        limits_of(&self.adapter, self.most).err()
     }
 
     /// The device, opened if it is not.
@@ -56,7 +58,7 @@ impl Found {
             };
         }
         let unsupported = |text| Failure::Unsupported { node: None, text };
-        let gpu = Arc::new(Gpu::open(&self.adapter).map_err(unsupported)?);
+        let gpu = Arc::new(Gpu::open(&self.adapter, self.most).map_err(unsupported)?);
         *open = Some(Arc::clone(&gpu));
         Ok(gpu)
     }
@@ -67,8 +69,9 @@ pub(super) fn shares_host(info: &wgpu::AdapterInfo) -> bool {
     matches!(info.device_type, wgpu::DeviceType::Cpu | wgpu::DeviceType::IntegratedGpu)
 }
 
-/// The adapters: those with memory of their own first, those in software last.
-pub(crate) fn find() -> Result<Vec<Found>, String> {
+/// The adapters: those with memory of their own first, those in software last. Their kernels are to see so much of a
+/// buffer at most.
+pub(crate) fn find(most: Option<u64>) -> Result<Vec<Found>, String> {
     let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
         backends,
@@ -88,7 +91,7 @@ pub(crate) fn find() -> Result<Vec<Found>, String> {
     }
     let found = |adapter: wgpu::Adapter| {
         let info = adapter.get_info();
-        Found { adapter, info, open: Mutex::new(None) }
+        Found { adapter, info, most, open: Mutex::new(None) }
     };
     Ok(adapters.into_iter().map(found).collect())
 }

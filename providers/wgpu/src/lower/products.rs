@@ -96,13 +96,18 @@ pub(super) fn fused_linear(lowering: &mut Lowering<'_>, node: &Node) -> Result<(
 pub(super) fn gemm(lowering: &mut Lowering<'_>, node: &Node) -> Result<(), Refusal> {
     let flag = |name: &str| node.attrs.bool_or(name, false).map_err(attribute);
     let float = |name: &str| node.attrs.float_or(name, 1.0).map_err(attribute);
-    let (mut a, mut b) = (lowering.float_part(node, 0)?, lowering.float_part(node, 1)?);
+    let mut a = lowering.float_part(node, 0)?;
     if flag("transA")? {
         a = a.permuted(&[1, 0])?;
     }
-    if flag("transB")? {
-        b = b.permuted(&[1, 0])?;
-    }
+    let turned = flag("transB")?;
+    let b = match if turned { lowering.weight(node, 1)? } else { None } {
+        Some(weight) => weight,
+        None => {
+            let b = lowering.float_part(node, 1)?;
+            Right::Part(if turned { b.permuted(&[1, 0])? } else { b })
+        }
+    };
     let (alpha, beta) = (float("alpha")?, float("beta")?);
     let mut epilogue = Epilogue::none();
     if alpha != 1.0 {
@@ -111,7 +116,7 @@ pub(super) fn gemm(lowering: &mut Lowering<'_>, node: &Node) -> Result<(), Refus
     if node.input(2).is_some() && beta != 0.0 {
         epilogue.add(lowering.float_part(node, 2)?, beta);
     }
-    lowering.product(node, a, Right::Part(b), epilogue)
+    lowering.product(node, a, b, epilogue)
 }
 
 /// The stride over all axes but the last `behind`, where one stride reaches all their elements in order.
