@@ -21,8 +21,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use remuda::placement::{Demands, Policy, Receipt, Strictness};
+use remuda::placement::{Demands, Failover, Policy, Receipt, Strictness};
 use remuda::{Builder, Runtime};
+use serde_json::json;
 
 use crate::failure::Failure;
 
@@ -193,10 +194,29 @@ fn warn(warnings: &[String]) {
 /// Tells what a run wants the user to know: what is to be said of its plan, and what failed.
 fn warn_of_run(receipt: &Receipt) {
     warn(&receipt.warnings);
-    for failover in &receipt.failovers {
-        let (backend, code, reason) = (&failover.target, failover.code, &failover.reason);
+    warn_of(&receipt.failovers);
+}
+
+/// Tells which backends failed in a run.
+fn warn_of(failovers: &[Failover]) {
+    for failover in failovers {
+        let (backend, code, reason) = (&failover.target, failover.code, one_line(&failover.reason));
         noteln!("warning: `{backend}` failed ({code}) and the run went on without it: {reason}");
     }
+}
+
+/// What a provider said, as part of a line.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Failures of backends, as JSON.
+fn failovers_json(failovers: &[Failover]) -> serde_json::Value {
+    failovers.iter().map(failover_json).collect()
+}
+
+fn failover_json(failover: &Failover) -> serde_json::Value {
+    json!({ "backend": &*failover.target, "code": failover.code, "reason": failover.reason })
 }
 
 /// Columns of text, each as wide as its widest entry.

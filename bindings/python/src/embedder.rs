@@ -8,6 +8,7 @@ use crate::error::raised;
 use crate::foreign::Foreign;
 use crate::interrupt;
 use crate::language::Source;
+use crate::placement;
 use crate::runtime::Runtime;
 use crate::tensor::Tensor;
 
@@ -34,6 +35,11 @@ impl Embedder {
     /// What placement wants the user to know.
     fn placement_warnings(&self) -> Vec<String> {
         self.0.placement_warnings().to_vec()
+    }
+
+    /// What the run that ended last did; nothing before the first one.
+    fn last_receipt<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        self.0.last_receipt().map(|last| placement::receipt(py, &last)).transpose()
     }
 
     /// What the model is.

@@ -111,6 +111,16 @@ impl LanguageModel {
         self.0.placement_warnings().to_vec()
     }
 
+    /// What the step that ended last did; nothing before the first one.
+    fn last_receipt<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        self.0.last_receipt().map(|last| placement::receipt(py, &last)).transpose()
+    }
+
+    /// The devices that failed since the model was loaded.
+    fn failovers<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        placement::step_failovers(py, &self.0.failovers())
+    }
+
     /// The source of the chat template, if the file has one.
     fn template(&self, py: Python<'_>) -> PyResult<Option<String>> {
         let template = self.0.template().map_err(|error| raised(py, &error))?;
@@ -264,6 +274,8 @@ impl Answer {
         dict.set_item("cached_tokens", outcome.usage.reused)?;
         dict.set_item("completion_tokens", outcome.usage.generated)?;
         dict.set_item("ahead_tokens", outcome.usage.ahead)?;
+        let failovers = placement::step_failovers(py, &outcome.usage.failovers)?;
+        dict.set_item("failovers", failovers)?;
         let finish = match outcome.finish {
             Finish::Length => "length",
             Finish::Cancelled => "cancelled",

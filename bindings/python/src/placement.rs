@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use remuda::Builder;
-use remuda::placement::{Demands, Moved, Plan, Policy, Receipt, Strictness};
+use remuda::placement::{Demands, Failover, Moved, Plan, Policy, Receipt, Strictness};
+use remuda::{Builder, StepFailover};
 
 use crate::error::bad_input;
 
@@ -112,6 +112,29 @@ fn moved<'py>(py: Python<'py>, moved: Moved) -> PyResult<Bound<'py, PyDict>> {
     Ok(dict)
 }
 
+fn failed<'py>(py: Python<'py>, failover: &Failover) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("backend", &*failover.target)?;
+    dict.set_item("part", failover.part)?;
+    dict.set_item("code", failover.code)?;
+    dict.set_item("reason", &failover.reason)?;
+    Ok(dict)
+}
+
+/// Devices that failed in steps of a language model, and where it went on.
+pub(crate) fn step_failovers<'py>(
+    py: Python<'py>,
+    failovers: &[StepFailover],
+) -> PyResult<Vec<Bound<'py, PyDict>>> {
+    let one = |StepFailover { step, failover, onto }: &StepFailover| {
+        let dict = failed(py, failover)?;
+        dict.set_item("step", step)?;
+        dict.set_item("went_on_with", onto)?;
+        Ok(dict)
+    };
+    failovers.iter().map(one).collect()
+}
+
 /// A receipt: who really ran what, what failed, what was copied.
 pub(crate) fn receipt<'py>(py: Python<'py>, receipt: &Receipt) -> PyResult<Bound<'py, PyDict>> {
     let parts = receipt.parts.iter().map(|part| {
@@ -123,14 +146,7 @@ pub(crate) fn receipt<'py>(py: Python<'py>, receipt: &Receipt) -> PyResult<Bound
         dict.set_item("moved", moved(py, part.moved)?)?;
         Ok(dict)
     });
-    let failovers = receipt.failovers.iter().map(|failover| {
-        let dict = PyDict::new(py);
-        dict.set_item("backend", &*failover.target)?;
-        dict.set_item("part", failover.part)?;
-        dict.set_item("code", failover.code)?;
-        dict.set_item("reason", &failover.reason)?;
-        Ok(dict)
-    });
+    let failovers = receipt.failovers.iter().map(|failover| failed(py, failover));
     let dict = PyDict::new(py);
     dict.set_item("plan", receipt.plan.to_string())?;
     dict.set_item("parts", parts.collect::<PyResult<Vec<_>>>()?)?;

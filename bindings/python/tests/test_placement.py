@@ -99,6 +99,26 @@ def test_a_lost_device_is_in_the_receipt(plugins) -> None:
     assert receipt["parts"][0]["backend"] == "cpu"
 
 
+def test_answers_tell_of_a_device_that_was_lost(plugins) -> None:
+    def answer(fail: str) -> tuple[str, list, remuda._core.LanguageModel]:
+        options = {"fake": {"fail": fail}}
+        runtime = remuda._core.Runtime(["fake", "cpu"], None, str(plugins), options)
+        model = remuda._core.LanguageModel(runtime, "demo", 64)
+        made = model.answer(model.tokenize("Once upon"), {"max_tokens": 8, "seed": 1})
+        text = "".join(piece[0] for piece in made)
+        return text, made.outcome()["failovers"], model
+
+    want, failovers, model = answer("lost@100000")
+    assert failovers == model.failovers() == model.last_receipt()["failovers"] == []
+    got, failovers, model = answer("lost@4")
+    assert got == want
+    [failed] = failovers
+    assert (failed["backend"], failed["code"]) == ("fake:gpu", "device-lost")
+    assert failed["went_on_with"] == ["cpu"]
+    assert model.failovers() == failovers
+    assert {part["backend"] for part in model.last_receipt()["parts"]} == {"cpu"}
+
+
 def test_fallbacks_are_warnings_or_errors_as_asked(plugins) -> None:
     backends = [("fake", {"ops": "all,-Exp"})]
     with pytest.warns(RuntimeWarning, match="1 of 3 nodes fall back to the CPU"):

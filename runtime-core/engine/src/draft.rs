@@ -3,6 +3,7 @@
 
 use remuda_exec::ExecError;
 
+use crate::StepFailover;
 use crate::runner::{Runner, Step};
 
 /// Tokens that are guessed at first.
@@ -61,6 +62,11 @@ impl Draft {
         Ok(guessed)
     }
 
+    /// As for [`Runner::take_failovers`].
+    pub(crate) fn take_failovers(&mut self, step: u64) -> Vec<StepFailover> {
+        self.runner.take_failovers(step)
+    }
+
     /// Takes notice of how many of some guessed tokens were right.
     pub(crate) fn judge(&mut self, at: usize, guessed: usize, right: usize) {
         let length = &mut self.sequences[at].length;
@@ -85,7 +91,11 @@ impl Draft {
         for piece in tokens.chunks(self.runner.budget().step_tokens) {
             let start = self.sequences[at].cached.len();
             let step = Step::of_sequence(narrow(at), start, piece);
-            let logits = self.runner.run(&step, None)?;
+            let logits = self.runner.run(&step, None).inspect_err(|error| {
+                if matches!(error, ExecError::StatesLost { .. }) {
+                    self.sequences.iter_mut().for_each(|sequence| sequence.cached.clear());
+                }
+            })?;
             self.sequences[at].cached.extend_from_slice(piece);
             let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
             likeliest = best.map_or(0, |(token, _)| narrow(token));

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use remuda_exec::plan::Plan;
-use remuda_exec::{Session, Trial};
+use remuda_exec::{Receipt, Session, Trial};
 use remuda_models::ModelInfo;
 
+use crate::journal::Journal;
 use crate::scheduler::Scheduler;
-use crate::{Budget, EngineError, Request, Runner};
+use crate::{Budget, EngineError, Request, Runner, StepFailover};
 
 /// A running engine; it stops when this is dropped.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub struct Handle {
     info: Arc<ModelInfo>,
     budget: Budget,
     session: Arc<Session>,
+    journal: Arc<Journal>,
 }
 
 impl Engine {
@@ -41,10 +43,12 @@ impl Engine {
             info: Arc::new(runner.info().clone()),
             budget: *runner.budget(),
             session: Arc::clone(runner.session()),
+            journal: Arc::default(),
         };
+        let journal = Arc::clone(&handle.journal);
         let thread = std::thread::Builder::new()
             .name("remuda-engine".to_owned())
-            .spawn(move || run(Scheduler::new(runner, draft), &receiver))
+            .spawn(move || run(Scheduler::new(runner, draft, journal), &receiver))
             .map_err(|error| EngineError::Budget(format!("cannot start a thread: {error}")))?;
         Ok(Self { handle, thread: Some(thread) })
     }
@@ -95,6 +99,18 @@ impl Handle {
     #[must_use]
     pub fn plan_warnings(&self) -> Arc<[String]> {
         self.session.plan_warnings()
+    }
+
+    /// The receipt of the step that ended last.
+    #[must_use]
+    pub fn last_receipt(&self) -> Option<Receipt> {
+        self.journal.last_receipt()
+    }
+
+    /// The devices that failed since the engine started, in order.
+    #[must_use]
+    pub fn failovers(&self) -> Vec<StepFailover> {
+        self.journal.failovers()
     }
 
     /// Hands in a request; its consumer is told everything else.

@@ -14,6 +14,7 @@ mod budget;
 mod draft;
 mod engine;
 mod gauge;
+mod journal;
 mod lookup;
 mod runner;
 mod scheduler;
@@ -21,6 +22,7 @@ mod slot;
 
 pub use budget::{Budget, Memory};
 pub use engine::{Engine, Handle};
+pub use journal::StepFailover;
 pub use runner::Runner;
 
 use std::sync::Arc;
@@ -71,7 +73,7 @@ pub enum Next {
 }
 
 /// What a request came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Tokens of the prompt.
     pub prompt: usize,
@@ -81,6 +83,8 @@ pub struct Usage {
     pub generated: usize,
     /// Those of them that were run ahead of what was sure, and were right.
     pub ahead: usize,
+    /// Devices that failed while the request was under way, and without which it went on.
+    pub failovers: Vec<StepFailover>,
 }
 
 /// Who asks: picks tokens, and is told how it ends. Called on the engine's thread, one call at a

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use remuda_exec::{
-    ExecError, Options, RunRequest, Selection, Session, ShapeClass, StateOptions, States,
+    ExecError, Failover, Options, Receipt, RunRequest, Selection, Session, ShapeClass,
+    StateOptions, States,
 };
 use remuda_host::Failure;
 use remuda_ir::{OpError, Val};
 use remuda_models::{LanguageModel, ModelInfo};
 use remuda_tensor::Tensor;
 
+use crate::journal::{StepFailover, targets};
 use crate::{Budget, EngineError};
 
 /// A compiled language model with its caches.
@@ -20,6 +22,10 @@ pub struct Runner {
     states: States,
     info: ModelInfo,
     budget: Budget,
+    /// What the last step left, until somebody takes it.
+    receipt: Option<Receipt>,
+    /// Who failed, until somebody takes note.
+    failed: Vec<Failover>,
 }
 
 /// The tokens of one step.
@@ -100,7 +106,8 @@ impl Runner {
         options.classes = classes(&budget, &options);
         let session = Session::new(graph, selection, &options)?;
         let states = session.states()?;
-        Ok(Self { session: Arc::new(session), states, info, budget })
+        let session = Arc::new(session);
+        Ok(Self { session, states, info, budget, receipt: None, failed: Vec::new() })
     }
 
     /// What the model is.
@@ -142,13 +149,32 @@ impl Runner {
     ) -> Result<Vec<f32>, ExecError> {
         let inputs = step.inputs();
         let request = RunRequest { cancel, profile: None };
-        let (outputs, _) = self.session.step(&mut self.states, &inputs, &request)?;
+        let ran = self.session.step(&mut self.states, &inputs, &request);
+        self.failed.append(&mut self.states.take_failovers());
+        let (outputs, receipt) = ran?;
+        self.failed.extend_from_slice(&receipt.failovers);
+        self.receipt = Some(receipt);
         let logits = outputs.first().ok_or_else(|| bug("it gave no logits".to_owned()))?;
         let logits = logits.tensor().map_err(|error| bug(error.to_string()))?;
         if logits.dims() != [step.outputs.len(), self.info.vocabulary] {
             return Err(bug(format!("it gave logits of {:?}", logits.dims())));
         }
         logits.to_f32_vec().map_err(|error| bug(OpError::from(error).to_string()))
+    }
+
+    /// What the last step left.
+    pub(crate) fn take_receipt(&mut self) -> Option<Receipt> {
+        self.receipt.take()
+    }
+
+    /// Who failed since this was asked last, for a step of this number.
+    pub(crate) fn take_failovers(&mut self, step: u64) -> Vec<StepFailover> {
+        if self.failed.is_empty() {
+            return Vec::new();
+        }
+        let onto = targets(&self.session.plan());
+        let failed = std::mem::take(&mut self.failed).into_iter();
+        failed.map(|failover| StepFailover { step, failover, onto: onto.clone() }).collect()
     }
 
     /// Cuts a sequence; one that cannot be cut there ends. Gives the length that it has then.

@@ -11,10 +11,11 @@ use remuda_host::Failure;
 
 use crate::draft::Draft;
 use crate::gauge::Gauge;
+use crate::journal::Journal;
 use crate::lookup;
 use crate::runner::{Runner, Step};
 use crate::slot::{Slot, Work};
-use crate::{EngineError, Request, Usage};
+use crate::{EngineError, Request, StepFailover, Usage};
 
 /// All sequences, and the requests that wait for one.
 pub(crate) struct Scheduler {
@@ -26,6 +27,9 @@ pub(crate) struct Scheduler {
     /// out wrong.
     runs_ahead: bool,
     draft: Option<Draft>,
+    journal: Arc<Journal>,
+    /// Devices that failed in the step under way.
+    failed: Vec<StepFailover>,
 }
 
 /// What a step takes of one sequence.
@@ -39,12 +43,13 @@ struct Share {
 }
 
 impl Scheduler {
-    pub(crate) fn new(runner: Runner, draft: Option<Runner>) -> Self {
+    pub(crate) fn new(runner: Runner, draft: Option<Runner>, journal: Arc<Journal>) -> Self {
         let slots = (0..runner.budget().sequences).map(|_| Slot::default()).collect();
         let windowed = runner.info().states.iter().any(|state| state.window.is_some());
         let draft = draft.map(Draft::new);
         let runs_ahead = !windowed;
-        Self { runner, slots, waiting: VecDeque::new(), steps: 0, runs_ahead, draft }
+        let waiting = VecDeque::new();
+        Self { runner, slots, waiting, steps: 0, runs_ahead, draft, journal, failed: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, mut request: Request) {
@@ -97,7 +102,9 @@ impl Scheduler {
         }
         let step = self.gather(&shares);
         let cancel = self.only_cancel(&shares);
-        match self.runner.run(&step, cancel.as_deref()) {
+        let ran = self.runner.run(&step, cancel.as_deref());
+        self.take_notes();
+        match ran {
             Ok(logits) => self.spread(&shares, &logits, started.elapsed()),
             // Caches are as they were, and whoever ended it is dropped by the next step.
             Err(ExecError::Failed { failure: Failure::Cancelled, .. }) if cancel.is_some() => {}
@@ -111,6 +118,20 @@ impl Scheduler {
                     self.slots[share.slot].end(Some(failure.clone().into()));
                 }
             }
+        }
+    }
+
+    /// Tells of devices that failed, now that nobody's request has ended yet.
+    fn take_notes(&mut self) {
+        self.runner.take_receipt().into_iter().for_each(|receipt| self.journal.ran(receipt));
+        let mut failed = std::mem::take(&mut self.failed);
+        failed.append(&mut self.runner.take_failovers(self.steps));
+        if failed.is_empty() {
+            return;
+        }
+        self.journal.failed(&failed);
+        for work in self.slots.iter_mut().filter_map(|slot| slot.work.as_mut()) {
+            work.usage.failovers.extend_from_slice(&failed);
         }
     }
 
@@ -235,8 +256,12 @@ impl Scheduler {
             share.ahead = lookup::likely(&work.tokens, room).to_vec();
         }
         if let (true, Some(draft)) = (share.ahead.is_empty(), &mut self.draft) {
-            match draft.guess(share.slot, &work.tokens, room) {
+            let guessed = draft.guess(share.slot, &work.tokens, room);
+            self.failed.append(&mut draft.take_failovers(self.steps));
+            match guessed {
                 Ok(guessed) => share.ahead = guessed,
+                // It reads its sequences again for the next guess.
+                Err(ExecError::StatesLost { .. }) => {}
                 // Answers do not need it.
                 Err(_) => self.draft = None,
             }

@@ -272,21 +272,33 @@ impl Session {
         request: &RunRequest<'_>,
     ) -> Result<(Vec<Val>, Receipt), ExecError> {
         self.check(states.as_deref(), inputs)?;
+        let mut failovers = states.as_deref_mut().map(States::take_failovers).unwrap_or_default();
+        let ran = self.run_to_the_end(states.as_deref_mut(), inputs, request, &mut failovers);
+        match (ran, states) {
+            (Ok((outputs, receipt)), _) => Ok((outputs, Receipt { failovers, ..receipt })),
+            (Err(error), Some(states)) => {
+                states.pending = failovers;
+                Err(error)
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// Runs, again and again while targets fail that can be done without; they are added to `failovers`.
+    fn run_to_the_end(
+        &self,
+        mut states: Option<&mut States>,
+        inputs: &[Val],
+        request: &RunRequest<'_>,
+        failovers: &mut Vec<Failover>,
+    ) -> Result<(Vec<Val>, Receipt), ExecError> {
         let started = Instant::now();
-        let mut failovers = Vec::new();
         let class = self.class_of(inputs);
         loop {
             let (built, outside) = self.built_for(class, inputs)?;
             if let Some(states) = states.as_deref_mut() {
-                failovers.append(&mut states.pending);
                 if let Err(unsettled) = states.settle(&built.homes) {
-                    match self.resettle(&built, unsettled, states) {
-                        Ok(failover) => failovers.push(failover),
-                        Err(error) => {
-                            states.pending = failovers;
-                            return Err(error);
-                        }
-                    }
+                    failovers.push(self.resettle(&built, unsettled, states)?);
                     continue;
                 }
             }
@@ -303,7 +315,7 @@ impl Session {
                         plan: built.plan.id,
                         class: built.plan.classes[class].name.clone(),
                         parts: ran.parts,
-                        failovers,
+                        failovers: Vec::new(),
                         outside,
                         warnings: Arc::clone(&built.warnings),
                         moved: ran.moved,

@@ -189,6 +189,11 @@ impl States {
         bytes
     }
 
+    /// Targets that failed in runs that gave no receipt; the next receipt does not tell of them any more.
+    pub fn take_failovers(&mut self) -> Vec<Failover> {
+        std::mem::take(&mut self.pending)
+    }
+
     /// Cuts a sequence to so many positions; one that cannot be cut there (because it is shorter, or
     /// its window has given up what it would need) ends. Gives the length that it has then.
     ///

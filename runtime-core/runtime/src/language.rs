@@ -29,11 +29,11 @@ pub use ask::{
 pub use embedder::{Embedder, Embedding, EncoderInfo, Pooling};
 pub use generation::{Generation, Pick, greedy};
 pub use perplexity::Perplexity;
-pub use remuda_engine::{Budget, Memory as LanguageMemory, Usage};
+pub use remuda_engine::{Budget, Memory as LanguageMemory, StepFailover, Usage};
 pub use remuda_models::{ModelInfo, names as architectures};
 
 use crate::demo::is_demo;
-use crate::placement::{Plan, Trial};
+use crate::placement::{Plan, Receipt, Trial};
 use crate::{Error, ErrorKind};
 
 /// How a language model is to be loaded.
@@ -152,6 +152,20 @@ impl LanguageModel {
     #[must_use]
     pub fn placement_warnings(&self) -> Arc<[String]> {
         self.0.engine.handle().plan_warnings()
+    }
+
+    /// The receipt of the step that ended last. A device that took caches with it when it failed is in
+    /// [`Self::failovers`] alone.
+    #[must_use]
+    pub fn last_receipt(&self) -> Option<Receipt> {
+        self.0.engine.handle().last_receipt()
+    }
+
+    /// The devices that failed since the model was loaded, in order. What is asked goes on without them;
+    /// each answer tells of those that failed during it ([`Usage::failovers`]).
+    #[must_use]
+    pub fn failovers(&self) -> Vec<StepFailover> {
+        self.0.engine.handle().failovers()
     }
 
     /// The memory it takes.

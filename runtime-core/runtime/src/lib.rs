@@ -34,8 +34,8 @@ pub use error::{Error, ErrorKind};
 pub use language::{
     Answer, Ask, Budget, Constraint, Embedder, Embedding, EncoderInfo, Finish, Generation,
     LanguageMemory, LanguageModel, LanguageOptions, LogProb, MirostatVersion, ModelInfo, Outcome,
-    Perplexity, Pick, Piece, Pooling, SETTINGS, SamplerName, Sampling, Setting, Usage,
-    architectures, greedy,
+    Perplexity, Pick, Piece, Pooling, SETTINGS, SamplerName, Sampling, Setting, StepFailover,
+    Usage, architectures, greedy,
 };
 pub use model::{Model, Port, RunOptions, RunReport, Summary};
 pub use outputs::Outputs;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::{BackendArgs, bytes_text, warn};
+use super::{BackendArgs, bytes_text, failovers_json, warn, warn_of};
 use crate::cancel;
 use crate::failure::Failure;
 
@@ -45,10 +45,12 @@ pub(super) fn run(args: &EmbedArgs) -> Result<(), Failure> {
         info.context,
         bytes_text(info.weight_bytes)
     );
-    let (mut data, mut tokens) = (Vec::new(), 0);
+    let (mut data, mut tokens, mut failovers) = (Vec::new(), 0, Vec::new());
     for (index, text) in texts(args)?.iter().enumerate() {
         let made = model.embed(text, cancel::flag())?;
         tokens += made.tokens;
+        warn_of(&made.failovers);
+        failovers.extend(made.failovers);
         if args.json {
             data.push(json!({ "object": "embedding", "index": index, "embedding": made.vector }));
         } else {
@@ -58,7 +60,13 @@ pub(super) fn run(args: &EmbedArgs) -> Result<(), Failure> {
     if args.json {
         let usage = json!({ "prompt_tokens": tokens, "total_tokens": tokens });
         let model = args.model.to_string_lossy();
-        outln!("{:#}", json!({ "object": "list", "model": model, "data": data, "usage": usage }));
+        outln!(
+            "{:#}",
+            json!({
+                "object": "list", "model": model, "data": data, "usage": usage,
+                "failovers": failovers_json(&failovers),
+            })
+        );
     }
     Ok(())
 }

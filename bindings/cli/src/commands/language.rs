@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use remuda::text::Chat;
-use remuda::{Answer, Builder, DType, LanguageModel, LanguageOptions, Outcome};
+use remuda::{Answer, Builder, DType, LanguageModel, LanguageOptions, Outcome, StepFailover};
 use serde_json::json;
 
 use self::sampling::SamplingArgs;
-use super::{BackendArgs, bytes_text, warn};
+use super::{BackendArgs, bytes_text, failover_json, one_line, warn};
 use crate::cancel;
 use crate::failure::Failure;
 use crate::print::written;
@@ -143,7 +143,9 @@ pub(super) fn run(
     } else {
         model.answer(&prompt, &ask)?
     };
-    let (_, outcome) = print(answer)?;
+    let printed = print(answer);
+    Told::default().tell(&model);
+    let (_, outcome) = printed?;
     if args.verbose {
         noteln!("{}", timings(&outcome));
     }
@@ -156,6 +158,38 @@ pub(super) fn run(
 /// A message of a conversation.
 fn message(role: &str, content: &str) -> serde_json::Value {
     json!({ "role": role, "content": content })
+}
+
+/// How many failures of devices the user has been told of.
+#[derive(Debug, Default)]
+pub(super) struct Told(usize);
+
+impl Told {
+    /// Tells of those that are new.
+    pub(super) fn tell(&mut self, model: &LanguageModel) {
+        let failovers = model.failovers();
+        for failover in failovers.iter().skip(self.0) {
+            noteln!("warning: {}", failover_text(failover));
+        }
+        self.0 = failovers.len();
+    }
+}
+
+fn failover_text(StepFailover { step, failover, onto }: &StepFailover) -> String {
+    let (backend, code) = (&failover.target, failover.code);
+    let (onto, reason) = (onto.join("`, `"), one_line(&failover.reason));
+    format!("`{backend}` failed ({code}) in step {step}, which went on with `{onto}`: {reason}")
+}
+
+/// Failures of devices, as JSON.
+pub(super) fn step_failovers_json(failovers: &[StepFailover]) -> serde_json::Value {
+    let one = |failed: &StepFailover| {
+        let mut object = failover_json(&failed.failover);
+        object["step"] = failed.step.into();
+        object["went_on_with"] = failed.onto.clone().into();
+        object
+    };
+    failovers.iter().map(one).collect()
 }
 
 /// Prints an answer as it comes; gives the text and what it came to.
@@ -235,7 +269,7 @@ fn template_text(model: &LanguageModel) -> String {
 
 /// How long an answer took.
 fn timings(outcome: &Outcome) -> String {
-    let usage = outcome.usage;
+    let usage = &outcome.usage;
     let per_second = |tokens: usize, time: Duration| {
         #[expect(clippy::cast_precision_loss, reason = "answers are shorter")]
         let tokens = tokens as f64;
@@ -261,4 +295,31 @@ fn standard_input() -> Result<String, Failure> {
     let read = std::io::stdin().read_to_string(&mut text);
     read.map_err(|source| Failure::File { action: "read", path: "standard input".into(), source })?;
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use remuda::StepFailover;
+    use remuda::placement::{Failover, PlanId};
+
+    use super::{failover_text, step_failovers_json};
+
+    #[test]
+    fn a_failure_is_one_line_and_one_object() {
+        let failover = Failover {
+            target: "fake:gpu".into(),
+            part: 1,
+            code: "device-lost",
+            reason: "the driver says:\n  it is gone".to_owned(),
+            plan: PlanId(7),
+        };
+        let onto = vec!["fake:npu".to_owned(), "cpu".to_owned()];
+        let failed = StepFailover { step: 3, failover, onto };
+        let text = "`fake:gpu` failed (device-lost) in step 3, which went on with `fake:npu`, \
+                    `cpu`: the driver says: it is gone";
+        assert_eq!(failover_text(&failed), text);
+        let json = step_failovers_json(&[failed]);
+        assert_eq!((&json[0]["backend"], &json[0]["step"]), (&"fake:gpu".into(), &3.into()));
+        assert_eq!(json[0]["went_on_with"], serde_json::json!(["fake:npu", "cpu"]));
+    }
 }

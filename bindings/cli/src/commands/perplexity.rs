@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::BackendArgs;
-use super::language::LoadArgs;
+use super::language::{LoadArgs, Told, step_failovers_json};
 use crate::cancel;
 use crate::failure::Failure;
 
@@ -57,15 +57,18 @@ pub(super) fn run(args: &PerplexityArgs) -> Result<(), Failure> {
         tokens.truncate(chunks.saturating_mul(window));
     }
     let talks = std::io::stderr().is_terminal() && !args.json;
+    let mut failed = Told::default();
     let found = model.perplexity(&tokens, window, cancel::flag(), &mut |so_far| {
         if talks {
             let (done, all) = so_far.windows;
             note!("\r{done} of {all} windows: {:.4} ", so_far.value);
         }
-    })?;
+    });
     if talks {
         noteln!();
     }
+    failed.tell(&model);
+    let found = found?;
     if args.json {
         let windows = found.windows.1;
         outln!(
@@ -73,6 +76,7 @@ pub(super) fn run(args: &PerplexityArgs) -> Result<(), Failure> {
             json!({
                 "perplexity": found.value, "error": found.error, "tokens": found.tokens,
                 "windows": windows, "window": window,
+                "failovers": step_failovers_json(&model.failovers()),
             })
         );
     } else {

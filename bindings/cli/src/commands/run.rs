@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use remuda::{DType, Outputs, RunOptions, Value, chrome_trace};
 use serde_json::json;
 
-use super::{BackendArgs, print_table, warn_of_run};
+use super::{BackendArgs, failovers_json, print_table, warn_of_run};
 use crate::failure::Failure;
 use crate::inputs::InputArgs;
 use crate::show_value::{describe, preview, to_json};
@@ -81,7 +81,9 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
                 object
             })
             .collect();
-        outln!("{:#}", json!({ "outputs": outputs, "time_ms": report.time.as_secs_f64() * 1e3 }));
+        let failovers = failovers_json(&report.receipt.failovers);
+        let time_ms = report.time.as_secs_f64() * 1e3;
+        outln!("{:#}", json!({ "outputs": outputs, "time_ms": time_ms, "failovers": failovers }));
     } else {
         let row = |(name, value): (&str, &Value)| {
             vec![name.to_owned(), describe(value), preview(value, args.values)]

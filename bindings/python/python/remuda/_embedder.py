@@ -38,6 +38,10 @@ class Embedder(Holding[_core.Embedder]):
         """What the model is."""
         return self._open().info()
 
+    def last_receipt(self) -> dict[str, Any] | None:
+        """What the run that ended last did: who ran what, what failed, what was copied."""
+        return self._open().last_receipt()
+
     def tokenize(self, text: str) -> list[int]:
         """The tokens of a text, with those that the model wants around it."""
         return self._open().tokenize(text)

@@ -87,7 +87,7 @@ class Stream(Closing):
 
     @property
     def usage(self) -> dict[str, Any] | None:
-        """Tokens and times, once the answer has ended."""
+        """Tokens, times, and the devices that failed meanwhile, once the answer has ended."""
         return self._answer.outcome()
 
     @property
@@ -164,6 +164,18 @@ class Model(Holding[_core.LanguageModel]):
     def placement(self) -> dict[str, Any]:
         """Who runs which node, what that costs, and why nobody else does; `class` is the sort of step of a part."""
         return self._open().placement()
+
+    def last_receipt(self) -> dict[str, Any] | None:
+        """What the step that ended last did: who ran what, what was copied."""
+        return self._open().last_receipt()
+
+    @property
+    def failovers(self) -> list[dict[str, Any]]:
+        """The devices that failed since the model was loaded: which, how, in which step, who went on.
+
+        `Stream.usage["failovers"]` has those that failed during one answer.
+        """
+        return self._open().failovers()
 
     @property
     def chat_template(self) -> str | None:

@@ -149,7 +149,7 @@ impl Answer {
     /// What it came to, once it has ended.
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {
-        self.outcome
+        self.outcome.clone()
     }
 
     /// Ends it at its next step.

@@ -80,7 +80,7 @@ pub enum Finish {
 }
 
 /// What an answer came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// Tokens of prompt and answer.
     pub usage: Usage,

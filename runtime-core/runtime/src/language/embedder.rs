@@ -1,8 +1,8 @@
 //! Encoders: a text to a vector.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use remuda_exec::{RunRequest, Session};
 use remuda_ir::{OpError, Val};
@@ -12,7 +12,7 @@ use remuda_tensor::{Memory, Tensor};
 use remuda_text::{Encode, Tokenizer};
 
 use super::{model_error, source};
-use crate::placement::Plan;
+use crate::placement::{Failover, Plan, Receipt};
 use crate::{Error, Runtime};
 
 /// A loaded encoder. Cheap to clone; many threads may ask it at once.
@@ -24,6 +24,7 @@ struct Loaded {
     session: Session,
     info: EncoderInfo,
     tokenizer: Tokenizer,
+    last: Mutex<Option<Receipt>>,
 }
 
 /// What a vector comes from.
@@ -33,6 +34,8 @@ pub struct Embedding {
     pub vector: Vec<f32>,
     /// Tokens of the text.
     pub tokens: usize,
+    /// Devices that failed meanwhile; the vector was made without them.
+    pub failovers: Vec<Failover>,
 }
 
 impl Embedder {
@@ -57,7 +60,7 @@ impl Embedder {
         remuda_passes::optimize(&mut graph, &runtime.rewrites)?;
         let session = Session::new(graph, &runtime.selection, &runtime.session_options())?;
         let tokenizer = source::tokenizer(file)?;
-        Ok(Self(Arc::new(Loaded { session, info, tokenizer })))
+        Ok(Self(Arc::new(Loaded { session, info, tokenizer, last: Mutex::default() })))
     }
 
     /// What the model is.
@@ -84,6 +87,12 @@ impl Embedder {
         self.0.session.plan_warnings()
     }
 
+    /// The receipt of the run that ended last.
+    #[must_use]
+    pub fn last_receipt(&self) -> Option<Receipt> {
+        self.0.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The vector of a text.
     ///
     /// # Errors
@@ -105,11 +114,13 @@ impl Embedder {
         let inputs = [Val::from(ids), Val::from(positions)];
         let session = &self.0.session;
         session.canary_once(None, || vec![inputs.to_vec()], &request);
-        let (made, _) = session.run(&inputs, &request)?;
+        let (made, receipt) = session.run(&inputs, &request)?;
+        let failovers = receipt.failovers.clone();
+        *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(receipt);
         let rows = made.first().ok_or_else(|| OpError::Bug("it gave no features".to_owned()))?;
         let rows = rows.tensor()?.to_f32_vec().map_err(OpError::from)?;
         let vector = pooled(&rows, self.0.info.features, self.0.info.pooling);
-        Ok(Embedding { vector: normalised(vector), tokens: tokens.len() })
+        Ok(Embedding { vector: normalised(vector), tokens: tokens.len(), failovers })
     }
 
     fn check(&self, tokens: &[u32]) -> Result<(), Error> {

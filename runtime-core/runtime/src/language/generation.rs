@@ -80,7 +80,7 @@ impl Generation {
     /// What it came to, once it has ended.
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
-        self.usage
+        self.usage.clone()
     }
 }
 

@@ -11,7 +11,7 @@ use remuda::{LanguageModel, LanguageOptions, Pick};
 use super::python::{Package, Python};
 use super::{BenchArgs, Figures};
 use crate::cancel;
-use crate::commands::language::LoadArgs;
+use crate::commands::language::{LoadArgs, Told};
 use crate::commands::warn;
 use crate::failure::Failure;
 
@@ -191,9 +191,11 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
     for threads in counts {
         let model = load(args, &tests, threads)?;
         let mut rivals = rivals(args, model.threads())?;
+        let mut failed = Told::default();
         report.describe(&model, rivals.first().map(|rival| &*rival.process.version));
         for test in &tests {
             report.add(measure(args, &model, test, &mut rivals)?);
+            failed.tell(&model);
         }
     }
     report.print();

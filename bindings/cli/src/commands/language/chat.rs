@@ -8,7 +8,7 @@ use remuda::text::Chat;
 use remuda::{Ask, Finish, LanguageModel, SETTINGS, Setting};
 use serde_json::Value;
 
-use super::{LanguageArgs, first_line, message, print, timings};
+use super::{LanguageArgs, Told, first_line, message, print, timings};
 use crate::cancel;
 use crate::failure::Failure;
 
@@ -35,12 +35,15 @@ struct Session<'a> {
     system: Option<String>,
     messages: Vec<Value>,
     verbose: bool,
+    failed: Told,
 }
 
 /// Chats until the user leaves.
 pub(super) fn run(model: &LanguageModel, args: &LanguageArgs, ask: Ask) -> Result<(), Failure> {
     let system = args.system.clone();
-    let mut session = Session { model, ask, system, messages: Vec::new(), verbose: args.verbose };
+    let failed = Told::default();
+    let (messages, verbose) = (Vec::new(), args.verbose);
+    let mut session = Session { model, ask, system, messages, verbose, failed };
     noteln!("a message, or /? for help");
     let mut input = std::io::stdin().lock();
     loop {
@@ -153,6 +156,7 @@ impl Session<'_> {
         let messages: Vec<Value> = system.into_iter().chain(self.messages.clone()).collect();
         let answered = self.model.chat(&Chat::new(messages.into()), &self.ask);
         let printed = answered.map_err(Failure::from).and_then(print);
+        self.failed.tell(self.model);
         match printed {
             Ok((answer, outcome)) => {
                 self.messages.push(message("assistant", &answer));
