@@ -76,16 +76,6 @@ fn a_device_too_small_for_all_gets_what_fits() {
 }
 
 #[test]
-fn a_device_may_be_lost_at_any_token() {
-    let want = answers(&load(Runtime::builder(), false));
-    for at in 1..=50 {
-        let fail = format!("lost@{at}");
-        let model = load(fake(&[("fail", &fail), ("cuts", "3")]), at % 2 == 0);
-        assert_eq!(answers(&model), want, "{fail}");
-    }
-}
-
-#[test]
 fn both_sorts_of_steps_are_planned_and_cost_beats_the_order_of_backends() {
     let ops = "all,-RMSNormalization,-SkipSimplifiedLayerNormalization";
     let options = [("devices", "gpu,npu"), ("gpu.launch_us", "2000"), ("gpu.ops", ops)];
