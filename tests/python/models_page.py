@@ -36,10 +36,10 @@ these models: the mean divergence from the model with decoded weights is at most
 
 Folders that are compared "as the file" give the logits of the file with the same weights within 1e-4.
 
-Encoders are compared by their vectors: `bert` with transformers (2e-6) and llama.cpp (2e-3), `nomic-bert` with
-llama.cpp (2e-3), `t5encoder` with transformers (2e-6) from files and from folders, element by element
-(`tests/python/test_language_embeddings.py`). LoRA adapters are compared with llama.cpp's logits within the same
-bound as models (`tests/python/test_language_lora.py`).
+Encoders are compared by their vectors, element by element: `bert` with transformers (2e-6, from files and folders) and
+llama.cpp (2e-3), `nomic-bert` with llama.cpp (2e-3) and its folder with the file (1e-6), `t5encoder` with transformers
+(2e-6, from files and folders) (`tests/python/test_language_embeddings.py`). LoRA adapters are compared with llama.cpp's
+logits within the same bound as models (`tests/python/test_language_lora.py`).
 """
 
 

@@ -15,11 +15,15 @@ from language.encoder import (  # noqa: E402
     CONTEXT,
     FEATURES,
     LONG_TOKENS,
+    MODES,
     POOLING,
     RELATIVE,
     TOKENS,
     write_bert,
+    write_bert_folder,
+    write_modules,
     write_nomic,
+    write_nomic_folder,
     write_t5,
     write_t5_folder,
 )
@@ -45,6 +49,81 @@ def test_vectors_are_those_of_transformers(pooling: str, tmp_path: Path) -> None
     assert got.shape == (2, FEATURES)
     np.testing.assert_allclose(got[0], pooled(stored_rows(), pooling), atol=2e-6)
     np.testing.assert_allclose(np.linalg.norm(got, axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", [None, *sorted(POOLING)])
+def test_vectors_of_folders_are_those_of_transformers(pooling: str | None, tmp_path: Path) -> None:
+    # Without the files of sentence-transformers it is the mean.
+    write_bert_folder(tmp_path, old=pooling == "first")
+    if pooling is not None:
+        write_modules(tmp_path, MODES[pooling])
+    with remuda.Embedder(tmp_path) as embedder:
+        assert embedder.info["architecture"] == "bert"
+        assert embedder.info["pooling"] == (pooling or "mean")
+        got = np.asarray(embedder.embed([TOKENS]))
+    np.testing.assert_allclose(got[0], pooled(stored_rows(), pooling or "mean"), atol=2e-6)
+
+
+@pytest.mark.parametrize("arch", ["bert", "nomic-bert"])
+def test_folders_give_the_vectors_of_files(arch: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    if arch == "bert":
+        write_bert(path, "mean")
+        write_bert_folder(tmp_path)
+    else:
+        write_nomic(path)
+        write_nomic_folder(tmp_path)
+    with remuda.Embedder(path) as file, remuda.Embedder(tmp_path) as folder:
+        told = [embedder.info for embedder in (file, folder)]
+        assert told[0] == told[1]
+        for text in ["a b c", "word7 hello there", "z"]:
+            assert file.tokenize(text) == folder.tokenize(text)
+            want, got = (np.asarray(embedder.embed(text)) for embedder in (file, folder))
+            np.testing.assert_allclose(got, want, atol=1e-6)
+        want, got = (np.asarray(embedder.embed([TOKENS])) for embedder in (file, folder))
+        np.testing.assert_allclose(got, want, atol=1e-6)
+
+
+REFUSED = [
+    ("bert", {"hidden_act": "relu"}, 'expected "gelu"'),
+    ("bert", {"is_decoder": True}, "expected false"),
+    ("bert", {"position_embedding_type": "relative_key"}, 'expected "absolute"'),
+    ("bert", {"novelty": [1]}, "expected no setting of this name"),
+    ("nomic-bert", {"activation_function": "gelu"}, 'expected "swiglu"'),
+    ("nomic-bert", {"activation_function": None}, 'expected "swiglu"'),
+    ("nomic-bert", {"rotary_emb_fraction": 0.5}, "expected 1"),
+    ("nomic-bert", {"rotary_emb_interleaved": True}, "expected false"),
+    ("nomic-bert", {"rotary_emb_scale_base": 512}, "expected no setting of this name"),
+    ("nomic-bert", {"prenorm": True}, "expected false"),
+    ("nomic-bert", {"use_rms_norm": True}, "expected false"),
+    ("nomic-bert", {"moe_every_n_layers": 2}, "expected no setting of this name"),
+]
+
+
+@pytest.mark.parametrize(("arch", "settings", "message"), REFUSED)
+def test_settings_of_folders_that_are_not_supported_are_named(
+    arch: str, settings: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    write = write_bert_folder if arch == "bert" else write_nomic_folder
+    write(tmp_path, **settings)
+    with pytest.raises(remuda.UnsupportedError, match=f"`{next(iter(settings))}` is .*{message}"):
+        remuda.Embedder(tmp_path)
+
+
+def test_pooling_and_modules_that_are_not_known_are_named(tmp_path: Path) -> None:
+    cases: list[tuple[list[str], str, str]] = [
+        ([], "Normalize", "`pooling_mode` is ``"),
+        (["max_tokens"], "Normalize", "`pooling_mode` is `pooling_mode_max_tokens`"),
+        (["mean_tokens", "cls_token"], "Normalize", "mean_tokens, pooling_mode_cls_token`"),
+        (["mean_tokens"], "Dense", "`modules.json` is `sentence_transformers.models.Dense`"),
+    ]
+    for at, (modes, last, message) in enumerate(cases):
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        write_bert_folder(folder)
+        write_modules(folder, *modes, last=last)
+        with pytest.raises(remuda.UnsupportedError, match=message):
+            remuda.Embedder(folder)
 
 
 def test_stored_rows_are_those_of_transformers() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from remuda import _core
 
 gguf = pytest.importorskip("gguf")
 
-from language import direct, golden, quantised  # noqa: E402
+from language import direct, files, golden, quantised  # noqa: E402
 from language.compare import (  # noqa: E402
     PLAIN_BOUND,
     QUANTISED_BOUND,
@@ -23,7 +24,7 @@ from language.compare import (  # noqa: E402
     remuda_logits,
 )
 from language.golden import PLACES, PROMPT, STEPS, TOKENS, Golden  # noqa: E402
-from language.models import CASES, VOCABULARY  # noqa: E402
+from language.models import CASES, LAYERS, VOCABULARY  # noqa: E402
 
 
 @pytest.fixture(scope="module", params=sorted(CASES))
@@ -40,9 +41,8 @@ def test_logits_agree_with_transformers(model: Golden, tmp_path: Path) -> None:
     assert divergence(got, pieces) <= PLAIN_BOUND
 
 
-# Families that folders are read of: the others keep weights in another order
-# there, and the pinned transformers reads YaRN's configuration in a way of its own.
-FOLDERS = sorted(set(CASES) - {"gpt2", "gptneox", "llama-yarn"})
+# The pinned transformers reads YaRN's configuration in a way of its own.
+FOLDERS = sorted(set(CASES) - {"llama-yarn"})
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -51,6 +51,72 @@ def test_folders_give_the_logits_of_transformers(name: str, tmp_path: Path) -> N
     model.write_folder(tmp_path, 5 if name in {"qwen2", "mixtral"} else 1)
     got = remuda_logits(tmp_path, cache="f32")
     assert divergence(model.logits, got[PLACES]) <= PLAIN_BOUND
+
+
+@pytest.mark.parametrize("name", ["gpt2", "gptneox", "falcon-groups"])
+def test_folders_may_lack_the_prefix_and_hold_masks(name: str, tmp_path: Path) -> None:
+    model = golden.load(name)
+    plain = {tensor.removeprefix("transformer."): made for tensor, made in model.weights.items()}
+    of_layers = {"gpt2": "h.{}.attn", "gptneox": "gpt_neox.layers.{}.attention"}
+    for at in range(LAYERS if name in of_layers else 0):
+        scope = of_layers[name].format(at)
+        plain[f"{scope}.bias"] = np.tril(np.ones((1, 1, 8, 8), bool))
+        plain[f"{scope}.masked_bias"] = np.array(-1e4, np.float32)
+    files.write_folder(model.config, plain, tmp_path)
+    got = remuda_logits(tmp_path, cache="f32")
+    assert divergence(model.logits, got[PLACES]) <= PLAIN_BOUND
+
+
+REFUSED = [
+    ("gpt2", {"scale_attn_by_inverse_layer_idx": True}, "expected false"),
+    ("gpt2", {"scale_attn_weights": False}, "expected true"),
+    ("gpt2", {"activation_function": "relu"}, '`"relu"`, .*: expected "gelu_new" or'),
+    ("gpt2", {"add_cross_attention": True}, "expected false"),
+    ("gpt2", {"quantization_config": {"bits": 4}}, "expected no setting of this name"),
+    ("gptneox", {"hidden_act": "gelu_new"}, 'expected "gelu"'),
+    ("gptneox", {"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "the type `default` or"),
+    ("gptneox", {"rotary_pct": 0.0, "partial_rotary_factor": None}, "a part of each head"),
+    ("falcon-groups", {"alibi": True}, "expected false"),
+    ("falcon-groups", {"parallel_attn": False}, "expected true"),
+    ("falcon-groups", {"num_ln_in_parallel_attn": 3}, "expected a number from 1 to 2"),
+    ("falcon-groups", {"activation": "relu"}, 'expected "gelu"'),
+    ("falcon-groups", {"novelty": 3}, "expected no setting of this name"),
+]
+
+
+@pytest.mark.parametrize(("name", "settings", "message"), REFUSED)
+def test_settings_of_folders_that_are_not_supported_are_named(
+    name: str, settings: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    import remuda
+
+    golden.load(name).write_folder(tmp_path, **settings)
+    with pytest.raises(remuda.UnsupportedError, match=f"`{next(iter(settings))}` is .*{message}"):
+        open_model(tmp_path)
+
+
+CONTRADICTIONS = [
+    ("gptneox", {"rope_theta": 7.0}, "`rope_theta`: expected 10000 as `rotary_emb_base` says"),
+    ("gptneox", {"num_hidden_layers": None}, "`num_hidden_layers`: expected a size, got nothing"),
+    ("gpt2", {"n_head": -4}, "`n_head`: expected a size, got -4"),
+    ("gpt2", {"n_head": 3}, "`gpt2.attention.head_count` is 3, expected a divisor of 256"),
+    ("gpt2", {"tie_word_embeddings": False}, "the weight `lm_head.weight` is missing"),
+    ("falcon-heads", {"num_kv_heads": 2}, "`num_kv_heads`: expected 4 without `multi_query`"),
+    ("falcon-groups", {"num_kv_heads": 3}, "head_count_kv` is 3, expected a divisor of 4"),
+    ("falcon-groups", {"num_kv_heads": 4}, r"attn_qkv_groups.weight` has dimensions \[512, 256\]"),
+    ("falcon-groups", {"ffn_hidden_size": 300}, "ffn_up.weight` has dimensions"),
+]
+
+
+@pytest.mark.parametrize(("name", "settings", "message"), CONTRADICTIONS)
+def test_settings_of_folders_that_make_no_sense_are_named(
+    name: str, settings: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    import remuda
+
+    golden.load(name).write_folder(tmp_path, **settings)
+    with pytest.raises(remuda.ModelFormatError, match=message):
+        open_model(tmp_path)
 
 
 @pytest.mark.parametrize("name", sorted(direct.MIXTURES))

@@ -4,6 +4,7 @@
 //! have there: the builders know one language alone. What cannot be said so is refused.
 
 mod config;
+mod form;
 mod names;
 mod safetensors;
 
@@ -32,8 +33,9 @@ impl Folder {
     pub(crate) fn open(path: &Path) -> Result<Self, ModelError> {
         let config = config::Config::read(&path.join("config.json"))?;
         let mut weights = Map::new();
+        let wanted = |name: &str| !matches!(names::translate(name, config.family), Ok(None));
         for file in safetensors::files(path)? {
-            for (name, tensor) in safetensors::open(&file)? {
+            for (name, tensor) in safetensors::open(&file, wanted)? {
                 let Some(ours) = names::translate(&name, config.family)? else { continue };
                 let tensor = config.adapt(&ours, tensor)?;
                 if weights.insert(ours, tensor).is_some() {
@@ -44,6 +46,10 @@ impl Folder {
         // Folders may hold the output matrix a second time although it is the embeddings'.
         if config.tied()? {
             weights.remove("output.weight");
+        } else if let Some(output) =
+            config.output().filter(|_| !weights.contains_key("output.weight"))
+        {
+            return Err(ModelError::Missing { name: format!("{output}.weight") });
         }
         weights.extend(config.divisors()?);
         Ok(Self { header: config.header()?, weights, path: path.to_owned() })

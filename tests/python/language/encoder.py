@@ -19,18 +19,13 @@ TOKENS = [int(token) for token in np.random.RandomState(4).randint(5, VOCABULARY
 SPREAD = 0.1
 
 
+MARKS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+LETTERS = [chr(97 + at) for at in range(26)]
+ENDS = [f"word{at}" for at in range(VOCABULARY - len(MARKS) - 2 * len(LETTERS))]
+
+
 def _describe(writer: gguf.GGUFWriter, arch: str, pooling: str) -> None:
-    letters = [chr(97 + at) for at in range(26)]
-    tokens = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        "[MASK]",
-        *["\u2581" + letter for letter in letters],
-        *letters,
-    ]
-    tokens += [f"word{at}" for at in range(VOCABULARY - len(tokens))]
+    tokens = [*MARKS, *["\u2581" + letter for letter in LETTERS], *LETTERS, *ENDS]
     writer.add_string("tokenizer.ggml.model", "bert")
     writer.add_token_list(tokens)
     writer.add_token_types([3] * 5 + [1] * (VOCABULARY - 5))
@@ -100,11 +95,104 @@ def write_bert(path: Path, pooling: str) -> None:
     finish(writer)
 
 
-def write_nomic(path: Path) -> None:
-    """Writes a Nomic BERT."""
-    writer = gguf.GGUFWriter(path, "nomic-bert")
-    _describe(writer, "nomic-bert", "mean")
-    writer.add_float32("nomic-bert.rope.freq_base", 1000.0)
+def _write_pieces(folder: Path) -> None:
+    """Writes the vocabulary of word pieces as `tokenizer.json`."""
+    pieces = [*MARKS, *LETTERS, *["##" + piece for piece in [*LETTERS, *ENDS]]]
+    tokenizer = {
+        "version": "1.0",
+        "added_tokens": [
+            {
+                "id": at,
+                "content": mark,
+                "single_word": False,
+                "lstrip": False,
+                "rstrip": False,
+                "normalized": False,
+                "special": True,
+            }
+            for at, mark in enumerate(MARKS)
+        ],
+        "normalizer": {
+            "type": "BertNormalizer",
+            "clean_text": True,
+            "handle_chinese_chars": True,
+            "strip_accents": None,
+            "lowercase": True,
+        },
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [
+                {"SpecialToken": {"id": "[CLS]", "type_id": 0}},
+                {"Sequence": {"id": "A", "type_id": 0}},
+                {"SpecialToken": {"id": "[SEP]", "type_id": 0}},
+            ],
+            "pair": [],
+            "special_tokens": {
+                mark: {"id": mark, "ids": [MARKS.index(mark)], "tokens": [mark]}
+                for mark in ("[CLS]", "[SEP]")
+            },
+        },
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+        "model": {
+            "type": "WordPiece",
+            "unk_token": "[UNK]",
+            "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100,
+            "vocab": {piece: at for at, piece in enumerate(pieces)},
+        },
+    }
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+
+
+MODES = {"mean": "mean_tokens", "first": "cls_token", "last": "lasttoken"}
+
+
+def write_modules(folder: Path, *modes: str, last: str = "Normalize") -> None:
+    """Writes what a text goes through, as sentence-transformers keeps it."""
+    named = [("Transformer", ""), ("Pooling", "1_Pooling"), (last, "2_Last")]
+    modules = [
+        {"idx": at, "name": str(at), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for at, (kind, path) in enumerate(named)
+    ]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    all_modes = [*MODES.values(), "max_tokens", "mean_sqrt_len_tokens"]
+    pooling: dict[str, Any] = {f"pooling_mode_{mode}": mode in modes for mode in all_modes}
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling/config.json").write_text(json.dumps({**pooling, "include_prompt": True}))
+
+
+BERT: dict[str, Any] = {
+    "model_type": "bert",
+    "architectures": ["BertModel"],
+    "vocab_size": VOCABULARY,
+    "hidden_size": FEATURES,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+    "intermediate_size": INNER,
+    "max_position_embeddings": CONTEXT,
+    "hidden_act": "gelu",
+    "layer_norm_eps": 1e-12,
+    "type_vocab_size": 2,
+}
+
+
+def write_bert_folder(folder: Path, *, old: bool = False, **settings: Any) -> None:
+    """Writes a BERT as a folder; an `old` one with other names, and with the heads that it was trained with."""
+    made: dict[str, np.ndarray[Any, Any]] = dict(weights(bert_shapes(), spread=SPREAD))
+    if old:
+        norms = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+        for now, then in norms.items():
+            made = {name.replace(now, then): weight for name, weight in made.items()}
+        made = {f"bert.{name}": weight for name, weight in made.items()}
+        made["bert.embeddings.position_ids"] = np.arange(CONTEXT)[None]
+        made["bert.pooler.dense.weight"] = np.zeros((FEATURES, FEATURES), np.float32)
+        made["cls.predictions.bias"] = np.zeros(VOCABULARY, np.float32)
+    write_folder({**BERT, **settings}, made, folder)
+    _write_pieces(folder)
+
+
+def _nomic_weights() -> dict[str, Array]:
     shapes = {
         "token_embd.weight": [VOCABULARY, FEATURES],
         "token_types.weight": [2, FEATURES],
@@ -124,8 +212,66 @@ def write_nomic(path: Path) -> None:
             "layer_output_norm.bias": [FEATURES],
         }
         shapes |= {f"blk.{at}.{name}": shape for name, shape in layer.items()}
-    _add(writer, weights(shapes, spread=SPREAD))
+    return weights(shapes, spread=SPREAD)
+
+
+def write_nomic(path: Path) -> None:
+    """Writes a Nomic BERT."""
+    writer = gguf.GGUFWriter(path, "nomic-bert")
+    _describe(writer, "nomic-bert", "mean")
+    writer.add_float32("nomic-bert.rope.freq_base", 1000.0)
+    _add(writer, _nomic_weights())
     finish(writer)
+
+
+NOMIC: dict[str, Any] = {
+    "model_type": "nomic_bert",
+    "architectures": ["NomicBertModel"],
+    "activation_function": "swiglu",
+    "causal": False,
+    "fused_bias_fc": True,
+    "layer_norm_epsilon": 1e-12,
+    "max_trained_positions": CONTEXT,
+    "mlp_fc1_bias": False,
+    "n_embd": FEATURES,
+    "n_head": HEADS,
+    "n_inner": INNER,
+    "n_layer": LAYERS,
+    "n_positions": 4 * CONTEXT,
+    "prenorm": False,
+    "qkv_proj_bias": False,
+    "rotary_emb_base": 1000,
+    "rotary_emb_fraction": 1.0,
+    "rotary_emb_interleaved": False,
+    "rotary_emb_scale_base": None,
+    "rotary_scaling_factor": 2,
+    "type_vocab_size": 2,
+    "use_rms_norm": False,
+    "vocab_size": VOCABULARY,
+}
+NOMIC_NAMES = {
+    "token_embd": "embeddings.word_embeddings",
+    "token_types": "embeddings.token_type_embeddings",
+    "token_embd_norm": "emb_ln",
+    "attn_qkv": "attn.Wqkv",
+    "attn_output": "attn.out_proj",
+    "attn_output_norm": "norm1",
+    "ffn_up": "mlp.fc11",
+    "ffn_gate": "mlp.fc12",
+    "ffn_down": "mlp.fc2",
+    "layer_output_norm": "norm2",
+}
+
+
+def write_nomic_folder(folder: Path, **settings: Any) -> None:
+    """Writes the same Nomic BERT as a folder."""
+    made = {}
+    for ours, weight in _nomic_weights().items():
+        *layer, part, ending = ours.split(".")
+        scope = f"encoder.layers.{layer[1]}." if layer else ""
+        made[f"{scope}{NOMIC_NAMES[part]}.{ending}"] = weight
+    write_folder({**NOMIC, **settings}, made, folder)
+    _write_pieces(folder)
 
 
 # T5's encoder: heads of a size of their own, and texts longer than the farthest distance that it tells apart.

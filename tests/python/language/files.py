@@ -103,13 +103,17 @@ def write(
     finish(writer)
 
 
-def _safetensors(path: Path, weights: Mapping[str, Array]) -> None:
+TYPES = {"float32": "F32", "bool": "BOOL", "int64": "I64"}
+
+
+def _safetensors(path: Path, weights: Mapping[str, np.ndarray[Any, Any]]) -> None:
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     start = 0
     for name, weight in weights.items():
         end = start + weight.nbytes
         offsets = [start, end]
-        header[name] = {"dtype": "F32", "shape": list(weight.shape), "data_offsets": offsets}
+        dtype = TYPES[weight.dtype.name]
+        header[name] = {"dtype": dtype, "shape": list(weight.shape), "data_offsets": offsets}
         start = end
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
@@ -118,7 +122,10 @@ def _safetensors(path: Path, weights: Mapping[str, Array]) -> None:
 
 
 def write_folder(
-    config: Mapping[str, Any], weights: Mapping[str, Array], folder: Path, files: int = 1
+    config: Mapping[str, Any],
+    weights: Mapping[str, np.ndarray[Any, Any]],
+    folder: Path,
+    files: int = 1,
 ) -> None:
     """Writes a folder as transformers saves a model, its weights in so many files."""
     (folder / "config.json").write_text(json.dumps(config))

@@ -38,9 +38,9 @@ class Golden:
         """Writes it as a GGUF file."""
         files.write(self.case, self.weights, self.facts, path, dtype)
 
-    def write_folder(self, folder: Path, count: int = 1) -> None:
-        """Writes it as a folder."""
-        files.write_folder(self.config, self.weights, folder, count)
+    def write_folder(self, folder: Path, count: int = 1, **settings: Any) -> None:
+        """Writes it as a folder, with settings added to its configuration."""
+        files.write_folder({**self.config, **settings}, self.weights, folder, count)
 
 
 def scale_of(name: str) -> float:

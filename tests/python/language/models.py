@@ -65,6 +65,20 @@ def _neox(name: str, weight: Array) -> Array:
     return apart(weight, HEADS) if "attn_qkv" in name else weight
 
 
+def _falcon(groups: int) -> Callable[[str, Array], Array]:
+    """Queries, keys and values one after the other, which transformers keeps by groups of heads that share the
+    last two."""
+
+    def change(name: str, weight: Array) -> Array:
+        if "attn_qkv" not in name:
+            return weight
+        parts = weight.reshape(groups, HEADS // groups + 2, FEATURES // HEADS, FEATURES)
+        apart = parts[:, :-2], parts[:, -2:-1], parts[:, -1:]
+        return np.concatenate([part.reshape(-1, FEATURES) for part in apart])
+
+    return change
+
+
 COMMON: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "hidden_size": FEATURES,
@@ -214,5 +228,54 @@ CASES: dict[str, Case] = {
             "use_parallel_residual": True,
         },
         _neox,
+    ),
+    "gptneox-serial": Case(
+        "gptneox",
+        "GPTNeoX",
+        {
+            "rotary_pct": 0.5,
+            "rotary_emb_base": 5000,
+            "use_parallel_residual": False,
+            "rope_scaling": {"type": "linear", "factor": 2.0},
+        },
+        {
+            "rope.dimension_count": 32,
+            "attention.head_count_kv": HEADS,
+            "use_parallel_residual": False,
+            "rope.scaling.type": "linear",
+            "rope.scaling.factor": 2.0,
+        },
+        _neox,
+    ),
+    "falcon-multi-query": Case(
+        "falcon",
+        "Falcon",
+        {"ffn_hidden_size": INNER},
+        {"attention.head_count_kv": 1},
+        _falcon(1),
+    ),
+    "falcon-heads": Case(
+        "falcon",
+        "Falcon",
+        {"ffn_hidden_size": INNER, "multi_query": False, "tie_word_embeddings": False},
+        {"attention.head_count_kv": HEADS},
+        _falcon(HEADS),
+    ),
+    "falcon-groups": Case(
+        "falcon",
+        "Falcon",
+        {"ffn_hidden_size": INNER, "new_decoder_architecture": True, "num_kv_heads": KV_HEADS},
+        change=_falcon(KV_HEADS),
+    ),
+    "falcon-one-norm": Case(
+        "falcon",
+        "Falcon",
+        {
+            "ffn_hidden_size": INNER,
+            "new_decoder_architecture": True,
+            "num_kv_heads": KV_HEADS,
+            "num_ln_in_parallel_attn": 1,
+        },
+        change=_falcon(KV_HEADS),
     ),
 }

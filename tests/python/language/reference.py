@@ -25,7 +25,11 @@ def _fill(model: Any, scale: float, spread: float) -> None:
 def build(name: str) -> Any:
     """The model of this name."""
     case = models.CASES[name]
-    config = getattr(transformers, f"{case.config}Config")(**{**models.COMMON, **case.options})
+    kind = getattr(transformers, f"{case.config}Config")
+    # A configuration keeps what it does not know, and means nothing by it.
+    known = {*kind().to_dict(), *kind.attribute_map}
+    common = {key: value for key, value in models.COMMON.items() if key in known}
+    config = kind(**{**common, **case.options})
     config._attn_implementation = "eager"
     kind = getattr(transformers, f"{case.config}ForCausalLM", None)
     kind = kind or getattr(transformers, f"{case.config}LMHeadModel")

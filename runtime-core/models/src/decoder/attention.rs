@@ -88,6 +88,23 @@ fn turned(
     Ok([query, key, value])
 }
 
+/// Queries, keys and values, from one matrix: rows of heads that share a key and a value, and of those
+/// two, lie together.
+fn of_groups(
+    net: &mut Net<'_>,
+    decoder: &Decoder,
+    x: ValueId,
+    sizes: [usize; 3],
+) -> Result<[ValueId; 3], ModelError> {
+    let all = net.linear(x, "attn_qkv_groups", [sizes.iter().sum(), decoder.features])?;
+    let groups = decoder.kv_heads;
+    let each = sizes.map(|size| size / groups);
+    let apart = net.reshape(all, &[-1, int(groups), int(each.iter().sum())]);
+    let [query, key, value] = net.split(apart, each, "qkv");
+    let mut together = |part: ValueId, size: usize| net.reshape(part, &[-1, int(size)]);
+    Ok([together(query, sizes[0]), together(key, sizes[1]), together(value, sizes[2])])
+}
+
 /// Queries, keys and values, from three matrices or one.
 fn project(net: &mut Net<'_>, decoder: &Decoder, x: ValueId) -> Result<[ValueId; 3], ModelError> {
     let sizes = [
@@ -95,6 +112,9 @@ fn project(net: &mut Net<'_>, decoder: &Decoder, x: ValueId) -> Result<[ValueId;
         decoder.kv_heads * decoder.key_dim,
         decoder.kv_heads * decoder.value_dim,
     ];
+    if net.has("attn_qkv_groups.weight") {
+        return of_groups(net, decoder, x, sizes);
+    }
     if net.has("attn_qkv.weight") {
         let all = net.linear(x, "attn_qkv", [sizes.iter().sum(), decoder.features])?;
         return Ok(net.split(all, sizes, "qkv"));

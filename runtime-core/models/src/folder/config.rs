@@ -1,6 +1,7 @@
 //! `config.json`, said again as GGUF metadata.
 
 mod mixture;
+mod pooling;
 mod relative;
 
 use std::f64::consts::TAU;
@@ -11,6 +12,7 @@ use remuda_ir::OpError;
 use remuda_tensor::Tensor;
 use serde_json::Value as Json;
 
+use super::form::{self, Form, Head};
 use super::{bad, read_json};
 use crate::ModelError;
 
@@ -29,10 +31,16 @@ pub(super) struct Family {
     norms_less_one: bool,
     /// Whether keys and values come out of a row that all heads share.
     latent: bool,
+    /// How its folders say things, if otherwise than most.
+    pub(super) form: Option<&'static Form>,
 }
 
 const fn plain(theirs: &'static str, ours: &'static str) -> Family {
-    Family { theirs, ours, post_norms: false, norms_less_one: false, latent: false }
+    Family { theirs, ours, post_norms: false, norms_less_one: false, latent: false, form: None }
+}
+
+const fn formed(theirs: &'static str, ours: &'static str, form: &'static Form) -> Family {
+    Family { form: Some(form), ..plain(theirs, ours) }
 }
 
 /// Every family that can be read.
@@ -53,6 +61,11 @@ pub(super) static FAMILIES: &[Family] = &[
     plain("qwen3_moe", "qwen3moe"),
     plain("starcoder2", "starcoder2"),
     plain("t5", ENCODER),
+    formed("bert", "bert", &form::bert::FORM),
+    formed("falcon", "falcon", &form::falcon::FORM),
+    formed("gpt2", "gpt2", &form::gpt2::FORM),
+    formed("gpt_neox", "gptneox", &form::gptneox::FORM),
+    formed("nomic_bert", "nomic-bert", &form::nomic_bert::FORM),
 ];
 
 /// Sizes: theirs, and ours.
@@ -91,7 +104,7 @@ const MAX_PAIRS: u32 = 1 << 16;
 /// A whole number of the configuration that may be written with a point; what is none is the nearest
 /// one, and checked when the model is built.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
-fn whole(number: f64) -> u32 {
+pub(super) fn whole(number: f64) -> u32 {
     number as u32
 }
 
@@ -104,7 +117,11 @@ pub(super) struct Config {
 
 impl Config {
     pub(super) fn read(path: &Path) -> Result<Self, ModelError> {
-        let json = read_json(path)?;
+        Self::new(path, read_json(path)?)
+    }
+
+    /// The configuration that was read from this file.
+    pub(super) fn new(path: &Path, json: Json) -> Result<Self, ModelError> {
         let name = json.get("model_type").and_then(Json::as_str);
         let name = name.ok_or_else(|| bad(path, "expected a text `model_type`"))?;
         let found = FAMILIES.iter().find(|family| family.theirs == name);
@@ -112,42 +129,77 @@ impl Config {
         let family = found.ok_or_else(|| ModelError::unknown(name, known))?;
         let config = Self { path: path.to_owned(), json, family };
         config.check_encoder()?;
+        if let Some(form) = family.form {
+            config.check_form(form)?;
+        }
         Ok(config)
     }
 
-    fn get(&self, key: &str) -> Option<&Json> {
+    /// The settings that are there.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        let all = self.json.as_object().into_iter().flatten();
+        all.filter(|(_, value)| !value.is_null()).map(|(key, _)| key.as_str())
+    }
+
+    /// A key of GGUF metadata.
+    pub(super) fn ours(&self, key: &str) -> String {
+        format!("{}.{key}", self.family.ours)
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&Json> {
         self.json.get(key).filter(|value| !value.is_null())
     }
 
-    fn wrong(&self, key: &str, expected: &str) -> ModelError {
+    fn shown(&self, key: &str) -> String {
         let got = self.get(key).map_or_else(|| "nothing".to_owned(), ToString::to_string);
-        let got: String = got.chars().take(100).collect();
-        bad(&self.path, format!("`{key}`: expected {expected}, got {got}"))
+        got.chars().take(100).collect()
     }
 
-    fn size(&self, key: &str) -> Result<Option<u32>, ModelError> {
+    pub(super) fn wrong(&self, key: &str, expected: &str) -> ModelError {
+        bad(&self.path, format!("`{key}`: expected {expected}, got {}", self.shown(key)))
+    }
+
+    /// The error of a setting that makes sense, but not to us.
+    pub(super) fn unsupported(&self, key: &str, expected: String) -> ModelError {
+        let (key, got) = (key.chars().take(100).collect(), self.shown(key));
+        ModelError::Unsupported { key, expected, got }
+    }
+
+    pub(super) fn size(&self, key: &str) -> Result<Option<u32>, ModelError> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let size = value.as_u64().and_then(|size| u32::try_from(size).ok());
         size.map(Some).ok_or_else(|| self.wrong(key, "a size"))
     }
 
-    fn float(&self, key: &str) -> Result<Option<f64>, ModelError> {
+    pub(super) fn float(&self, key: &str) -> Result<Option<f64>, ModelError> {
         let Some(value) = self.get(key) else { return Ok(None) };
         value.as_f64().map(Some).ok_or_else(|| self.wrong(key, "a number"))
     }
 
-    fn flag(&self, key: &str) -> Result<Option<bool>, ModelError> {
+    pub(super) fn flag(&self, key: &str) -> Result<Option<bool>, ModelError> {
         let Some(value) = self.get(key) else { return Ok(None) };
         value.as_bool().map(Some).ok_or_else(|| self.wrong(key, "true or false"))
     }
 
     /// Whether the output matrix is that of the embeddings.
     pub(super) fn tied(&self) -> Result<bool, ModelError> {
-        Ok(self.flag("tie_word_embeddings")?.unwrap_or(self.family.norms_less_one))
+        let usual = match self.family.form.map(|form| form.head) {
+            Some(Head::None) => return Ok(false),
+            Some(Head::Output { tied }) => tied,
+            None => self.family.norms_less_one,
+        };
+        Ok(self.flag("tie_word_embeddings")?.unwrap_or(usual))
+    }
+
+    /// What folders call an output matrix that is not that of the embeddings, where one is known to be
+    /// there then.
+    pub(super) fn output(&self) -> Option<&'static str> {
+        let mut whole = self.family.form.into_iter().flat_map(|form| form.whole);
+        whole.find(|(_, ours)| *ours == "output").map(|(theirs, _)| *theirs)
     }
 
     /// Elements of a head.
-    fn head(&self) -> Result<f64, ModelError> {
+    pub(super) fn head(&self) -> Result<f64, ModelError> {
         if let Some(head) = self.float("head_dim")? {
             return Ok(head);
         }
@@ -157,9 +209,31 @@ impl Config {
 
     /// The metadata as a GGUF file without tensors.
     pub(super) fn header(&self) -> Result<Vec<u8>, ModelError> {
-        self.check_supported()?;
         let mut builder = Builder::new();
         builder.set("general.architecture", Value::Text(self.family.ours))?;
+        if let Some(form) = self.family.form {
+            self.form(form, &mut builder)?;
+        } else {
+            self.usual(&mut builder)?;
+        }
+        if self.is_encoder()
+            && let Some(pooling) = pooling::read(&self.path)?
+        {
+            builder.set(&self.ours("pooling_type"), Value::U32(pooling))?;
+        }
+        let mut header = Vec::new();
+        builder.write(&mut header, |_, _| Ok(()))?;
+        Ok(header)
+    }
+
+    /// Whether it is one of an encoder.
+    fn is_encoder(&self) -> bool {
+        crate::encoder_names().any(|name| name == self.family.ours)
+    }
+
+    /// What most families say alike.
+    fn usual(&self, builder: &mut Builder) -> Result<(), ModelError> {
+        self.check_supported()?;
         let name = |key: &str| format!("{}.{key}", self.family.ours);
         let heads: &[_] = if self.family.latent { &[] } else { HEADS };
         for (theirs, ours) in SIZES.iter().chain(mixture::SIZES).chain(heads) {
@@ -180,15 +254,13 @@ impl Config {
             let turned = whole(self.head()? * share);
             builder.set(&name("rope.dimension_count"), Value::U32(turned))?;
         }
-        self.scaling(&mut builder)?;
-        self.mixture(&mut builder)?;
-        self.relative(&mut builder)?;
+        self.scaling(builder)?;
+        self.mixture(builder)?;
+        self.relative(builder)?;
         if self.family.latent {
-            self.latent(&mut builder)?;
+            self.latent(builder)?;
         }
-        let mut header = Vec::new();
-        builder.write(&mut header, |_, _| Ok(()))?;
-        Ok(header)
+        Ok(())
     }
 
     /// Refuses what GGUF metadata has no word for.
@@ -247,6 +319,16 @@ impl Config {
         Ok(())
     }
 
+    /// Positions that are stretched by one factor, or not at all.
+    pub(super) fn stretched_evenly(&self, builder: &mut Builder) -> Result<(), ModelError> {
+        if self.get("rope_scaling").is_none()
+            || matches!(self.rope_kind(), Some("default" | "linear"))
+        {
+            return self.scaling(builder);
+        }
+        Err(self.unsupported("rope_scaling", "the type `default` or `linear`".to_owned()))
+    }
+
     /// What Llama 3's scaling divides each frequency by, as the weight that GGUF keeps it in.
     pub(super) fn divisors(&self) -> Result<Option<(String, Tensor)>, ModelError> {
         if self.rope_kind() != Some("llama3") {
@@ -271,6 +353,10 @@ impl Config {
 
     /// A weight as GGUF keeps it.
     pub(super) fn adapt(&self, name: &str, tensor: Tensor) -> Result<Tensor, ModelError> {
+        let transposed = self.family.form.is_some_and(|form| form.transposed);
+        if transposed && tensor.rank() == 2 && name.starts_with("blk.") {
+            return Ok(tensor.permute(&[1, 0]).map_err(OpError::from)?.contiguous());
+        }
         if !self.family.norms_less_one || !name.ends_with("norm.weight") {
             return Ok(tensor);
         }

@@ -95,6 +95,9 @@ pub(super) fn translate(name: &str, family: &Family) -> Result<Option<String>, M
     if name.ends_with("rotary_emb.inv_freq") {
         return Ok(None);
     }
+    if let Some(form) = family.form {
+        return form.translate(name);
+    }
     let unknown = || ModelError::Unused { name: name.chars().take(200).collect() };
     if family.ours == ENCODER {
         return of_encoder(name);

@@ -36,15 +36,21 @@ pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
     }
 }
 
-/// Maps a file: its tensors by their names.
-pub(super) fn open(path: &Path) -> Result<Vec<(String, Tensor)>, ModelError> {
+/// Maps a file: those of its tensors that are wanted by their names. Others may be of any type.
+pub(super) fn open(
+    path: &Path,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<(String, Tensor)>, ModelError> {
     let mapped = MappedFile::open(path)
         .map_err(|source| ModelError::File { path: path.to_owned(), source })?;
     let file: Arc<dyn Memory> = Arc::new(mapped);
-    parse(&file).map_err(|problem| bad(path, problem))
+    parse(&file, wanted).map_err(|problem| bad(path, problem))
 }
 
-fn parse(file: &Arc<dyn Memory>) -> Result<Vec<(String, Tensor)>, String> {
+fn parse(
+    file: &Arc<dyn Memory>,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<(String, Tensor)>, String> {
     let bytes = file.bytes();
     let (length, rest) =
         bytes.split_first_chunk::<8>().ok_or("expected at least 8 bytes".to_owned())?;
@@ -57,7 +63,7 @@ fn parse(file: &Arc<dyn Memory>) -> Result<Vec<(String, Tensor)>, String> {
     let header: Value = serde_json::from_slice(header).map_err(|error| error.to_string())?;
     let header = header.as_object().ok_or("expected an object as header".to_owned())?;
     let start = bytes.len() - data.len();
-    let tensors = header.iter().filter(|(name, _)| *name != "__metadata__");
+    let tensors = header.iter().filter(|(name, _)| *name != "__metadata__" && wanted(name));
     let tensors = tensors.map(|(name, entry)| {
         let tensor = tensor(file, entry, (start, data.len()));
         let tensor = tensor.map_err(|problem| format!("`{name}`: {problem}"))?;
@@ -123,11 +129,15 @@ mod tests {
     fn tensors_are_read_wherever_they_lie() {
         let header = r#"{"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2],"data_offsets":[2,10]},"b":{"dtype":"BF16","shape":[1,1],"data_offsets":[0,2]}}"#;
         let data = [[0x80, 0x3f].as_slice(), &1.5f32.to_le_bytes(), &(-2f32).to_le_bytes()];
-        let mut tensors = parse(&file(header, &data.concat())).unwrap();
+        let mut tensors = parse(&file(header, &data.concat()), |_| true).unwrap();
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
         assert_eq!(tensors[0].1.to_f32_vec().unwrap(), [1.5, -2.0]);
         assert_eq!(tensors[1].1.dims(), [1, 1]);
         assert_eq!(tensors[1].1.to_f32_vec().unwrap(), [1.0]);
+        let mask = header.replace("BF16", "BOOL");
+        let data = file(&mask, &data.concat());
+        assert_eq!(parse(&data, |name| name == "a").unwrap().len(), 1);
+        assert!(parse(&data, |_| true).is_err());
     }
 
     #[test]
@@ -144,11 +154,13 @@ mod tests {
             (good.replace("[0,8]", "\"no\""), "expected a short list of sizes `data_offsets`"),
         ];
         for (text, want) in cases {
-            let error = parse(&file(&entry(&text), &[0; 8])).unwrap_err();
+            let error = parse(&file(&entry(&text), &[0; 8]), |_| true).unwrap_err();
             assert!(error.contains(want), "{error}");
         }
-        assert!(parse(&file("[]", &[])).unwrap_err().contains("an object as header"));
-        assert!(parse(&(Arc::new(Bytes(vec![255; 12])) as Arc<dyn Memory>)).is_err());
-        assert!(parse(&(Arc::new(Bytes(vec![1])) as Arc<dyn Memory>)).is_err());
+        assert!(parse(&file("[]", &[]), |_| true).unwrap_err().contains("an object as header"));
+        for bytes in [vec![255; 12], vec![1]] {
+            let broken: Arc<dyn Memory> = Arc::new(Bytes(bytes));
+            assert!(parse(&broken, |_| true).is_err());
+        }
     }
 }
