@@ -110,6 +110,21 @@ def test_settings_of_folders_that_are_not_supported_are_named(
         remuda.Embedder(tmp_path)
 
 
+@pytest.mark.parametrize("arch", ["bert", "nomic-bert"])
+def test_folders_of_encoders_that_are_cut_off_say_where(arch: str, tmp_path: Path) -> None:
+    (write_bert_folder if arch == "bert" else write_nomic_folder)(tmp_path)
+    for file in ("model.safetensors", "config.json"):
+        whole = (tmp_path / file).read_bytes()
+        for length in (0, 7, len(whole) // 2, len(whole) - 1):
+            (tmp_path / file).write_bytes(whole[:length])
+            with pytest.raises(remuda.Error, match=file.replace(".", r"\.")):
+                remuda.Embedder(tmp_path)
+        (tmp_path / file).write_bytes(whole)
+    (tmp_path / "tokenizer.json").unlink()
+    with pytest.raises(remuda.Error, match=r"tokenizer\.json"):
+        remuda.Embedder(tmp_path).embed("a text")
+
+
 def test_pooling_and_modules_that_are_not_known_are_named(tmp_path: Path) -> None:
     cases: list[tuple[list[str], str, str]] = [
         ([], "Normalize", "`pooling_mode` is ``"),

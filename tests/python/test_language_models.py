@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,66 @@ def test_folders_that_cannot_be_read_say_why(tmp_path: Path) -> None:
         config.write_text(text)
         with pytest.raises(kind, match=message):
             open_model(tmp_path)
+
+
+# One architecture of every sort of folder.
+SORTS = ["gpt2", "gptneox", "falcon-groups", "llama"]
+
+
+@pytest.mark.parametrize("name", SORTS)
+def test_folders_that_are_cut_off_say_where(name: str, tmp_path: Path) -> None:
+    import remuda
+
+    golden.load(name).write_folder(tmp_path)
+    weights, config = tmp_path / "model.safetensors", tmp_path / "config.json"
+    whole, said = weights.read_bytes(), config.read_text()
+    header = int.from_bytes(whole[:8], "little")
+    cuts = [
+        (0, ""),
+        (7, "expected at least 8 bytes"),
+        (8 + header // 2, "expected a header of at most"),
+        (8 + header, "expected a range within 0 bytes of data"),
+        (len(whole) - 1, "expected a range within"),
+    ]
+    for length, message in cuts:
+        weights.write_bytes(whole[:length])
+        with pytest.raises(remuda.Error, match=f"model.safetensors.*{message}"):
+            open_model(tmp_path)
+    weights.write_bytes(whole)
+    for length in (0, 1, len(said) // 2, len(said) - 1):
+        config.write_text(said[:length])
+        with pytest.raises(remuda.ModelFormatError, match=r"config\.json`: EOF"):
+            open_model(tmp_path)
+    config.unlink()
+    with pytest.raises(remuda.Error, match=r"config\.json"):
+        open_model(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "gptneox", "falcon-groups"])
+def test_a_weight_of_a_folder_that_is_not_there_is_named(name: str, tmp_path: Path) -> None:
+    import remuda
+
+    model = golden.load(name)
+    # Where a norm is told by its scale, its offset is what has no place.
+    named = r"weight `blk\.1\.\w+\.(weight` is missing|bias` has no place)"
+    for left_out in [tensor for tensor in model.weights if re.search(r"\.1\..*weight", tensor)]:
+        made = {tensor: weight for tensor, weight in model.weights.items() if tensor != left_out}
+        files.write_folder(model.config, made, tmp_path)
+        with pytest.raises(remuda.Error, match=named):
+            open_model(tmp_path)
+
+
+@pytest.mark.parametrize("name", SORTS)
+def test_a_folder_without_a_tokenizer_takes_tokens_and_says_what_texts_need(
+    name: str, tmp_path: Path
+) -> None:
+    import remuda
+
+    golden.load(name).write_folder(tmp_path)
+    with remuda.Model(tmp_path, cache_type="f32") as model:
+        assert len(model.logits(TOKENS[:4])) == 4
+        with pytest.raises(remuda.Error, match=r"tokenizer\.json"):
+            model.generate("a text", 1)
 
 
 def test_logits_agree_with_llama_cpp(model: Golden, tmp_path: Path) -> None:
