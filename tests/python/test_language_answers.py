@@ -85,6 +85,24 @@ def test_constraints_hold(model: Any, seed: int) -> None:
     assert re.match(r"x[yz]+\.?$", model.generate("a", 30, grammar=grammar, seed=seed))
 
 
+def test_grammars_of_lark_hold_however_a_model_is_asked(model: Any) -> None:
+    lark = 'start: WORD ("," WORD){2} "!"\nWORD: /[xyz]{3}/\n'
+    asked = {"lark": lark, "seed": 4}
+    answers = [
+        model.generate("a", 40, **asked),
+        "".join(model.stream("a", 40, **asked)),
+        model.chat(QUESTION, 40, **asked),
+        "".join(model.chat_stream(QUESTION, 40, **asked)),
+    ]
+    for answer in answers:
+        assert re.fullmatch(r"[xyz]{3},[xyz]{3},[xyz]{3}!", answer), answer
+    with pytest.raises(remuda.InputError, match=r"Lark grammar: .*word"):
+        model.generate("a", 1, lark="start: word")
+    for other in ({"grammar": "root ::= [a]"}, {"regex": "a"}, {"json": True}):
+        with pytest.raises(remuda.InputError, match=r"expected one of json, .* and lark"):
+            model.generate("a", 1, lark=lark, **other)
+
+
 def test_what_is_asked_wrongly_is_named(model: Any) -> None:
     with pytest.raises(remuda.InputError, match="`top_pp` is not known; did you mean `top_p`"):
         model.generate("a", 1, top_pp=0.5)

@@ -55,6 +55,10 @@ const SNAPSHOTS: &[(&str, &[&str])] = &[
     ("error-unknown-sampler", &["run", "tiny.gguf", "a", "--samplers", "top_kk"]),
     ("error-sampling-out-of-range", &["run", "tiny.gguf", "a", "--top-p", "2"]),
     ("error-two-constraints", &["run", "tiny.gguf", "a", "--regex", "a", "--format", "json"]),
+    (
+        "error-two-grammars",
+        &["run", "tiny.gguf", "a", "--lark", "start: \"a\"", "--grammar-file", "a.gbnf"],
+    ),
     ("error-missing-file", &["run", "missing.onnx"]),
     ("error-empty-model", &["run", "empty.onnx"]),
     ("error-cut-off-model", &["show", "cut-off.onnx"]),
@@ -312,6 +316,29 @@ fn backends_that_are_not_there_are_left_out_with_a_warning() {
     let share = remuda(&folder, &["run", "digits", "--max-cpu-share", "7"]);
     let told = String::from_utf8(share.stderr).unwrap();
     assert_eq!(told, "error: `max_cpu_share` is 7, expected 0 to 1\n");
+}
+
+#[test]
+fn answers_are_texts_of_a_lark_grammar() {
+    let folder = folder("lark");
+    let grammar = "start: WORD (\", \" WORD){2} \"!\"\nWORD: /[xyz]{3}/\n";
+    std::fs::write(folder.join("words.lark"), grammar).unwrap();
+    let ask = |seed: &str, constraint: [&str; 2]| {
+        let asked = ["run", "demo", "A river is a", "-n", "40", "-s", seed];
+        remuda(&folder, &[&asked[..], &constraint].concat())
+    };
+    for seed in ["1", "2"] {
+        let said = ask(seed, ["--lark", grammar]).stdout;
+        let text = String::from_utf8(said.clone()).unwrap();
+        let words = text.trim().strip_suffix('!').map(|text| text.split(", ").collect::<Vec<_>>());
+        let of_letters = |word: &&str| word.len() == 3 && word.chars().all(|c| "xyz".contains(c));
+        assert!(words.is_some_and(|all| all.len() == 3 && all.iter().all(of_letters)), "{text}");
+        assert_eq!(ask(seed, ["--lark-file", "words.lark"]).stdout, said);
+    }
+    let broken = ask("1", ["--lark", "start: word"]);
+    let told = String::from_utf8(broken.stderr).unwrap();
+    assert_eq!(broken.status.code(), Some(1));
+    assert!(told.contains("error: Lark grammar: ") && told.contains("word"), "{told}");
 }
 
 #[test]

@@ -93,6 +93,12 @@ pub(super) struct SamplingArgs {
     /// Answer with text of the GBNF grammar in this file
     #[arg(long, value_name = "FILE", group = "constraint")]
     grammar_file: Option<PathBuf>,
+    /// Answer with text of this Lark grammar
+    #[arg(long, value_name = "GRAMMAR", group = "constraint")]
+    lark: Option<String>,
+    /// Answer with text of the Lark grammar in this file
+    #[arg(long, value_name = "FILE", group = "constraint")]
+    lark_file: Option<PathBuf>,
     /// Answer with JSON that this schema allows; `{}` for any object
     #[arg(short = 'j', long, value_name = "SCHEMA", group = "constraint")]
     json_schema: Option<String>,
@@ -177,6 +183,12 @@ impl SamplingArgs {
         }
         if let Some(path) = &self.grammar_file {
             return Ok(Some(Constraint::Gbnf(read(path)?)));
+        }
+        if let Some(text) = &self.lark {
+            return Ok(Some(Constraint::Lark(text.clone())));
+        }
+        if let Some(path) = &self.lark_file {
+            return Ok(Some(Constraint::Lark(read(path)?)));
         }
         if let Some(text) = &self.json_schema {
             return Ok(Some(Constraint::JsonSchema(text.clone())));
