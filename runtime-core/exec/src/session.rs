@@ -296,11 +296,11 @@ impl Session {
         let class = self.class_of(inputs);
         loop {
             let (built, outside) = self.built_for(class, inputs)?;
-            if let Some(states) = states.as_deref_mut() {
-                if let Err(unsettled) = states.settle(&built.homes) {
-                    failovers.push(self.resettle(&built, unsettled, states)?);
-                    continue;
-                }
+            if let Some(states) = states.as_deref_mut()
+                && let Err(unsettled) = states.settle(&built.homes)
+            {
+                failovers.push(self.resettle(&built, unsettled, states)?);
+                continue;
             }
             let shared = states.as_deref().map(States::shared).unwrap_or_default();
             let deadline = self.deadline;
