@@ -45,7 +45,7 @@ impl Backend for FakeBackend {
         let devices = config.0.into_iter();
         let devices = devices.map(|config| FakeAllocator(FakeDevice::new(config, &meeting).into()));
         Ok(Self {
-            settings: Settings { pool, isa, fast: true, packs: true },
+            settings: Settings { pool, isa, fast: true, packs: true, kept: None },
             devices: devices.collect(),
         })
     }
