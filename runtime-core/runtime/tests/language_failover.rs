@@ -84,7 +84,7 @@ fn answers(model: &LanguageModel, prompts: std::ops::Range<u32>) -> Vec<Told> {
     };
     let started: Vec<_> = prompts.map(start).collect();
     let finish = |mut answer: remuda::Answer| {
-        let tokens = answer.by_ref().filter_map(|piece| piece.unwrap().token).collect();
+        let tokens: Vec<u32> = answer.by_ref().filter_map(|piece| piece.unwrap().token).collect();
         (tokens, answer.outcome().unwrap().usage.failovers)
     };
     started.into_iter().map(finish).collect()
@@ -112,7 +112,6 @@ fn last_run(kind: &'static str) -> u64 {
 
 fn fits(plan: &Plan) {
     for used in plan.providers.iter().filter(|used| used.name.starts_with("fake")) {
-        assert_eq!(used.budget_bytes, Some(ROOM), "{}", used.name);
         assert!(used.weights_bytes > 0, "{} has nothing", used.name);
         assert!(used.weights_bytes <= ROOM && used.peak_bytes() <= ROOM, "{used:?}");
     }
