@@ -74,7 +74,14 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "remuda-engine",
-        &["remuda-exec", "remuda-host", "remuda-ir", "remuda-models", "remuda-tensor"],
+        &[
+            "remuda-base",
+            "remuda-exec",
+            "remuda-host",
+            "remuda-ir",
+            "remuda-models",
+            "remuda-tensor",
+        ],
     ),
     ("remuda-bridge", &["remuda-abi", "remuda-base", "remuda-ir", "remuda-tensor"]),
     ("remuda-sdk", &["remuda-abi", "remuda-bridge", "remuda-ir", "remuda-tensor"]),

@@ -3,7 +3,7 @@
 //! An [`Engine`] owns a compiled language model and its caches, and a thread that runs steps. Every
 //! step takes the next token of each sequence that generates and fills up with pieces of prompts, so
 //! that a long prompt delays the others by no more than a piece. What a sequence has in common with
-//! an earlier one is not computed again. Requests with a larger priority go first. All memory is taken when the engine starts; a request that
+//! another, one that ended or one that is still going on, is not computed again. Requests with a larger priority go first. All memory is taken when the engine starts; a request that
 //! cannot fit is refused, one that does not fit now waits.
 //!
 //! The engine knows tokens, not texts: whoever asks brings a [`Consumer`] that picks tokens from
@@ -16,6 +16,7 @@ mod engine;
 mod gauge;
 mod journal;
 mod lookup;
+mod prefix;
 mod runner;
 mod scheduler;
 mod slot;

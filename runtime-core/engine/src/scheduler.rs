@@ -13,6 +13,7 @@ use crate::draft::Draft;
 use crate::gauge::Gauge;
 use crate::journal::Journal;
 use crate::lookup;
+use crate::prefix::{BLOCK, Cached};
 use crate::runner::{Runner, Step};
 use crate::slot::{Slot, Work};
 use crate::{EngineError, Request, StepFailover, Usage};
@@ -21,6 +22,8 @@ use crate::{EngineError, Request, StepFailover, Usage};
 pub(crate) struct Scheduler {
     runner: Runner,
     slots: Vec<Slot>,
+    /// What the sequences of the slots have cached.
+    cached: Cached,
     waiting: VecDeque<Request>,
     steps: u64,
     /// Whether likely tokens may be run along. Windows would have to be computed again if these turn
@@ -44,12 +47,23 @@ struct Share {
 
 impl Scheduler {
     pub(crate) fn new(runner: Runner, draft: Option<Runner>, journal: Arc<Journal>) -> Self {
-        let slots = (0..runner.budget().sequences).map(|_| Slot::default()).collect();
+        let slots: Vec<_> = (0..runner.budget().sequences).map(|_| Slot::default()).collect();
+        let cached = Cached::new(slots.len());
         let windowed = runner.info().states.iter().any(|state| state.window.is_some());
         let draft = draft.map(Draft::new);
         let runs_ahead = !windowed;
         let waiting = VecDeque::new();
-        Self { runner, slots, waiting, steps: 0, runs_ahead, draft, journal, failed: Vec::new() }
+        Self {
+            runner,
+            slots,
+            cached,
+            waiting,
+            steps: 0,
+            runs_ahead,
+            draft,
+            journal,
+            failed: Vec::new(),
+        }
     }
 
     pub(crate) fn add(&mut self, mut request: Request) {
@@ -109,9 +123,7 @@ impl Scheduler {
             // Caches are as they were, and whoever ended it is dropped by the next step.
             Err(ExecError::Failed { failure: Failure::Cancelled, .. }) if cancel.is_some() => {}
             // The next steps feed every sequence again; what was told of them stays told.
-            Err(ExecError::StatesLost { .. }) => {
-                self.slots.iter_mut().for_each(|slot| slot.cached.clear());
-            }
+            Err(ExecError::StatesLost { .. }) => self.cached.clear(),
             Err(failure) => {
                 // Caches are as they were: only the requests of this step end.
                 for share in &shares {
@@ -173,33 +185,19 @@ impl Scheduler {
         }
     }
 
-    /// Starts a request on the sequence that has most of its prompt, or on a free one that takes over
-    /// what another has.
+    /// Starts a request on a free sequence, with what any has of its prompt.
     fn start(&mut self, oldest: usize, mut request: Request) {
+        // Who wants the logits behind every token needs all of them run.
         let whole = request.consumer.wants_prompt();
-        let shared = |at: usize| if whole { 0 } else { self.slots[at].shared(&request.prompt) };
-        let best =
-            (0..self.slots.len()).max_by_key(|&at| (shared(at), self.slots[at].work.is_none()));
-        let best = best.unwrap_or(oldest);
-        let length = shared(best);
-        let taken = if self.slots[best].work.is_none() && length > 0 {
-            self.runner.cut(sequence(best), length).map(|length| (best, length))
-        } else if length > 0 {
-            let copied = self.runner.copy(sequence(best), sequence(oldest), length);
-            copied.map(|length| (oldest, length))
-        } else {
-            self.runner.cut(sequence(oldest), 0).map(|length| (oldest, length))
-        };
-        let (at, reused) = match taken {
+        let reusable = if whole { &[][..] } else { &request.prompt[..] };
+        let (at, reused) = match self.take_over(oldest, reusable) {
             Ok(taken) => taken,
             Err(failure) => return request.consumer.ended(Err(failure.into())),
         };
         let prompt = request.prompt.len();
         let context = self.runner.budget().context;
         let most = prompt.saturating_add(request.most.unwrap_or(context)).min(context);
-        let slot = &mut self.slots[at];
-        slot.cached = request.prompt[..reused].to_vec();
-        slot.work = Some(Work {
+        self.slots[at].work = Some(Work {
             consumer: request.consumer,
             tokens: request.prompt,
             most,
@@ -211,24 +209,63 @@ impl Scheduler {
         });
     }
 
+    /// Makes as much of a prompt as any sequence has the content of a free one: `oldest`, which loses what
+    /// it had, or one that has it and loses next to nothing. Gives which, and how much it has.
+    fn take_over(&mut self, oldest: usize, prompt: &[u32]) -> Result<(usize, usize), ExecError> {
+        let (mut own, mut refused) = (oldest, Vec::new());
+        loop {
+            let is_free = |at: usize| self.slots[at].work.is_none();
+            let rank = |at: usize| {
+                let rest = Reverse(self.cached.tokens(at).len());
+                (!refused.contains(&at)).then(|| (is_free(at), rest))
+            };
+            let Some((from, length)) = self.cached.longest(prompt, rank) else {
+                self.cached.truncate(own, 0);
+                return Ok((own, self.runner.cut(sequence(own), 0)?));
+            };
+            let rest = self.cached.tokens(from).len() - length;
+            let had = if is_free(from) && (from == own || rest < BLOCK) {
+                own = from;
+                self.cached.truncate(own, length);
+                self.runner.cut(sequence(own), length)?
+            } else {
+                self.cached.truncate(own, 0);
+                self.cached.extend(own, &prompt[..length]);
+                self.runner.copy(sequence(from), sequence(own), length)?
+            };
+            self.cached.truncate(own, had);
+            if had > 0 {
+                return Ok((own, had));
+            }
+            // Its window has left behind what would be needed.
+            refused.push(from);
+        }
+    }
+
+    /// Tokens of a slot that are still to be run.
+    fn pending(&self, at: usize) -> usize {
+        self.slots[at].pending(self.cached.tokens(at).len())
+    }
+
     /// What the next step takes: first of those that generate, then pieces of prompts.
     fn shares(&mut self) -> Vec<Share> {
         let mut room = self.runner.budget().step_tokens;
         let mut order: Vec<usize> = (0..self.slots.len()).collect();
         order.sort_by_key(|&at| {
             let slot = &self.slots[at];
-            (slot.pending() > 1, Reverse(slot.priority()), slot.used)
+            (self.pending(at) > 1, Reverse(slot.priority()), slot.used)
         });
         let mut shares = Vec::new();
         for at in order {
             let slot = &self.slots[at];
             let Some(work) = &slot.work else { continue };
-            let count = slot.pending().min(room);
+            let count = self.pending(at).min(room);
             if count == 0 {
                 continue;
             }
             room -= count;
-            let places = slot.cached.len()..slot.cached.len() + count;
+            let start = self.cached.tokens(at).len();
+            let places = start..start + count;
             let all = work.consumer.wants_prompt();
             let wanted = places.filter(|&place| all || place + 1 == work.tokens.len());
             let wanted = wanted.collect();
@@ -272,9 +309,8 @@ impl Scheduler {
     fn gather(&self, shares: &[Share]) -> Step {
         let mut step = Step::default();
         for share in shares {
-            let slot = &self.slots[share.slot];
-            let Some(work) = &slot.work else { continue };
-            let start = slot.cached.len();
+            let Some(work) = &self.slots[share.slot].work else { continue };
+            let start = self.cached.tokens(share.slot).len();
             let first = step.tokens.len();
             let sure = work.tokens.iter().skip(start).take(share.count);
             for (place, &token) in sure.chain(&share.ahead).enumerate() {
@@ -295,13 +331,12 @@ impl Scheduler {
             let slot = &mut self.slots[share.slot];
             slot.used = self.steps;
             let Some(work) = &slot.work else { continue };
-            let start = slot.cached.len();
-            slot.cached.extend_from_slice(&work.tokens[start..start + share.count]);
-            slot.cached.extend_from_slice(&share.ahead);
-            let run = slot.cached.len();
+            let start = self.cached.tokens(share.slot).len();
+            let run = start + share.count;
+            self.cached.extend(share.slot, &work.tokens[start..run]);
             let (own, others) = rest.split_at(share.wanted.len() * vocabulary);
             rest = others;
-            let gave = slot.take_logits((&share.wanted, &share.ahead), own, vocabulary);
+            let (gave, kept) = slot.take_logits((&share.wanted, &share.ahead), own, vocabulary);
             if let (Some(draft), true) = (&mut self.draft, gave > 0 && !share.ahead.is_empty()) {
                 draft.judge(share.slot, share.ahead.len(), gave - 1);
             }
@@ -310,7 +345,10 @@ impl Scheduler {
             if let Some(work) = slot.work.as_mut().filter(|_| alone) {
                 work.gauge.measured(!share.ahead.is_empty(), gave, time);
             }
-            if slot.cached.len() < run {
+            // What was run ahead is cached, whatever came of it.
+            let right = kept.saturating_sub(run).min(share.ahead.len());
+            self.cached.extend(share.slot, &share.ahead[..right]);
+            if right < share.ahead.len() {
                 self.forget(share.slot);
             }
         }
@@ -318,12 +356,11 @@ impl Scheduler {
 
     /// Cuts the caches to what the sequence is said to have.
     fn forget(&mut self, at: usize) {
-        let slot = &mut self.slots[at];
-        match self.runner.cut(sequence(at), slot.cached.len()) {
-            Ok(length) => slot.cached.truncate(length),
+        match self.runner.cut(sequence(at), self.cached.tokens(at).len()) {
+            Ok(length) => self.cached.truncate(at, length),
             Err(failure) => {
-                slot.cached.clear();
-                slot.end(Some(failure.into()));
+                self.cached.truncate(at, 0);
+                self.slots[at].end(Some(failure.into()));
             }
         }
     }

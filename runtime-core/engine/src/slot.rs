@@ -9,8 +9,6 @@ use crate::{Consumer, EngineError, Next, Usage};
 /// A sequence of the caches.
 #[derive(Default)]
 pub(crate) struct Slot {
-    /// The tokens whose keys and values are cached.
-    pub(crate) cached: Vec<u32>,
     /// The request that uses it now.
     pub(crate) work: Option<Work>,
     /// When it was used last, in steps.
@@ -44,17 +42,10 @@ impl Slot {
         self.work.as_ref().map_or(i32::MIN, |work| work.priority)
     }
 
-    /// Tokens that are still to be run.
-    pub(crate) fn pending(&self) -> usize {
+    /// Tokens that are still to be run if so many are cached.
+    pub(crate) fn pending(&self, cached: usize) -> usize {
         let all = self.work.as_ref().map_or(0, |work| work.tokens.len());
-        all.saturating_sub(self.cached.len())
-    }
-
-    /// How many of the first tokens of a prompt are cached. The last token of a prompt is always run,
-    /// for its logits.
-    pub(crate) fn shared(&self, prompt: &[u32]) -> usize {
-        let same = self.cached.iter().zip(prompt).take_while(|(a, b)| a == b).count();
-        same.min(prompt.len().saturating_sub(1))
+        all.saturating_sub(cached)
     }
 
     /// Ends the request.
@@ -65,14 +56,15 @@ impl Slot {
     }
 
     /// Hands over the logits of some tokens that were just run: those at `places` of the sequence, of
-    /// which the last ones may be of tokens `ahead` of what was sure. Gives how many tokens it came to.
+    /// which the last ones may be of tokens `ahead` of what was sure. Gives how many tokens it came to, and
+    /// how many of those that were run are part of the sequence.
     pub(crate) fn take_logits(
         &mut self,
         (places, ahead): (&[usize], &[u32]),
         logits: &[f32],
         vocabulary: usize,
-    ) -> usize {
-        let Some(work) = &mut self.work else { return 0 };
+    ) -> (usize, usize) {
+        let Some(work) = &mut self.work else { return (0, 0) };
         let before = work.usage.generated;
         let sure = work.tokens.len();
         let mut ends = false;
@@ -89,12 +81,12 @@ impl Slot {
         // One token of a step is sure without any that was run ahead.
         let right = gave.saturating_sub(1).min(ahead.len());
         work.usage.ahead += right;
-        // What was run ahead in vain is no part of the sequence.
-        self.cached.truncate(work.tokens.len().max(sure + 1) - 1);
+        // What was run ahead in vain is no part of it.
+        let kept = work.tokens.len().max(sure + 1) - 1;
         if ends {
             self.end(None);
         }
-        gave
+        (gave, kept)
     }
 }
 

@@ -79,6 +79,14 @@ fn describe_text(builder: &mut Builder) {
 
 /// The bytes of the model, with its weights changed if asked for.
 pub(crate) fn bytes(change: impl Fn(&mut Weights)) -> Vec<u8> {
+    with_metadata(change, |_| ())
+}
+
+/// The same with more metadata.
+pub(crate) fn with_metadata(
+    change: impl Fn(&mut Weights),
+    describe: impl Fn(&mut Builder),
+) -> Vec<u8> {
     let mut list = weights();
     change(&mut list);
     let mut builder = Builder::new();
@@ -96,6 +104,7 @@ pub(crate) fn bytes(change: impl Fn(&mut Weights)) -> Vec<u8> {
     }
     builder.set("llama.attention.layer_norm_rms_epsilon", Value::F32(1e-5)).unwrap();
     describe_text(&mut builder);
+    describe(&mut builder);
     for (name, shape) in &list {
         builder.add_tensor(name, shape, DType::F32).unwrap();
     }
