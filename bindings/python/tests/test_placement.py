@@ -90,6 +90,15 @@ def test_pins_are_kept_and_those_that_cannot_be_are_refused(plugins) -> None:
         remuda.Runtime(without, plugins=plugins, pins={"second": "fake:gpu"}).load(chain())
 
 
+def test_the_nodes_of_a_language_model_can_be_seen_and_pinned() -> None:
+    with remuda.Model("demo", ["cpu"], pins={"blk.0.attn_q": "cpu"}) as model:
+        placement = model.placement()
+    assert {part["class"] for part in placement["parts"]} == {"decode", "prefill"}
+    assert placement["nodes"]["blk.0.attn_q"]["backend"] == "cpu"
+    with pytest.raises(remuda.InputError, match="no node `blk.9.attn_q`"):
+        remuda.Model("demo", ["cpu"], pins={"blk.9.attn_q": "cpu"})
+
+
 def test_a_lost_device_is_in_the_receipt(plugins) -> None:
     backends = [("fake", {"fail": "lost@2"}), "cpu"]
     session = remuda.InferenceSession(chain(), backends, plugins=plugins)
