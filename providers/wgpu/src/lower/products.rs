@@ -101,7 +101,8 @@ pub(super) fn gemm(lowering: &mut Lowering<'_>, node: &Node) -> Result<(), Refus
         a = a.permuted(&[1, 0])?;
     }
     let turned = flag("transB")?;
-    let b = match if turned { lowering.weight(node, 1)? } else { None } {
+    let weight = if turned { lowering.weight(node, 1)? } else { None };
+    let b = match weight {
         Some(weight) => weight,
         None => {
             let b = lowering.float_part(node, 1)?;
