@@ -72,7 +72,7 @@ fn packed_weights_agree_with_the_reference() {
     let mut failures = Vec::new();
     let pool = Arc::new(ThreadPool::new(2).expect("threads"));
     for (isa, packs) in Isa::available().into_iter().flat_map(|isa| [(isa, true), (isa, false)]) {
-        let settings = Settings { pool: Arc::clone(&pool), isa, fast: true, packs };
+        let settings = Settings { pool: Arc::clone(&pool), isa, fast: true, packs, kept: None };
         for (name, trial) in &trials {
             if let Err(error) = check(trial, &settings) {
                 let how = if packs { "packed" } else { "as given" };

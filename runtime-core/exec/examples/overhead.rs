@@ -28,6 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         isa: Isa::detect()?,
         fast: true,
         packs: true,
+        kept: None,
     };
     let direct = Program::new(&graph, &settings)?;
     let provider = Provider::open(Table::linked(remuda_cpu::table())?, 1, &[])?;
