@@ -183,7 +183,7 @@ mod tests {
             assert_eq!(cached.longest(&prompt, rank), want);
             found += usize::from(want.is_some_and(|(_, length)| length > 2 * BLOCK));
         }
-        assert!(found > 500, "{found}");
+        assert!(found > 200, "{found}");
         (0..SEQUENCES).for_each(|at| cached.truncate(at, 0));
         assert!(cached.holders.is_empty());
     }
