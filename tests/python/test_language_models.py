@@ -54,7 +54,7 @@ def test_folders_give_the_logits_of_transformers(name: str, tmp_path: Path) -> N
     assert divergence(model.logits, got[PLACES]) <= PLAIN_BOUND
 
 
-@pytest.mark.parametrize("name", ["gpt2", "gptneox", "falcon-groups"])
+@pytest.mark.parametrize("name", ["llama", "gpt2", "gptneox", "falcon-groups"])
 def test_folders_may_lack_the_prefix_and_hold_masks(name: str, tmp_path: Path) -> None:
     model = golden.load(name)
     plain = {tensor.removeprefix("transformer."): made for tensor, made in model.weights.items()}
@@ -199,7 +199,7 @@ def test_folders_that_are_cut_off_say_where(name: str, tmp_path: Path) -> None:
         open_model(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["gpt2", "gptneox", "falcon-groups"])
+@pytest.mark.parametrize("name", ["llama", "gpt2", "gptneox", "falcon-groups"])
 def test_a_weight_of_a_folder_that_is_not_there_is_named(name: str, tmp_path: Path) -> None:
     import remuda
 

@@ -9,6 +9,7 @@ pub(super) static ARCHITECTURE: Architecture = Architecture {
         decoder.norm = Norm::Layer;
         decoder.parallel = true;
         decoder.activation = Activation::Gelu;
+        decoder.gated = false;
         Ok(())
     },
 };

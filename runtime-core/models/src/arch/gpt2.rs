@@ -10,6 +10,7 @@ pub(super) static ARCHITECTURE: Architecture = Architecture {
         decoder.rope.size = 0;
         decoder.learned_positions = true;
         decoder.activation = Activation::GeluTanh;
+        decoder.gated = false;
         Ok(())
     },
 };

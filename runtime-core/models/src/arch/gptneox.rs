@@ -10,6 +10,7 @@ pub(super) static ARCHITECTURE: Architecture = Architecture {
         decoder.norm = Norm::Layer;
         decoder.parallel = keys.flag("use_parallel_residual")?.unwrap_or(true);
         decoder.activation = Activation::Gelu;
+        decoder.gated = false;
         Ok(())
     },
 };

@@ -8,6 +8,7 @@ pub(super) static ARCHITECTURE: Architecture = Architecture {
     adapt: |_keys, decoder| {
         decoder.norm = Norm::Layer;
         decoder.activation = Activation::GeluTanh;
+        decoder.gated = false;
         Ok(())
     },
 };

@@ -18,10 +18,10 @@ pub(super) fn feed_forward(
         return experts(net, decoder, mixture, x);
     }
     let (features, inner) = (decoder.features, decoder.inner);
-    if net.has("ffn_gate.weight") {
+    if decoder.gated && !both_in_one(net, decoder)? {
         return gated_part(net, decoder, x, (["ffn_gate", "ffn_up", "ffn_down"], inner));
     }
-    let hidden = if both_in_one(net, decoder)? {
+    let hidden = if decoder.gated {
         let both = net.linear(x, "ffn_up", [2 * inner, features])?;
         let [gate, up] = net.split(both, [inner, inner], "gate_up");
         gated(net, decoder, gate, up)

@@ -135,6 +135,8 @@ pub(crate) struct Decoder {
     /// Attention over a shared row, if it is one.
     pub(crate) latent: Option<Latent>,
     pub(crate) activation: Activation,
+    /// Whether the feed-forward part multiplies a gate with a value.
+    pub(crate) gated: bool,
     /// The mixture that feed-forward parts are, if they are one.
     pub(crate) experts: Option<Experts>,
     /// Whether the architecture is known with experts, too.
@@ -202,6 +204,7 @@ impl Decoder {
             learned_positions: false,
             latent: None,
             activation: Activation::Silu,
+            gated: true,
             experts: Experts::read(keys)?,
             mixes: false,
             embedding_scale: 1.0,
