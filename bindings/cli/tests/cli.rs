@@ -337,7 +337,7 @@ fn answers_are_texts_of_a_lark_grammar() {
     }
     let broken = ask("1", ["--lark", "start: word"]);
     let told = String::from_utf8(broken.stderr).unwrap();
-    assert_eq!(broken.status.code(), Some(1));
+    assert_eq!(broken.status.code(), Some(2));
     assert!(told.contains("error: Lark grammar: ") && told.contains("word"), "{told}");
 }
 
