@@ -201,11 +201,13 @@ impl Program {
 
     /// What every run starts with; found at the first.
     fn settled(&self) -> Result<&[(usize, Val)], OpError> {
-        let Settings { pool, isa, kept, .. } = &self.settings;
-        let cache = kept.as_ref().filter(|cache| cache.has_room_for(self.packed_bytes() as u64));
-        let packing = Packing { cx: Context::new(*isa, pool), cache };
-        let settled =
-            self.settled.get_or_init(|| self.start.settle(&packing, &self.steps, self.value_count));
+        let settled = self.settled.get_or_init(|| {
+            let Settings { pool, isa, kept, .. } = &self.settings;
+            let packed = self.packed_bytes() as u64;
+            let cache = kept.as_ref().filter(|cache| cache.has_room_for(packed));
+            let packing = Packing { cx: Context::new(*isa, pool), cache };
+            self.start.settle(&packing, &self.steps, self.value_count)
+        });
         settled.as_deref().map_err(OpError::clone)
     }
 

@@ -23,32 +23,27 @@ fn weights(format: &str, outputs: usize) -> Tensor {
 }
 
 fn product(weight: Tensor) -> Graph {
-    let mut graph = Graph::new("g");
-    let outputs = weight.dims()[0];
-    let rows = TensorType::new(DType::F32, [Dim::symbol("n"), INPUTS.into()]);
-    let x = graph.add_input("x", Some(rows.into()));
-    let weight = graph.add_const("w", weight);
-    let bias = graph.add_const("b", Tensor::vector(numbers(outputs, 2)));
-    let y =
-        graph.apply(OpName::new("remuda", "Linear"), &[x, weight, bias], Default::default(), "y");
-    graph.outputs.push(y);
-    infer_graph(&mut graph, &Ops).unwrap();
-    graph
+    multiplied(weight, OpName::new("remuda", "Linear"), Attrs::default())
 }
 
 /// As [`product`], as exporters write it.
 fn gemm(weight: Tensor) -> Graph {
+    let mut attrs = Attrs::default();
+    attrs.set("transB", Attr::Int(1));
+    attrs.set("alpha", Attr::Float(0.5));
+    attrs.set("beta", Attr::Float(3.0));
+    multiplied(weight, OpName::onnx("Gemm"), attrs)
+}
+
+/// Rows that an operator multiplies with a weight, and a bias.
+fn multiplied(weight: Tensor, op: OpName, attrs: Attrs) -> Graph {
     let mut graph = Graph::new("g");
     let outputs = weight.dims()[0];
     let rows = TensorType::new(DType::F32, [Dim::symbol("n"), INPUTS.into()]);
     let x = graph.add_input("x", Some(rows.into()));
     let weight = graph.add_const("w", weight);
     let bias = graph.add_const("b", Tensor::vector(numbers(outputs, 2)));
-    let mut attrs = Attrs::default();
-    attrs.set("transB", Attr::Int(1));
-    attrs.set("alpha", Attr::Float(0.5));
-    attrs.set("beta", Attr::Float(3.0));
-    let y = graph.apply(OpName::onnx("Gemm"), &[x, weight, bias], attrs, "y");
+    let y = graph.apply(op, &[x, weight, bias], attrs, "y");
     graph.outputs.push(y);
     infer_graph(&mut graph, &Ops).unwrap();
     graph

@@ -268,10 +268,10 @@ impl Builder {
             Some(cache) => cache,
             None => Cache::standard().map_err(|error| setup(&error))?,
         };
-        if let Some(folder) = cache.as_ref().and_then(|cache| cache.folder().to_str()) {
+        if let Some(cache) = &cache
+            && let Some(folder) = cache.folder().to_str()
+        {
             of_cpu.push(("keep".to_owned(), folder.to_owned()));
-        }
-        if let Some(cache) = &cache {
             of_cpu.push(("keep_bytes".to_owned(), cache.limit().to_string()));
         }
         let (devices, unopened) = self.devices(threads, &libraries)?;
