@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times what the engine for language models saves: copied texts, cached prompts, many threads, loading.
+"""Times what is saved for language models: copied texts, cached prompts, many threads, loading, packed weights kept.
 
     python tests/bench/bench_language.py --remuda target/release/remuda --folder /tmp
     python tests/bench/bench_language.py … --write-docs
@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -41,7 +43,7 @@ class Row:
     def texts(self) -> tuple[str, str]:
         """The figure, and what is asked."""
         if self.least:
-            return f"{self.value:.2f}x", f"at least {self.goal:.1f}x"
+            return f"{self.value:.2f}x", f"at least {self.goal:g}x"
         if self.goal < 0.1:
             return f"{100 * self.value:.1f} %", f"at most {100 * self.goal:.0f} %"
         return f"{self.value:.3f} s", f"at most {self.goal:.1f} s"
@@ -53,10 +55,10 @@ def main() -> int:
     rows: list[Row] = []
     try:
         write(path, options.mix)
-        for measure in (copied_text, cached_prompt, many_threads, loading):
-            row = measure(path, options)
-            rows.append(row)
-            print(f"{row.what}: {row.sides}: {row.texts()[0]}, {row.texts()[1]}", flush=True)
+        for measure in (copied_text, cached_prompt, many_threads, loading, kept_weights):
+            for row in measure(path, options):
+                rows.append(row)
+                print(f"{row.what}: {row.sides}: {row.texts()[0]}, {row.texts()[1]}", flush=True)
     finally:
         path.unlink(missing_ok=True)
     if options.write_docs:
@@ -90,7 +92,7 @@ def interleaved(
     return median(times[0]), median(times[1])
 
 
-def copied_text(path: Path, options: argparse.Namespace) -> Row:
+def copied_text(path: Path, options: argparse.Namespace) -> list[Row]:
     """Tokens that copy the prompt, with and without prompt lookup."""
 
     def side(*flags: str) -> float:
@@ -102,7 +104,7 @@ def copied_text(path: Path, options: argparse.Namespace) -> Row:
 
     plain, ahead = interleaved(side, lambda: side("--lookup"), options.repetitions)
     sides = f"{1 / plain:.1f} tokens/s plain, {1 / ahead:.1f} with prompt lookup"
-    return Row("decode of a copied text", sides, plain / ahead, 1.8, least=True)
+    return [Row("decode of a copied text", sides, plain / ahead, 1.8, least=True)]
 
 
 def open_model(path: Path, options: argparse.Namespace, **more: object):
@@ -111,7 +113,7 @@ def open_model(path: Path, options: argparse.Namespace, **more: object):
     return remuda.Model(path, threads=options.threads, **more)
 
 
-def cached_prompt(path: Path, options: argparse.Namespace) -> Row:
+def cached_prompt(path: Path, options: argparse.Namespace) -> list[Row]:
     """The first token behind a prefix that was asked before, and behind one that was not."""
     number = iter(range(1000, 100_000))
     with open_model(path, options, n_ctx=2 * PREFIX) as model:
@@ -133,10 +135,10 @@ def cached_prompt(path: Path, options: argparse.Namespace) -> Row:
         slow, fast = interleaved(cold, cached, options.repetitions)
     sides = f"{1000 * slow:.0f} ms cold, {1000 * fast:.1f} ms cached"
     what = f"first token behind {PREFIX} tokens that are cached"
-    return Row(what, sides, fast / slow, 0.03, least=False)
+    return [Row(what, sides, fast / slow, 0.03, least=False)]
 
 
-def many_threads(path: Path, options: argparse.Namespace) -> Row:
+def many_threads(path: Path, options: argparse.Namespace) -> list[Row]:
     """Sixteen Python threads that ask one model, and the same questions one after the other."""
     prompts = [[7 + at, *range(400, 420)] for at in range(THREADS)]
     with open_model(path, options, n_ctx=PREFIX, n_seq=THREADS) as model:
@@ -170,10 +172,10 @@ def many_threads(path: Path, options: argparse.Namespace) -> Row:
         slow, fast = interleaved(serial, together, options.repetitions)
     tokens = THREADS * ANSWER
     sides = f"{tokens / slow:.1f} tokens/s one by one, {tokens / fast:.1f} together, same tokens"
-    return Row(f"{THREADS} threads on one model", sides, slow / fast, 1.5, least=True)
+    return [Row(f"{THREADS} threads on one model", sides, slow / fast, 1.5, least=True)]
 
 
-def loading(path: Path, options: argparse.Namespace) -> Row:
+def loading(path: Path, options: argparse.Namespace) -> list[Row]:
     """Loading a file that is in the page cache, with weights as they are."""
     times = []
     for _ in range(options.repetitions + 1):
@@ -182,7 +184,60 @@ def loading(path: Path, options: argparse.Namespace) -> Row:
         times.append(time.perf_counter() - start)
     gigabytes = path.stat().st_size / 1e9
     sides = f"{gigabytes:.2f} GB, in the page cache, not repacked"
-    return Row("load", sides, median(times[1:]), 0.3, least=False)
+    return [Row("load", sides, median(times[1:]), 0.3, least=False)]
+
+
+FIRST_AND_MORE = """
+import json, sys, time
+import remuda
+with remuda.Model(sys.argv[1], threads=int(sys.argv[2]), n_ctx=512) as model:
+    start = time.perf_counter()
+    answer = iter(model.stream([5, 6, 7, 8], int(sys.argv[3]), seed=1, stop=[]))
+    next(answer, None)
+    first = time.perf_counter()
+    more = sum(1 for _ in answer)
+    print(json.dumps([first - start, (time.perf_counter() - first) / more]))
+"""
+
+
+def kept_weights(path: Path, options: argparse.Namespace) -> list[Row]:
+    """The first token of a start that packs, and of one that maps what an earlier one kept; then the others."""
+    with tempfile.TemporaryDirectory(dir=options.folder) as kept:
+
+        def start(cache: str) -> list[float]:
+            command = [sys.executable, "-c", FIRST_AND_MORE, path, options.threads, GENERATED]
+            ran = subprocess.run(
+                [str(word) for word in command],
+                check=True,
+                stdout=subprocess.PIPE,
+                env=os.environ | {"REMUDA_CACHE": cache},
+            )
+            return json.loads(ran.stdout)
+
+        start(kept)
+        times: dict[str, list[list[float]]] = {"off": [], kept: []}
+        for turn in range(options.repetitions):
+            for cache in times if turn % 2 else reversed(times):
+                times[cache].append(start(cache))
+    (packed, by_copy), (mapped, by_map) = (
+        [median(figure) for figure in zip(*side, strict=True)] for side in times.values()
+    )
+    return [
+        Row(
+            "first token where packed weights were kept",
+            f"{1000 * packed:.0f} ms with packing, {1000 * mapped:.0f} ms with mapping",
+            packed / mapped,
+            1.0,
+            least=True,
+        ),
+        Row(
+            "decode where packed weights were kept",
+            f"{1 / by_copy:.1f} tokens/s from a copy, {1 / by_map:.1f} from the mapped file",
+            by_copy / by_map,
+            0.97,
+            least=True,
+        ),
+    ]
 
 
 def section(rows: list[Row], options: argparse.Namespace) -> str:

@@ -9,7 +9,10 @@
 
 For each format a file with random weights is written (up to 2.5 GB), measured by `remuda bench --vs llama.cpp`, where
 the two take turns, and removed. llama.cpp runs with its weights repacked and as they are, and is compared with at its
-better setting in each cell.
+better setting in each cell. For `--isa avx2` the peer has no more either, where it is built so:
+
+    CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_AVX512=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON" \\
+        pip install --no-binary llama-cpp-python llama-cpp-python
 """
 
 from __future__ import annotations
@@ -137,6 +140,15 @@ def goal(cell: Cell, options: argparse.Namespace) -> float:
     return NARROW_GOAL if options.isa else GOALS[test][mix]
 
 
+def peer(figures: dict, options: argparse.Namespace) -> str:
+    """How llama.cpp was built, as far as it tells."""
+    wide = "AVX512 = 1" in figures["llama.cpp"]["system"]
+    if not options.isa:
+        return "built for this processor"
+    has = "all that the processor has" if wide else f"{options.isa}, too"
+    return f"built for {has}"
+
+
 def section(cells: dict[Cell, dict], options: argparse.Namespace) -> str:
     """The part of the page that this script owns."""
     some = next(iter(cells.values()))
@@ -149,10 +161,10 @@ def section(cells: dict[Cell, dict], options: argparse.Namespace) -> str:
         "",
         f"{measured_on()}, "
         f"{options.threads} threads. llama.cpp as in llama-cpp-python {some['llama.cpp']['version']}, "
-        "built for this processor. The shape of Llama 3.2 1B with random weights; medians of "
+        f"{peer(some, options)}. The shape of Llama 3.2 1B with random weights; medians of "
         f"{options.repetitions} interleaved runs in tokens per second. llama.cpp counts at its better "
         "setting in each cell: weights repacked, or as they are in the file."
-        + (f" It uses all that the processor has; Remuda uses {options.isa}." if allowed else ""),
+        + (f" Remuda uses {options.isa}." if allowed else ""),
         "",
         "    python tests/bench/bench_vs_llama_cpp.py "
         f"--mixes {' '.join(options.mixes)} --repetitions {options.repetitions}"

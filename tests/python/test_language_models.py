@@ -213,6 +213,18 @@ def test_a_weight_of_a_folder_that_is_not_there_is_named(name: str, tmp_path: Pa
             open_model(tmp_path)
 
 
+def test_a_norm_that_is_lost_whole_is_named(tmp_path: Path) -> None:
+    import remuda
+
+    model = golden.load("gptneox")
+    lost = "layers.1.post_attention_layernorm"
+    made = {tensor: weight for tensor, weight in model.weights.items() if lost not in tensor}
+    assert len(made) == len(model.weights) - 2
+    files.write_folder(model.config, made, tmp_path)
+    with pytest.raises(remuda.Error, match=r"weight `blk\.1\.ffn_norm\.weight` is missing"):
+        open_model(tmp_path)
+
+
 @pytest.mark.parametrize("name", SORTS)
 def test_a_folder_without_a_tokenizer_takes_tokens_and_says_what_texts_need(
     name: str, tmp_path: Path

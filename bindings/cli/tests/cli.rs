@@ -355,6 +355,37 @@ fn the_demo_model_goes_on_from_a_prompt() {
 }
 
 #[test]
+fn an_answer_is_one_object_if_asked_for() {
+    let folder = folder("object");
+    let arguments = ["run", "demo", "A river is a", "-n", "8", "--temp", "0"];
+    let plain = String::from_utf8(remuda(&folder, &arguments).stdout).unwrap();
+    let object = json(&folder, &[&arguments[..], &["--json"]].concat());
+    assert_eq!(object["text"], plain.trim_end_matches('\n'));
+    assert_eq!(
+        (&object["finish_reason"], &object["usage"]["completion_tokens"]),
+        (&"length".into(), &8.into())
+    );
+    assert_eq!(object["failovers"], serde_json::json!([]));
+}
+
+#[test]
+fn what_a_model_cannot_use_is_refused() {
+    let folder = folder("useless");
+    let told = |arguments: &[&str]| {
+        let output = remuda(&folder, arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for (flag, value) in [("--input", "x=1"), ("--output", "out"), ("--profile", "trace.json")] {
+        let text = told(&["run", "demo", "A river", flag, value]);
+        let expected = format!("error: `{flag}` is not for language models, and `demo` is one\n");
+        assert!(text.starts_with(&expected), "{text}");
+    }
+    let text = told(&["run", "digits", "what is it?"]);
+    assert!(text.starts_with("error: `digits` takes inputs, not a prompt\n"), "{text}");
+}
+
+#[test]
 fn outputs_are_written_to_files() {
     let folder = folder("outputs");
     assert!(remuda(&folder, &["run", "digits", "--output", "out"]).status.success());

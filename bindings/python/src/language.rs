@@ -121,6 +121,11 @@ impl LanguageModel {
         placement::step_failovers(py, &self.0.failovers())
     }
 
+    /// Why the draft model was given up, if it was.
+    fn draft_lost(&self) -> Option<String> {
+        self.0.draft_lost()
+    }
+
     /// The source of the chat template, if the file has one.
     fn template(&self, py: Python<'_>) -> PyResult<Option<String>> {
         let template = self.0.template().map_err(|error| raised(py, &error))?;

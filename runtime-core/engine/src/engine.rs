@@ -113,6 +113,12 @@ impl Handle {
         self.journal.failovers()
     }
 
+    /// Why the draft model was given up, if it was: answers go on without its guesses.
+    #[must_use]
+    pub fn draft_lost(&self) -> Option<String> {
+        self.journal.draft_lost()
+    }
+
     /// Hands in a request; its consumer is told everything else.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
-//! What is told of steps besides logits: the receipt of the last one, and the devices that failed.
+//! What is told of steps besides logits: the receipt of the last one, the devices that failed, and a draft model
+//! that was given up.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -34,6 +35,7 @@ pub(crate) struct Journal(Mutex<Entries>);
 struct Entries {
     last: Option<Receipt>,
     failovers: Vec<StepFailover>,
+    draft_lost: Option<String>,
 }
 
 impl Journal {
@@ -49,11 +51,19 @@ impl Journal {
         self.entries().failovers.extend_from_slice(failovers);
     }
 
+    pub(crate) fn lost_draft(&self, reason: String) {
+        self.entries().draft_lost = Some(reason);
+    }
+
     pub(crate) fn last_receipt(&self) -> Option<Receipt> {
         self.entries().last.clone()
     }
 
     pub(crate) fn failovers(&self) -> Vec<StepFailover> {
         self.entries().failovers.clone()
+    }
+
+    pub(crate) fn draft_lost(&self) -> Option<String> {
+        self.entries().draft_lost.clone()
     }
 }

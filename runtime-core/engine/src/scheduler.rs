@@ -300,7 +300,10 @@ impl Scheduler {
                 // It reads its sequences again for the next guess.
                 Err(ExecError::StatesLost { .. }) => {}
                 // Answers do not need it.
-                Err(_) => self.draft = None,
+                Err(error) => {
+                    self.journal.lost_draft(error.to_string());
+                    self.draft = None;
+                }
             }
         }
         share.wanted.extend(sure..sure + share.ahead.len());

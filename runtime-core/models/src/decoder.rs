@@ -19,7 +19,7 @@ use crate::net::{Net, float};
 use crate::{LanguageModel, ModelError, ModelFile, ModelInfo, Options};
 
 pub(crate) use attention::{angles, turn};
-pub(crate) use spec::{Activation, Decoder, Experts, Gate, Latent, Norm, QkNorm};
+pub(crate) use spec::{Activation, Decoder, Experts, Gate, Latent, Norm, Order, QkNorm};
 
 /// The inputs that every layer uses.
 struct Step {
@@ -153,7 +153,8 @@ fn block(
     let normed =
         if decoder.pre_norm { norm(net, decoder, x, "attn_norm", decoder.features)? } else { x };
     // Where two norms stand side by side, the second one is attention's.
-    let seen = if decoder.parallel && net.has("attn_norm_2.weight") {
+    let shared = decoder.order == Order::BesideBehindOneNorm;
+    let seen = if shared && net.has("attn_norm_2.weight") {
         norm(net, decoder, x, "attn_norm_2", decoder.features)?
     } else {
         normed
@@ -163,13 +164,9 @@ fn block(
         attended = norm(net, decoder, attended, "post_attention_norm", decoder.features)?;
     }
     attended = net.scale(attended, decoder.residual_scale);
-    if decoder.parallel {
-        // Feed-forward looks at the layer's input, beside attention; with a norm of its own or not.
-        let second = if net.has("ffn_norm.weight") {
-            norm(net, decoder, x, "ffn_norm", decoder.features)?
-        } else {
-            normed
-        };
+    if decoder.order != Order::Serial {
+        let second =
+            if shared { normed } else { norm(net, decoder, x, "ffn_norm", decoder.features)? };
         let fed = feed_forward::feed_forward(net, decoder, layer, second)?;
         let sum = net.onnx("Add", &[attended, fed], &[], "parts");
         return Ok(net.onnx("Add", &[x, sum], &[], "layer"));

@@ -168,6 +168,12 @@ impl LanguageModel {
         self.0.engine.handle().failovers()
     }
 
+    /// Why the draft model was given up, if it was: answers go on without its guesses.
+    #[must_use]
+    pub fn draft_lost(&self) -> Option<String> {
+        self.0.engine.handle().draft_lost()
+    }
+
     /// The memory it takes.
     #[must_use]
     pub fn memory(&self) -> LanguageMemory {

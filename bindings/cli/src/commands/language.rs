@@ -1,21 +1,21 @@
 //! `remuda run` of a language model: one answer as it comes, or a chat.
 
+mod answer;
 mod chat;
 mod sampling;
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use remuda::text::Chat;
-use remuda::{Answer, Builder, DType, LanguageModel, LanguageOptions, Outcome, StepFailover};
+use remuda::{Builder, DType, LanguageModel, LanguageOptions, StepFailover};
 use serde_json::json;
 
+use self::answer::{print, print_json, timings};
 use self::sampling::SamplingArgs;
 use super::{BackendArgs, bytes_text, failover_json, one_line, warn};
 use crate::cancel;
 use crate::failure::Failure;
-use crate::print::written;
 
 /// How a language model is loaded.
 #[derive(Debug, clap::Args)]
@@ -81,6 +81,13 @@ pub(super) struct LanguageArgs {
     sampling: SamplingArgs,
 }
 
+impl LanguageArgs {
+    /// Whether there is a prompt.
+    pub(super) fn has_prompt(&self) -> bool {
+        self.prompt.is_some()
+    }
+}
+
 impl LoadArgs {
     /// Loads a model.
     pub(super) fn load(
@@ -120,17 +127,22 @@ impl LoadArgs {
     }
 }
 
-/// Answers.
+/// Answers; with `json` a prompt alone, as one object.
 pub(super) fn run(
     path: &Path,
     args: &LanguageArgs,
     setup: (&BackendArgs, Option<usize>),
+    json: bool,
 ) -> Result<(), Failure> {
     let ask = args.sampling.ask(args.predict)?;
     let model = args.load.load(path, setup)?;
     noteln!("{}", first_line(&model));
     let prompt = match &args.prompt {
         Some(prompt) => prompt.clone(),
+        None if std::io::stdin().is_terminal() && json => {
+            let hint = "give a prompt, or text on standard input";
+            return Err(Failure::usage_hint("a chat cannot be printed as JSON", hint));
+        }
         None if std::io::stdin().is_terminal() => return chat::run(&model, args, ask),
         None => standard_input()?,
     };
@@ -143,7 +155,7 @@ pub(super) fn run(
     } else {
         model.answer(&prompt, &ask)?
     };
-    let printed = print(answer);
+    let printed = if json { print_json(answer) } else { print(answer) };
     Told::default().tell(&model);
     let (_, outcome) = printed?;
     if args.verbose {
@@ -160,18 +172,28 @@ fn message(role: &str, content: &str) -> serde_json::Value {
     json!({ "role": role, "content": content })
 }
 
-/// How many failures of devices the user has been told of.
+/// What the user has been told of.
 #[derive(Debug, Default)]
-pub(super) struct Told(usize);
+pub(super) struct Told {
+    /// How many failures of devices.
+    failovers: usize,
+    /// That the draft model was given up.
+    draft: bool,
+}
 
 impl Told {
     /// Tells of those that are new.
     pub(super) fn tell(&mut self, model: &LanguageModel) {
         let failovers = model.failovers();
-        for failover in failovers.iter().skip(self.0) {
+        for failover in failovers.iter().skip(self.failovers) {
             noteln!("warning: {}", failover_text(failover));
         }
-        self.0 = failovers.len();
+        self.failovers = failovers.len();
+        if let (false, Some(reason)) = (self.draft, model.draft_lost()) {
+            let reason = one_line(&reason);
+            noteln!("warning: answers go on without the draft model, which failed: {reason}");
+            self.draft = true;
+        }
     }
 }
 
@@ -190,20 +212,6 @@ pub(super) fn step_failovers_json(failovers: &[StepFailover]) -> serde_json::Val
         object
     };
     failovers.iter().map(one).collect()
-}
-
-/// Prints an answer as it comes; gives the text and what it came to.
-fn print(mut answer: Answer) -> Result<(String, Outcome), Failure> {
-    let mut text = String::new();
-    for piece in &mut answer {
-        let piece = piece?;
-        out!("{}", piece.text);
-        written(std::io::stdout().flush());
-        text.push_str(&piece.text);
-    }
-    outln!();
-    let gone = || Failure::usage("the engine ended without an answer");
-    Ok((text, answer.outcome().ok_or_else(gone)?))
 }
 
 /// What a person wants to know before the answer comes.
@@ -243,18 +251,24 @@ pub(super) fn parameters_text(parameters: u64) -> String {
     if millions >= 1000.0 { format!("{:.1}B", millions / 1e3) } else { format!("{millions:.1}M") }
 }
 
-/// Who runs the model.
-fn devices_text(model: &LanguageModel) -> String {
+/// Who runs the model; the processor by llama-bench's name for it.
+pub(super) fn devices(model: &LanguageModel) -> Vec<String> {
     let plan = model.placement();
     let parts = plan.classes.iter().flat_map(|class| &class.parts);
     let names = parts.filter_map(|part| plan.providers.get(part.provider.index()));
     let mut names: Vec<&str> = names.map(|provider| provider.name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    let cpu = format!("CPU {} threads", model.threads());
-    let shown = names.iter().map(|name| if name.starts_with("cpu") { cpu.as_str() } else { name });
-    let shown: Vec<&str> = shown.collect();
-    if shown.is_empty() { cpu } else { shown.join(" + ") }
+    let shown = |name| if name == "cpu" { "CPU" } else { name };
+    names.into_iter().map(|name| shown(name).to_owned()).collect()
+}
+
+fn devices_text(model: &LanguageModel) -> String {
+    let mut names = devices(model);
+    if let Some(cpu) = names.iter_mut().find(|name| *name == "CPU") {
+        *cpu = format!("CPU {} threads", model.threads());
+    }
+    names.join(" + ")
 }
 
 fn template_text(model: &LanguageModel) -> String {
@@ -265,29 +279,6 @@ fn template_text(model: &LanguageModel) -> String {
         }
         Err(error) => error.to_string(),
     }
-}
-
-/// How long an answer took.
-fn timings(outcome: &Outcome) -> String {
-    let usage = &outcome.usage;
-    let per_second = |tokens: usize, time: Duration| {
-        #[expect(clippy::cast_precision_loss, reason = "answers are shorter")]
-        let tokens = tokens as f64;
-        tokens / time.as_secs_f64().max(1e-9)
-    };
-    format!(
-        "prompt: {} tokens ({} of them cached) in {:.3} s, {:.1} tokens/s\n\
-         answer: {} tokens ({} of them run ahead) in {:.3} s, {:.1} tokens/s; ended by {:?}",
-        usage.prompt,
-        usage.reused,
-        outcome.prompt_time.as_secs_f64(),
-        per_second(usage.prompt - usage.reused, outcome.prompt_time),
-        usage.generated,
-        usage.ahead,
-        outcome.answer_time.as_secs_f64(),
-        per_second(usage.generated.saturating_sub(1), outcome.answer_time),
-        outcome.finish,
-    )
 }
 
 fn standard_input() -> Result<String, Failure> {

@@ -39,6 +39,25 @@ pub(super) struct RunArgs {
     json: bool,
 }
 
+impl RunArgs {
+    /// Refuses what concerns the inputs and outputs of other models than language models.
+    fn has_no_tensors(&self) -> Result<(), Failure> {
+        let given = [
+            ("--input", !self.inputs.are_empty()),
+            ("--output", self.output.is_some()),
+            ("--profile", self.profile.is_some()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((name, _)) => {
+                let model = self.model.display();
+                let message = format!("`{name}` is not for language models, and `{model}` is one");
+                Err(Failure::usage_hint(message, "it takes a prompt: `remuda run MODEL \"…\"`"))
+            }
+        }
+    }
+}
+
 /// Runs a model and prints its outputs.
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     cancel::listen();
@@ -46,7 +65,13 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         && remuda::LanguageModel::is_one(&args.model)
             .map_err(|error| Failure::loading(&args.model, error))?
     {
-        return super::language::run(&args.model, &args.language, (&args.backends, args.threads));
+        args.has_no_tensors()?;
+        let setup = (&args.backends, args.threads);
+        return super::language::run(&args.model, &args.language, setup, args.json);
+    }
+    if args.language.has_prompt() {
+        let message = format!("`{}` takes inputs, not a prompt", args.model.display());
+        return Err(Failure::usage_hint(message, "give them as `--input name=value`"));
     }
     let runtime = args.backends.runtime(args.threads)?;
     let model = bundled::load(&runtime, &args.model)?;

@@ -178,6 +178,11 @@ class Model(Holding[_core.LanguageModel]):
         return self._open().failovers()
 
     @property
+    def draft_lost(self) -> str | None:
+        """Why the draft model was given up, if it was: answers go on without its guesses."""
+        return self._open().draft_lost()
+
+    @property
     def chat_template(self) -> str | None:
         """The source of the model's chat template, if it has one."""
         return self._open().template()

@@ -13,6 +13,17 @@ pub(crate) enum Norm {
     Layer,
 }
 
+/// How attention and feed-forward stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// One after the other.
+    Serial,
+    /// Side by side, each behind a norm of its own.
+    Beside,
+    /// Side by side behind one norm, unless attention has one of its own.
+    BesideBehindOneNorm,
+}
+
 /// Which norm queries and keys go through before they are turned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum QkNorm {
@@ -125,8 +136,7 @@ pub(crate) struct Decoder {
     /// Whether each part normalises what it gives.
     pub(crate) post_norm: bool,
     pub(crate) qk_norm: QkNorm,
-    /// Whether attention and feed-forward stand side by side.
-    pub(crate) parallel: bool,
+    pub(crate) order: Order,
     pub(crate) rope: Rope,
     /// How layers with a window turn positions, if otherwise than the others.
     pub(crate) local_rope: Option<Rope>,
@@ -198,7 +208,7 @@ impl Decoder {
             pre_norm: true,
             post_norm: false,
             qk_norm: QkNorm::None,
-            parallel: false,
+            order: Order::Serial,
             rope: Rope::read(keys, key_dim, context)?,
             local_rope: None,
             learned_positions: false,

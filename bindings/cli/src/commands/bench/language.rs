@@ -192,7 +192,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
         let model = load(args, &tests, threads)?;
         let mut rivals = rivals(args, model.threads())?;
         let mut failed = Told::default();
-        report.describe(&model, rivals.first().map(|rival| &*rival.process.version));
+        report.describe(&model, rivals.first().map(|rival| &rival.process));
         for test in &tests {
             report.add(measure(args, &model, test, &mut rivals)?);
             failed.tell(&model);

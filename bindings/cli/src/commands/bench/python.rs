@@ -27,6 +27,8 @@ pub(super) struct Package {
 pub(super) struct Python {
     /// The version of the runtime.
     pub(super) version: String,
+    /// What it says of how it was built; nothing where it has no such words.
+    pub(super) system: String,
     package: &'static Package,
     child: Child,
     orders: ChildStdin,
@@ -51,7 +53,8 @@ impl Python {
             return Err(package.no_python(interpreter, "its standard streams are missing"));
         };
         let answers = BufReader::new(answers);
-        let mut python = Self { version: String::new(), package, child, orders, answers };
+        let (version, system) = (String::new(), String::new());
+        let mut python = Self { version, system, package, child, orders, answers };
         let first = python.answer()?;
         let text = |key: &str| first.get(key).and_then(Json::as_str).map(str::to_owned);
         if let Some(reason) = text("missing") {
@@ -62,6 +65,7 @@ impl Python {
             return Err(Failure::Peer { message, hint: None });
         }
         python.version = text("version").unwrap_or_default();
+        python.system = text("system").unwrap_or_default();
         Ok(python)
     }
 

@@ -8,7 +8,8 @@ use remuda::text::Chat;
 use remuda::{Ask, Finish, LanguageModel, SETTINGS, Setting};
 use serde_json::Value;
 
-use super::{LanguageArgs, Told, first_line, message, print, timings};
+use super::answer::{print, timings};
+use super::{LanguageArgs, Told, first_line, message};
 use crate::cancel;
 use crate::failure::Failure;
 

@@ -4,8 +4,17 @@ use serde_json::{Value as Json, json};
 
 use remuda::LanguageModel;
 
+use super::super::python::Python;
 use super::super::{BenchArgs, Figures};
 use super::{Form, Row};
+use crate::commands::language::devices;
+
+/// The runtime that takes turns.
+struct Rival {
+    version: String,
+    /// What it says of how it was built.
+    system: String,
+}
 
 /// All rows, and what was measured.
 pub(super) struct Report {
@@ -17,8 +26,9 @@ pub(super) struct Report {
     parameters: u64,
     step_tokens: usize,
     cache: String,
-    /// The version of the rival.
-    rival: Option<String>,
+    /// Who runs the model.
+    backends: String,
+    rival: Option<Rival>,
     rows: Vec<Row>,
 }
 
@@ -32,12 +42,13 @@ impl Report {
             parameters: 0,
             step_tokens: 0,
             cache: String::new(),
+            backends: String::new(),
             rival: None,
             rows: Vec::new(),
         }
     }
 
-    pub(super) fn describe(&mut self, model: &LanguageModel, rival: Option<&str>) {
+    pub(super) fn describe(&mut self, model: &LanguageModel, rival: Option<&Python>) {
         let info = model.info();
         self.model =
             format!("{} {} {}", info.architecture, count_text(info.parameters), info.dtype);
@@ -45,7 +56,11 @@ impl Report {
         self.parameters = info.parameters;
         self.step_tokens = model.budget().step_tokens;
         self.cache = info.states.first().map(|state| state.dtype.to_string()).unwrap_or_default();
-        self.rival = rival.map(str::to_owned);
+        self.backends = devices(model).join(",");
+        self.rival = rival.map(|process| Rival {
+            version: process.version.clone(),
+            system: process.system.clone(),
+        });
     }
 
     pub(super) fn add(&mut self, row: Row) {
@@ -66,7 +81,7 @@ impl Report {
 
     fn print_markdown(&self) {
         let mut titles = ["model", "size", "params", "backend", "threads", "test", "t/s"].to_vec();
-        let rival = self.rival.as_ref().map(|version| format!("llama.cpp {version}"));
+        let rival = self.rival.as_ref().map(|rival| format!("llama.cpp {}", rival.version));
         titles.extend(rival.iter().flat_map(|name| [name.as_str(), "ratio"]));
         let mut table = vec![titles.into_iter().map(str::to_owned).collect::<Vec<_>>()];
         for row in &self.rows {
@@ -74,7 +89,7 @@ impl Report {
                 self.model.clone(),
                 format!("{:.2} MiB", self.bytes as f64 / f64::from(1 << 20)),
                 count_text(self.parameters),
-                "CPU".to_owned(),
+                self.backends.clone(),
                 row.threads.to_string(),
                 row.test.name(),
                 rate_text(row, &row.ours),
@@ -95,7 +110,7 @@ impl Report {
             "model_type": self.model,
             "model_size": self.bytes,
             "model_n_params": self.parameters,
-            "backends": "CPU",
+            "backends": self.backends,
             "n_batch": self.step_tokens,
             "n_ubatch": self.step_tokens,
             "n_threads": row.threads,
@@ -107,14 +122,16 @@ impl Report {
             "n_parallel": test.sequences,
         });
         add(&mut object, statistics(row, &row.ours));
-        if let Some(version) = &self.rival {
+        if let Some(Rival { version, system }) = &self.rival {
             let sides = row.theirs.iter().map(|(setting, figures)| {
                 let mut side = json!({ "setting": setting });
                 add(&mut side, statistics(row, figures));
                 side
             });
             let sides: Vec<_> = sides.collect();
-            let rival = json!({ "version": version, "settings": sides, "ratio": row.ratio() });
+            let ratio = row.ratio();
+            let rival =
+                json!({ "version": version, "system": system, "settings": sides, "ratio": ratio });
             add(&mut object, json!({ "llama.cpp": rival }));
         }
         object
