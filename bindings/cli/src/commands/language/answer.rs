@@ -42,9 +42,9 @@ fn collect(mut answer: Answer, show: impl Fn(&str)) -> Result<(String, Outcome),
 /// An answer in the words that Python has for it too.
 fn to_json(text: &str, outcome: &Outcome) -> serde_json::Value {
     let finish = match outcome.finish {
-        Finish::End | Finish::Stop(_) => "stop",
         Finish::Length => "length",
         Finish::Cancelled => "cancelled",
+        _ => "stop",
     };
     let usage = &outcome.usage;
     json!({
