@@ -49,6 +49,9 @@ NARROW_GOAL = 1.0
 # The same kernels, reached through Remuda.
 GOAL_THROUGH_REMUDA = 0.97
 
+BETTER_SETTING = "at its better setting in each cell: weights repacked, or as they are in the file."
+USUAL_SETTING = "at its usual setting, weights repacked, which `ggml` has here, too."
+
 Cell = tuple[str, str]
 
 
@@ -61,12 +64,12 @@ def main() -> int:
             write(path, mix)
             for test in TESTS:
                 cells[mix, test] = measure(path, test, options)
-                print(line(mix, test, cells[mix, test]), flush=True)
+                print(line(mix, test, cells[mix, test], options), flush=True)
         finally:
             path.unlink(missing_ok=True)
         if options.write_docs:
             record(section_name(options), section(cells, options))
-    missed = [cell for cell in cells if ratio(cells[cell]) < goal(cell, options)]
+    missed = [cell for cell in cells if ratio(cells[cell], options) < goal(cell, options)]
     for mix, test in missed:
         print(f"below the goal: {mix}, {TITLES[test]}", file=sys.stderr)
     return int(options.check and bool(missed))
@@ -123,13 +126,17 @@ def rates(figures: dict) -> tuple[float, dict[str, float]]:
     return figures["median_ts"], theirs
 
 
-def line(mix: str, test: str, figures: dict) -> str:
+def line(mix: str, test: str, figures: dict, options: argparse.Namespace) -> str:
     ours, theirs = rates(figures)
     sides = ", ".join(f"{rate:.2f} {setting}" for setting, rate in theirs.items())
-    return f"{mix:<7} {test:<9} {ours:8.2f} t/s, llama.cpp {sides}: {ratio(figures):.2f}x"
+    return f"{mix:<7} {test:<9} {ours:8.2f} t/s, llama.cpp {sides}: {ratio(figures, options):.2f}x"
 
 
-def ratio(figures: dict) -> float:
+def ratio(figures: dict, options: argparse.Namespace) -> float:
+    """Times as fast as llama.cpp at its better setting, or at its usual one, which the same kernels have here."""
+    if options.backend:
+        ours, theirs = rates(figures)
+        return ours / theirs["repacked"]
     return figures["llama.cpp"]["ratio"]
 
 
@@ -162,8 +169,8 @@ def section(cells: dict[Cell, dict], options: argparse.Namespace) -> str:
         f"{measured_on()}, "
         f"{options.threads} threads. llama.cpp as in llama-cpp-python {some['llama.cpp']['version']}, "
         f"{peer(some, options)}. The shape of Llama 3.2 1B with random weights; medians of "
-        f"{options.repetitions} interleaved runs in tokens per second. llama.cpp counts at its better "
-        "setting in each cell: weights repacked, or as they are in the file."
+        f"{options.repetitions} interleaved runs in tokens per second. llama.cpp counts "
+        + (USUAL_SETTING if options.backend else BETTER_SETTING)
         + (f" Remuda uses {options.isa}." if allowed else ""),
         "",
         "    python tests/bench/bench_vs_llama_cpp.py "
@@ -180,10 +187,10 @@ def section(cells: dict[Cell, dict], options: argparse.Namespace) -> str:
             figures = cells[mix, test]
             ours, theirs = rates(figures)
             wanted = goal((mix, test), options)
-            verdict = "reached" if ratio(figures) >= wanted else "**missed**"
+            verdict = "reached" if ratio(figures, options) >= wanted else "**missed**"
             body.append(
                 f"| {TITLES[test]} | {mix} | {ours:.1f} | {theirs['repacked']:.1f} "
-                f"| {theirs['as in the file']:.1f} | {ratio(figures):.2f}x "
+                f"| {theirs['as in the file']:.1f} | {ratio(figures, options):.2f}x "
                 f"| {wanted:g}x | {verdict} |"
             )
     return "\n".join([*head, *body])
