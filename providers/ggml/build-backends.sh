@@ -38,7 +38,7 @@ fi
 
 options=(
   -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON -DGGML_BACKEND_DL=ON -DGGML_NATIVE=OFF
-  -DGGML_OPENMP=OFF -DGGML_CCACHE=OFF -DGGML_BUILD_TESTS=OFF -DGGML_BUILD_EXAMPLES=OFF
+  -DGGML_OPENMP=OFF -DGGML_LLAMAFILE=ON -DGGML_CCACHE=OFF -DGGML_BUILD_TESTS=OFF -DGGML_BUILD_EXAMPLES=OFF
   -DCMAKE_LIBRARY_OUTPUT_DIRECTORY="$work/build/bin"
   -DCMAKE_RUNTIME_OUTPUT_DIRECTORY="$work/build/bin" -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON
   "-DCMAKE_INSTALL_RPATH=\$ORIGIN"
@@ -46,8 +46,8 @@ options=(
 if [ "$variants" = --this-cpu ]; then
   # ggml refuses its own way of asking the compiler where backends are libraries.
   features=$(echo | "${CXX:-c++}" -march=native -dM -E -x c++ - 2>/dev/null || true)
-  for feature in SSE42:__SSE4_2__ AVX:__AVX__ AVX2:__AVX2__ FMA:__FMA__ F16C:__F16C__ BMI2:__BMI2__ AVX512:__AVX512F__ \
-    AVX512_VBMI:__AVX512VBMI__ AVX512_VNNI:__AVX512VNNI__ AVX512_BF16:__AVX512BF16__; do
+  for feature in SSE42:__SSE4_2__ AVX:__AVX__ AVX2:__AVX2__ FMA:__FMA__ F16C:__F16C__ BMI2:__BMI2__ AVX_VNNI:__AVXVNNI__ \
+    AVX512:__AVX512F__ AVX512_VBMI:__AVX512VBMI__ AVX512_VNNI:__AVX512VNNI__ AVX512_BF16:__AVX512BF16__; do
     if grep -q " ${feature#*:} " <<<"$features"; then options+=("-DGGML_${feature%%:*}=ON"); else options+=("-DGGML_${feature%%:*}=OFF"); fi
   done
   if grep -q " __aarch64__ " <<<"$features"; then options+=(-DGGML_CPU_ARM_ARCH=native); fi

@@ -98,9 +98,11 @@ fn total(classes: impl Iterator<Item = (u32, Duration)>) -> Duration {
         .fold(Duration::ZERO, Duration::saturating_add)
 }
 
-/// Most rounds over all plans, and how long they may take before there are no more.
-const ROUNDS: usize = 5;
-const PATIENCE: Duration = Duration::from_millis(250);
+/// Most turns of a plan, and how long all may take before there are no more.
+const TURNS: usize = 7;
+const PATIENCE: Duration = Duration::from_millis(500);
+/// A plan that takes this many times as long as the fastest has no further turn.
+const BEATEN: f64 = 1.5;
 /// The plan in use stays unless another is faster by more than measurements waver.
 const CLEARLY: f64 = 0.97;
 /// Plans over single devices that are tried at most.
@@ -114,18 +116,18 @@ struct Candidate {
     /// The targets it may use; absent for the plan in use.
     among: Option<Vec<usize>>,
     built: Arc<Built>,
-    /// Per round what each step took; the first round packs weights and does not count.
-    rounds: Vec<Vec<Duration>>,
+    /// Per turn what each step took.
+    turns: Vec<Vec<Duration>>,
     failed: bool,
 }
 
 impl Candidate {
     fn new(among: Option<Vec<usize>>, built: Arc<Built>) -> Self {
-        Self { among, built, rounds: Vec::new(), failed: false }
+        Self { among, built, turns: Vec::new(), failed: false }
     }
 
     fn is_measured(&self) -> bool {
-        !self.failed && self.rounds.len() > 1
+        !self.failed && !self.turns.is_empty()
     }
 }
 
@@ -179,8 +181,7 @@ impl Session {
         let question = current.plan.problem;
         let mut candidates = vec![Candidate::new(None, current)];
         // How long it really takes tells who is worth a try.
-        tester.round(&mut candidates[0]);
-        tester.round(&mut candidates[0]);
+        tester.turn(&mut candidates[0]);
         if !candidates[0].is_measured() {
             return Ok(Vec::new());
         }
@@ -193,7 +194,7 @@ impl Session {
         if candidates.len() < 2 {
             return Ok(Vec::new());
         }
-        tester.rounds(&mut candidates);
+        tester.race(&mut candidates);
         let best = tester.fastest(&candidates);
         if let Some(among) = candidates[best].among.clone() {
             self.builder().among = Some(among);
@@ -240,38 +241,53 @@ impl Session {
 
 struct Tester<'a> {
     session: &'a Session,
-    /// What is run in each round, with its class.
+    /// What is run in each turn, with its class.
     steps: Vec<(usize, &'a [Val])>,
     states: Option<&'a mut States>,
     request: RunRequest<'a>,
 }
 
 impl Tester<'_> {
-    /// Rounds over all candidates in turns, until they are known well enough.
-    fn rounds(&mut self, candidates: &mut [Candidate]) {
+    /// Gives the candidates turns until they are known well enough; those that are beaten have no more.
+    fn race(&mut self, candidates: &mut [Candidate]) {
         let started = Instant::now();
-        for round in 0..=ROUNDS {
-            for candidate in candidates.iter_mut().filter(|candidate| !candidate.failed) {
-                self.round(candidate);
+        let mut racing: Vec<usize> = (0..candidates.len()).collect();
+        for _ in 0..TURNS {
+            for &at in &racing {
+                self.turn(&mut candidates[at]);
             }
             // A plan in use that fails is failed over when it is run.
-            if candidates[0].failed || (round > 0 && started.elapsed() > PATIENCE) {
+            if candidates[0].failed {
+                return;
+            }
+            racing.retain(|&at| candidates[at].is_measured());
+            let time = |&at: &usize| self.measured(&candidates[at]);
+            let Some(best) = racing.iter().map(time).min() else { return };
+            racing.retain(|at| time(at) <= best.mul_f64(BEATEN));
+            if racing.len() < 2 || started.elapsed() > PATIENCE {
                 return;
             }
         }
     }
 
-    /// Runs every step once, from empty states to empty states.
-    fn round(&mut self, candidate: &mut Candidate) {
+    /// Runs every step twice, of which the second time counts: the first packs weights, and meets the caches
+    /// and the still busy threads of the plan before.
+    fn turn(&mut self, candidate: &mut Candidate) {
         let built = Arc::clone(&candidate.built);
-        let times = self.times(&built);
+        let times = self.round(&built).and_then(|_| self.round(&built));
+        match times {
+            Some(times) => candidate.turns.push(times),
+            None => candidate.failed = true,
+        }
+    }
+
+    /// Runs every step once, from empty states to empty states.
+    fn round(&mut self, built: &Built) -> Option<Vec<Duration>> {
+        let times = self.times(built);
         if let Some(states) = self.states.as_deref_mut() {
             states.roll_back();
         }
-        match times {
-            Some(times) => candidate.rounds.push(times),
-            None => candidate.failed = true,
-        }
+        times
     }
 
     /// What each step takes, if all goes well.
@@ -300,8 +316,7 @@ impl Tester<'_> {
             let steps = self.steps.iter().zip(times.clone());
             steps.filter(|((of, _), _)| *of == class).map(|(_, time)| time).collect::<Vec<_>>()
         };
-        let counted = candidate.rounds.get(1..).unwrap_or_default();
-        let mut times: Vec<Duration> = counted.iter().flat_map(own).collect();
+        let mut times: Vec<Duration> = candidate.turns.iter().flat_map(own).collect();
         times.sort();
         times.get(times.len() / 2).copied()
     }
@@ -315,7 +330,7 @@ impl Tester<'_> {
         classes.filter_map(|(at, class)| Some((at, class, self.median(candidate, at)?)))
     }
 
-    /// What a round comes to, each class as often as it counts.
+    /// What a turn comes to, each class as often as it counts.
     fn measured(&self, candidate: &Candidate) -> Duration {
         total(self.classes(candidate).map(|(_, class, time)| (class.runs, time)))
     }
