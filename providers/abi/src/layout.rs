@@ -28,7 +28,7 @@ macro_rules! layouts {
 const LAYOUTS: &[Layout] = layouts! {
     Str { ptr, len }
     Status { code, node, needed, free, message, owner, release }
-    Value { kind, dtype, rank, reserved, dims, data, bytes, buffer, buffer_offset, texts, items, item_count, owner, retain, release }
+    Value { kind, dtype, rank, flags, dims, data, bytes, buffer, buffer_offset, texts, items, item_count, owner, retain, release }
     ValueType { kind, dtype, rank, reserved, dims, symbols, item, state }
     ValueInfo { name, source, reserved, ty, content }
     Attr { name, kind, float, int, text, count, ints, floats, texts, tensor, graph, captures, ty }

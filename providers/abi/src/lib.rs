@@ -46,7 +46,9 @@ pub use provider::{
     StreamHandle, Support, WriteFn,
 };
 pub use target::{TARGET_ARCH, TARGET_ENV, TARGET_OS};
-pub use value::{KIND_NONE, KIND_OPTIONAL, KIND_SEQUENCE, KIND_STATE, KIND_TENSOR, Value, dtype};
+pub use value::{
+    KIND_NONE, KIND_OPTIONAL, KIND_SEQUENCE, KIND_STATE, KIND_TENSOR, VALUE_UNSHARED, Value, dtype,
+};
 
 use core::ffi::{CStr, c_void};
 

@@ -51,13 +51,17 @@ pub mod dtype {
     pub const BLOCK: u32 = 0x1000;
 }
 
+/// Of an output: nobody but who receives it reads or writes its memory.
+pub const VALUE_UNSHARED: u32 = 1;
+
 /// A value and what hangs on it.
 ///
 /// Who gets a value from the other side may use it during the call. To use its memory longer, it
 /// calls `retain(owner)` (if that is not null) and later `release(owner)`, from any thread. A value
 /// that a provider gives out (an output it has made) comes with one reference: the host calls
 /// `release(owner)` once for it. An output whose `data` or `buffer` the host has set before the call
-/// is written there and stays the host's.
+/// is written there and stays the host's. An output with [`VALUE_UNSHARED`] is the host's alone while it holds
+/// the reference: the host may write to it.
 ///
 /// Frozen within a major version.
 #[repr(C)]
@@ -69,8 +73,8 @@ pub struct Value {
     pub dtype: u32,
     /// How many dimensions.
     pub rank: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// [`VALUE_UNSHARED`] or zero.
+    pub flags: u32,
     /// The dimensions.
     pub dims: *const i64,
     /// Elements in row-major order, in host memory, aligned to 64 bytes or to the element; null for
@@ -105,7 +109,7 @@ impl Value {
             kind: KIND_NONE,
             dtype: 0,
             rank: 0,
-            reserved: 0,
+            flags: 0,
             dims: core::ptr::null(),
             data: core::ptr::null_mut(),
             bytes: 0,

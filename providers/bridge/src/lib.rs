@@ -17,7 +17,7 @@ pub use dtype::{dtype_code, dtype_from_code};
 pub use export_graph::GraphExport;
 pub use import_graph::import_graph;
 pub use status::{Failure, failure_of, status_of};
-pub use value::{export, import, import_owned};
+pub use value::{export, export_result, import, import_owned};
 
 use remuda_abi::Str;
 

@@ -1,9 +1,11 @@
 use std::ffi::c_void;
 
 use remuda_ir::{OpError, Val, text};
-use remuda_tensor::Tensor;
+use remuda_tensor::{DType, Tensor};
 
-use crate::{Failure, GraphExport, export, failure_of, import_graph, import_owned, status_of};
+use crate::{
+    Failure, GraphExport, export, export_result, failure_of, import_graph, import_owned, status_of,
+};
 
 const EVERYTHING: &str = r#"graph "g" {
   input %x: f32[batch, 3, floordiv(h + 1, 2)]
@@ -55,15 +57,39 @@ fn values_cross_without_copies() {
     assert_eq!(back, nested);
     let address = |val: &Val| val.items().unwrap()[0].tensor().unwrap().bytes().unwrap().as_ptr();
     assert_eq!(address(&back), address(&nested));
+}
 
-    unsafe extern "C" fn retain_other(owner: *mut c_void) {
-        // SAFETY: handed on.
-        unsafe { crate::value::retain(owner) };
-    }
-    unsafe extern "C" fn release_other(owner: *mut c_void) {
-        // SAFETY: handed on.
-        unsafe { crate::value::release(owner) };
-    }
+#[test]
+fn results_may_be_written_to_where_nobody_else_has_them() {
+    let received = |val: Val| {
+        let mut value = export_result(val);
+        value.retain = Some(retain_other);
+        value.release = Some(release_other);
+        // SAFETY: the value is alive; its reference is given up here.
+        unsafe { import_owned(&value) }.unwrap().tensor().unwrap().clone()
+    };
+    let mut first = Tensor::zeros(DType::I64, [2]).unwrap();
+    first.as_mut_slice::<i64>().unwrap().copy_from_slice(&[1, 2]);
+    let mut alone = received(first.into());
+    alone.as_mut_slice::<i64>().unwrap()[1] = 3;
+    assert_eq!(alone.as_slice::<i64>(), Some(&[1, 3][..]));
+    let kept = Tensor::zeros(DType::I64, [2]).unwrap();
+    assert_eq!(received(kept.clone().into()).as_mut_slice::<i64>(), None);
+    let mut again = received(kept.into());
+    let second = again.clone();
+    assert_eq!(again.as_mut_slice::<i64>(), None);
+    drop(second);
+    assert!(again.as_mut_slice::<i64>().is_some());
+}
+
+unsafe extern "C" fn retain_other(owner: *mut c_void) {
+    // SAFETY: handed on.
+    unsafe { crate::value::retain(owner) };
+}
+
+unsafe extern "C" fn release_other(owner: *mut c_void) {
+    // SAFETY: handed on.
+    unsafe { crate::value::release(owner) };
 }
 
 #[test]

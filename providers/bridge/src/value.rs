@@ -38,6 +38,16 @@ pub fn export(val: &Val) -> Value {
     value
 }
 
+/// The same of a result: says whether its memory is the receiver's alone.
+#[must_use]
+pub fn export_result(mut val: Val) -> Value {
+    let unshared = match &mut val {
+        Val::Tensor(tensor) => tensor.is_contiguous() && tensor.is_unshared(),
+        _ => false,
+    };
+    Value { flags: if unshared { abi::VALUE_UNSHARED } else { 0 }, ..export(&val) }
+}
+
 /// The value with the elements of every tensor together: what raw pointers can describe.
 fn contiguous(val: &Val) -> Val {
     match val {
@@ -94,13 +104,23 @@ fn describe_tensor(tensor: &Tensor, keep: &mut Keep) -> Value {
 /// Memory of the other side: a reference that is given up on drop.
 struct Foreign {
     value: Plain<Value>,
-    bytes: Plain<(*const u8, usize)>,
+    bytes: Plain<(*mut u8, usize)>,
 }
 
 impl Memory for Foreign {
     fn bytes(&self) -> &[u8] {
         // SAFETY: the exporter keeps the bytes alive and unchanged while the reference is held.
-        unsafe { read_slice(self.bytes.0.0, self.bytes.0.1) }
+        unsafe { read_slice(self.bytes.0.0.cast_const(), self.bytes.0.1) }
+    }
+
+    fn bytes_mut(&mut self) -> Option<&mut [u8]> {
+        let (data, len) = self.bytes.0;
+        if self.value.0.flags & abi::VALUE_UNSHARED == 0 || data.is_null() {
+            return None;
+        }
+        // SAFETY: the exporter says that the bytes are ours alone while the reference is held, and `self` is
+        // borrowed exclusively.
+        Some(unsafe { std::slice::from_raw_parts_mut(data, len) })
     }
 }
 
@@ -202,7 +222,8 @@ unsafe fn import_tensor(value: &Value, outer: &Value) -> Result<Tensor, OpError>
     };
     // SAFETY: the value is alive during the call, so a reference may be taken.
     unsafe { keep(outer.owner) };
-    let foreign =
-        Foreign { value: Plain(*outer), bytes: Plain((value.data.cast_const().cast(), len)) };
+    // Whatever is said of the whole is said of a part of it only by itself.
+    let owner = Value { flags: value.flags, ..*outer };
+    let foreign = Foreign { value: Plain(owner), bytes: Plain((value.data.cast(), len)) };
     Ok(Tensor::from_memory(dtype, dims, Arc::new(foreign))?)
 }

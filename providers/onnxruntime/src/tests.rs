@@ -68,6 +68,31 @@ fn symbolic_dimensions_stay_and_outputs_are_what_the_reference_gives() {
 }
 
 #[test]
+fn results_may_be_written_to_and_nobody_notices() {
+    let Some(provider) = provider() else { return };
+    let graph = typed(
+        "graph \"g\" {\n  input %x: f32[2]\n  const %w: f32[2] = x0000803f00000040\n  %y = Neg(%x)\n  \
+         %k = Identity(%w)\n  %s = Add(%w, %k)\n  output %y, %y, %x, %k, %s, %w\n}",
+    );
+    let inputs = [Val::from(Tensor::vector(vec![3.0f32, 4.0]))];
+    let want = remuda_ops::interpret(&graph, &inputs).unwrap();
+    let program = provider.compile(0, graph, NEWEST_OPSET).unwrap();
+    for _ in 0..3 {
+        let got = program.run(&inputs, &RunOptions::default()).unwrap();
+        assert_eq!(got, want);
+        let mut written = 0;
+        for val in got {
+            let Val::Tensor(mut tensor) = val else { panic!("no tensor") };
+            for value in tensor.as_mut_slice::<f32>().unwrap_or_default() {
+                *value = 9.0;
+                written += 1;
+            }
+        }
+        assert!(written >= 2, "what a run makes is the caller's");
+    }
+}
+
+#[test]
 fn large_weights_are_read_where_they_lie() {
     let Some(provider) = provider() else { return };
     let mut graph = Graph::new("g");

@@ -21,6 +21,8 @@ pub struct Rewriter<'g> {
     users: Vec<Vec<NodeId>>,
     /// Whether the graph gives the value out.
     given_out: Vec<bool>,
+    /// The places of nodes in the order, by their index.
+    places: Vec<usize>,
     /// Nodes that are to leave, by their index.
     dead: Vec<bool>,
     /// Values that lost a use.
@@ -42,10 +44,13 @@ impl<'g> Rewriter<'g> {
         let nodes = graph.order().iter().map(|id| id.index() + 1).max().unwrap_or(0);
         let mut given_out = vec![false; graph.value_count()];
         graph.outputs.iter().for_each(|output| given_out[output.index()] = true);
+        let mut places = vec![0; nodes];
+        graph.order().iter().enumerate().for_each(|(place, id)| places[id.index()] = place);
         let mut rewriter = Self {
             uses: vec![0; graph.value_count()],
             users: vec![Vec::new(); graph.value_count()],
             given_out,
+            places,
             dead: vec![false; nodes],
             suspects: Vec::new(),
             work: 0,
@@ -80,6 +85,16 @@ impl<'g> Rewriter<'g> {
     #[must_use]
     pub fn is_private(&self, value: ValueId) -> bool {
         self.uses[value.index()] == 1 && !self.given_out[value.index()]
+    }
+
+    /// Nodes that use a value, and some that did.
+    pub(crate) fn users_of(&self, value: ValueId) -> &[NodeId] {
+        &self.users[value.index()]
+    }
+
+    /// Whether one node stands before another.
+    pub(crate) fn precedes(&self, one: NodeId, other: NodeId) -> bool {
+        self.places[one.index()] < self.places[other.index()]
     }
 
     /// A new constant.

@@ -3,6 +3,7 @@
 use crate::Rule;
 
 mod drop_identity;
+mod drop_repeated_transpose;
 mod fold_constants;
 mod fold_merged_transpose;
 mod fold_reshape;
@@ -26,6 +27,7 @@ mod fuse_swish;
 #[rustfmt::skip]
 pub static RULES: &[&Rule] = &[
     &drop_identity::RULE,
+    &drop_repeated_transpose::RULE,
     &fold_constants::RULE,
     &fold_merged_transpose::RULE,
     &fold_reshape::RULE,

@@ -9,10 +9,15 @@ use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// Read-only memory that somebody owns: a mapped file, a foreign array, a vector.
+/// Memory that somebody owns: a mapped file, a foreign array, a vector.
 pub trait Memory: Send + Sync {
-    /// The bytes; the same slice at every call while `self` lives, never written to meanwhile.
+    /// The bytes; the same slice at every call while `self` lives, written to by [`Memory::bytes_mut`] alone.
     fn bytes(&self) -> &[u8];
+
+    /// The bytes, to be written, where nobody else reads them.
+    fn bytes_mut(&mut self) -> Option<&mut [u8]> {
+        None
+    }
 
     /// This range of the bytes will not be read soon: memory that can be had again, as that of a
     /// file can, may be given back. The bytes stay readable.
@@ -200,6 +205,15 @@ impl Storage {
             Self::Owned(bytes) => bytes.bytes(),
             Self::Shared(memory) => memory.bytes(),
             Self::Strings(_) => &[],
+        }
+    }
+
+    /// The bytes, to be written, if there is one owner and they may be.
+    pub(crate) fn bytes_mut(&mut self) -> Option<&mut [u8]> {
+        match self {
+            Self::Owned(bytes) => Some(Arc::get_mut(bytes)?.bytes_mut()),
+            Self::Shared(memory) => Arc::get_mut(memory)?.bytes_mut(),
+            Self::Strings(_) => None,
         }
     }
 }

@@ -454,8 +454,7 @@ impl Tensor {
         }
         let start = self.offset.checked_mul(size_of::<T>())?;
         let range = start..start.checked_add(self.byte_len())?;
-        let Storage::Owned(memory) = &mut self.storage else { return None };
-        cast_mut::<T>(Arc::get_mut(memory)?.bytes_mut().get_mut(range)?)
+        cast_mut::<T>(self.storage.bytes_mut()?.get_mut(range)?)
     }
 
     /// The bytes to be written, under the conditions of [`Tensor::as_mut_slice`]; not for booleans,
@@ -466,8 +465,12 @@ impl Tensor {
         }
         let start = self.dtype.bytes_for(self.offset)?;
         let range = start..start.checked_add(self.byte_len())?;
-        let Storage::Owned(memory) = &mut self.storage else { return None };
-        Arc::get_mut(memory)?.bytes_mut().get_mut(range)
+        self.storage.bytes_mut()?.get_mut(range)
+    }
+
+    /// Whether nobody else holds its memory, which may be written to.
+    pub fn is_unshared(&mut self) -> bool {
+        self.storage.bytes_mut().is_some()
     }
 
     /// Whether dtype, dimensions and every element are the same, bit for bit.

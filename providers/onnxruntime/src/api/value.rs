@@ -187,14 +187,14 @@ impl Api {
     }
 }
 
-/// Memory of a value that a run made.
+/// Memory of a value that a run made, and that nobody else has.
 struct Output {
-    data: *const u8,
+    data: *mut u8,
     bytes: usize,
     _value: Handle<OrtValue>,
 }
 
-// SAFETY: the memory is plain and nobody writes to it once the run has ended.
+// SAFETY: the memory is plain, and the run that wrote it has ended.
 unsafe impl Send for Output {}
 // SAFETY: as above.
 unsafe impl Sync for Output {}
@@ -206,5 +206,13 @@ impl Memory for Output {
         }
         // SAFETY: the value holds so many bytes as its type and dimensions say, and lives.
         unsafe { std::slice::from_raw_parts(self.data, self.bytes) }
+    }
+
+    fn bytes_mut(&mut self) -> Option<&mut [u8]> {
+        if self.data.is_null() {
+            return None;
+        }
+        // SAFETY: as above, and `self`, which alone has the value, is borrowed exclusively.
+        Some(unsafe { std::slice::from_raw_parts_mut(self.data, self.bytes) })
     }
 }

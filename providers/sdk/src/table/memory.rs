@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use remuda_abi::{self as abi, BufferHandle, InstanceHandle, Status, StreamHandle};
-use remuda_bridge::{Failure, dtype_code, dtype_from_code, export, import};
+use remuda_bridge::{Failure, dtype_code, dtype_from_code, export_result, import};
 use remuda_tensor::Memory;
 
 use super::{backend, null};
@@ -244,7 +244,7 @@ fn give_device(tensor: DeviceTensor) -> Result<abi::Value, Failure> {
 pub(super) unsafe fn give(operand: Operand, place: &mut abi::Value) -> Result<(), Failure> {
     if place.data.is_null() && place.buffer.is_null() {
         *place = match operand {
-            Operand::Host(val) => export(&val),
+            Operand::Host(val) => export_result(val),
             Operand::Device(tensor) => give_device(tensor)?,
         };
         return Ok(());
