@@ -85,6 +85,8 @@ extern "C" {
 #define REMUDA_DTYPE_F6E3M2 UINT32_C(28)
 /** Added to a GGML type number. */
 #define REMUDA_DTYPE_BLOCK UINT32_C(0x1000)
+/** Of an output: nobody but who receives it reads or writes its memory. */
+#define REMUDA_VALUE_UNSHARED UINT32_C(1)
 
 /**
  * Graphs: what a provider is asked about and asked to compile.
@@ -164,8 +166,8 @@ extern "C" {
 #define REMUDA_ABI_TEXT "1.0"
 
 /** The hash of the layouts below. */
-#define REMUDA_LAYOUT_HASH UINT64_C(0x4441c1bc8b8917eb)
-#define REMUDA_LAYOUT_HASH_TEXT "4441c1bc8b8917eb"
+#define REMUDA_LAYOUT_HASH UINT64_C(0x9d534416b3eb7f50)
+#define REMUDA_LAYOUT_HASH_TEXT "9d534416b3eb7f50"
 
 /** An open provider. */
 typedef struct remuda_instance remuda_instance;
@@ -226,7 +228,8 @@ struct remuda_str {
  * calls `retain(owner)` (if that is not null) and later `release(owner)`, from any thread. A value
  * that a provider gives out (an output it has made) comes with one reference: the host calls
  * `release(owner)` once for it. An output whose `data` or `buffer` the host has set before the call
- * is written there and stays the host's.
+ * is written there and stays the host's. An output with `VALUE_UNSHARED` is the host's alone while it holds
+ * the reference: the host may write to it.
  *
  * Frozen within a major version.
  */
@@ -237,8 +240,8 @@ struct remuda_value {
     uint32_t dtype;
     /** How many dimensions. */
     uint32_t rank;
-    /** Zero. */
-    uint32_t reserved;
+    /** `VALUE_UNSHARED` or zero. */
+    uint32_t flags;
     /** The dimensions. */
     const int64_t *dims;
     /**
