@@ -26,7 +26,8 @@ fn repeated(graph: &Rewriter<'_>, id: NodeId) -> Option<(ValueId, ValueId)> {
     let (input, output) = (node.input(0)?, node.output(0)?);
     let first = |&other: &NodeId| {
         let first = graph.node(other).filter(|_| graph.precedes(other, id))?;
-        let same = (&first.op, &first.inputs, &first.attrs) == (&node.op, &node.inputs, &node.attrs);
+        let same =
+            (&first.op, &first.inputs, &first.attrs) == (&node.op, &node.inputs, &node.attrs);
         first.output(0).filter(|_| same)
     };
     let same = graph.users_of(input).iter().take(MOST).find_map(first)?;
