@@ -300,6 +300,17 @@ fn the_bundled_model_reads_a_seven() {
 }
 
 #[test]
+fn a_budget_for_no_device_is_told_of() {
+    let folder = folder("budget");
+    let plugins = "folders = []\n[budget]\n\"wgpu:vulkan\" = \"1 GiB\"\ncpu = \"1 GiB\"\n";
+    std::fs::write(folder.join("plugins.toml"), plugins).unwrap();
+    let told = |args: &[&str]| String::from_utf8(remuda(&folder, args).stderr).unwrap();
+    let want = "warning: the budget of `wgpu:vulkan` limits nothing, the devices are: cpu\n";
+    assert_eq!(told(&["run", "digits", "--plugins", "plugins.toml"]), want);
+    assert_eq!(told(&["plan", "digits", "--plugins", "plugins.toml"]), want);
+}
+
+#[test]
 fn backends_that_are_not_there_are_left_out_with_a_warning() {
     let folder = folder("absent");
     let ran = remuda(&folder, &["run", "digits", "--backend", "cuda,cpu"]);

@@ -14,8 +14,8 @@ pub(crate) struct Judge {
     pub(crate) contract: Contract,
     /// Whether the user asked for the CPU.
     pub(crate) cpu_wanted: bool,
-    /// Backends that were asked for and are not there, one sentence each.
-    pub(crate) missing: Vec<String>,
+    /// What users are told of whatever is planned, such as that a backend is not there; one sentence each.
+    pub(crate) notices: Vec<String>,
     pub(crate) targets: Arc<[Target]>,
 }
 
@@ -26,7 +26,7 @@ impl Judge {
         if !broken.is_empty() && self.contract.fallback != Strictness::Warn {
             return Err(ExecError::Contract(broken.join("; ")));
         }
-        let mut warnings = [&self.missing[..], &broken].concat();
+        let mut warnings = [&self.notices[..], &broken].concat();
         if self.contract.fallback == Strictness::Warn && !self.cpu_wanted {
             warnings.extend(fallbacks(&built.plan, &self.targets));
         }

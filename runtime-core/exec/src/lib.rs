@@ -20,6 +20,7 @@
 
 mod ask;
 mod bounds;
+mod budgets;
 mod build;
 mod call;
 mod contract;
@@ -44,6 +45,7 @@ mod trial;
 mod watch;
 mod work;
 
+pub use budgets::budgets;
 pub use error::ExecError;
 pub use options::{Options, ShapeClass};
 pub use receipt::{Failover, Moved, PartReceipt, Receipt};

@@ -46,8 +46,10 @@ pub struct Options {
     pub classes: Vec<ShapeClass>,
     /// How fast targets are, by name, where somebody has measured it.
     pub speeds: Map<String, Speeds>,
-    /// Bytes that may be used of a target's memory, by its name.
+    /// Bytes that may be used of a target's memory, by its whole name: what [`crate::budgets`] gives.
     pub budgets: Map<String, u64>,
+    /// What users are to be told of these options, with the warnings of every plan.
+    pub notices: Vec<String>,
     /// Nodes, by name, that must run on a target, by any of its names.
     pub pins: Vec<(String, String)>,
     /// Targets that must not run a node, or (without one) any.
@@ -74,6 +76,7 @@ impl Options {
             classes: Vec::new(),
             speeds: Map::new(),
             budgets: Map::new(),
+            notices: Vec::new(),
             pins: Vec::new(),
             forbids: Vec::new(),
             cache: None,

@@ -83,8 +83,9 @@ impl Session {
         let mut builder = Builder::new(graph, Arc::clone(&targets), opset, planner, conditions);
         builder.remember(remembered);
         let contract = options.contract.clone();
-        let missing = selection.missing.iter().map(ToString::to_string).collect();
-        let judge = Judge { contract, cpu_wanted: selection.cpu_wanted, missing, targets };
+        let missing = selection.missing.iter().map(ToString::to_string);
+        let notices = missing.chain(options.notices.iter().cloned()).collect();
+        let judge = Judge { contract, cpu_wanted: selection.cpu_wanted, notices, targets };
         let compares = options.canary && by_cost;
         let known = if compares { tried_before(&mut builder, &judge) } else { None };
         let (built, trials): (_, OnceLock<Vec<Trial>>) = match known {

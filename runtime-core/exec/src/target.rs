@@ -16,6 +16,17 @@ pub enum Place {
     Hidden,
 }
 
+/// How closely a name means a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Closeness {
+    /// It means all devices of a provider, or all of a kind.
+    ProviderOrKind,
+    /// It means all devices of a kind that a provider has.
+    KindOfProvider,
+    /// It is the whole name.
+    Device,
+}
+
 /// A device that may run nodes. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -66,9 +77,22 @@ impl Target {
     /// Whether `wish` names it: by provider, by kind, by both, or by its whole name.
     #[must_use]
     pub fn answers_to(&self, wish: &str) -> bool {
-        let (owner, kind) = (self.provider.name(), &self.device.kind);
-        [owner.as_str(), kind, &self.name, &format!("{owner}:{kind}")]
-            .into_iter()
-            .any(|known| known.eq_ignore_ascii_case(wish))
+        self.closeness(wish).is_some()
+    }
+
+    /// How closely `wish` names it, if it does.
+    pub(crate) fn closeness(&self, wish: &str) -> Option<Closeness> {
+        let (owner, kind) = (self.provider.name(), self.device.kind.as_str());
+        let both = format!("{owner}:{kind}");
+        let is = |known: &str| known.eq_ignore_ascii_case(wish);
+        // The first of several goes without a number.
+        let is_first = *self.name == both && is(&format!("{both}:0"));
+        if is(&self.name) || is_first {
+            Some(Closeness::Device)
+        } else if is(&both) {
+            Some(Closeness::KindOfProvider)
+        } else {
+            (is(&owner) || is(kind)).then_some(Closeness::ProviderOrKind)
+        }
     }
 }

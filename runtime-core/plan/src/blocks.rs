@@ -9,7 +9,7 @@ use remuda_base::{Map, Set};
 use crate::model::Model;
 use crate::problem::Problem;
 
-/// Fills in the roles and chains of `model`.
+/// Fills in the blocks, roles and chains of `model`.
 pub(crate) fn find(problem: &Problem, model: &mut Model) {
     let blocks = members(problem, model);
     let mut ops = Map::new();
@@ -34,6 +34,7 @@ pub(crate) fn find(problem: &Problem, model: &mut Model) {
         let chain = copies.iter().map(|vertices| units_of(model, vertices)).collect();
         model.chains.push(chain);
     }
+    model.blocks = blocks.into_values().collect();
 }
 
 /// The vertices of each block in order of their first node; a vertex that lies in two blocks is in

@@ -128,8 +128,11 @@ impl Explainer<'_, '_> {
         }
         let base = compute + transfer;
         if self.policy == Policy::Priority {
-            let code = if provider > owner { Code::Priority } else { Code::Memory };
-            return Verdict { code, delta: delta(None), text: String::new() };
+            if provider > owner {
+                return Verdict { code: Code::Priority, delta: delta(None), text: String::new() };
+            }
+            let text = self.left_out(unit).to_owned();
+            return Verdict { code: Code::Memory, delta: delta(None), text };
         }
         let decided = base > self.most_saved(unit, provider, owner);
         if decided || self.work < self.model.judge_work() {
@@ -148,6 +151,21 @@ impl Explainer<'_, '_> {
         let total = moved.score.cost - self.judged.score.cost;
         let (code, text) = self.weigh(base, total, owner < provider);
         Verdict { code, delta: delta(Some(total - base)), text }
+    }
+
+    /// Why a unit that would fit by itself is not where the order of the providers wants it.
+    fn left_out(&self, unit: usize) -> &'static str {
+        let is_in_block = |&(_, vertex): &(u32, u32)| {
+            let mut nodes = self.model.vertex_nodes[vertex as usize].iter();
+            nodes.any(|&node| self.problem.nodes[node as usize].block.is_some())
+        };
+        if self.model.blocks.is_empty() {
+            ""
+        } else if self.model.units[unit].members.iter().any(is_in_block) {
+            "its layer does not fit there as a whole"
+        } else {
+            "what comes before or after it does not fit there"
+        }
     }
 
     /// The code for a move that changes the additive cost by `base` and the whole by `total`.

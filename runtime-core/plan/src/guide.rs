@@ -54,7 +54,10 @@
 //!
 //! Candidates begin as *seeds*: all on the fallback; each provider with the fallback for the rest;
 //! the first provider that can, for each node; the cheapest, for each node; and a cached plan.
-//! These are what other runtimes do, so no user of one of those rules can lose.
+//! These are what other runtimes do, so no user of one of those rules can lose. Where budgets bind, the
+//! order of the providers gives out whole blocks from the front, in all classes at once: the first
+//! provider gets as many as fit with all buffers in place, found by bisection, the next as many of the
+//! rest. What lies outside of blocks follows in what room is left, never back up the list.
 //!
 //! Three methods see the whole graph at once. A *minimum cut* divides units between two providers;
 //! copies that are paid once per destination are a helper vertex that any reader pulls over. For two

@@ -74,6 +74,17 @@ pub(crate) fn over_by_weights(state: &State<'_>) -> Option<Over> {
     worst(by_weights(state))
 }
 
+/// Whether weights and workspace alone keep all budgets but that of `spared`.
+pub(crate) fn weights_fit(state: &State<'_>, spared: usize) -> bool {
+    by_weights(state).all(|over| over.provider == spared)
+}
+
+/// Whether all budgets but that of `spared` are kept, with every buffer in its place.
+pub(crate) fn fits(state: &State<'_>, spared: usize, effort: Effort) -> bool {
+    let kept = || over_budgets(state, &waves(state, effort), Effort::Thorough);
+    weights_fit(state, spared) && kept().iter().all(|over| over.provider == spared)
+}
+
 fn by_weights(state: &State<'_>) -> impl Iterator<Item = Over> {
     let model = state.model;
     (0..model.providers).filter_map(|provider| {

@@ -75,6 +75,7 @@ mod diff;
 mod error;
 mod exhaustive;
 mod explain;
+mod fill;
 mod fingerprint;
 mod graph;
 pub mod guide;

@@ -32,6 +32,8 @@ pub(crate) struct Model {
     pub(crate) launch: Vec<Vec<i64>>,
     /// Units that play the same part in equal blocks: moved together first. In order of execution.
     pub(crate) roles: Vec<Vec<u32>>,
+    /// The vertices of each block, equal or not, in order of execution.
+    pub(crate) blocks: Vec<Vec<u32>>,
     /// Runs of equal blocks: for each block its units.
     pub(crate) chains: Vec<Vec<Vec<u32>>>,
     pub(crate) budgets: Vec<Option<u64>>,

@@ -8,7 +8,8 @@ pub enum Policy {
     /// The predicted cost of the whole; the order of the providers breaks ties only.
     #[default]
     Cost,
-    /// The order of the providers: each node goes to the first that can have it.
+    /// The order of the providers: each node goes to the first that can have it; where not everything
+    /// fits, each [block](crate::Node::block) as a whole.
     Priority,
 }
 

@@ -54,6 +54,7 @@ pub(crate) fn prepare(
         flows: Vec::new(),
         launch: launches(&prices),
         roles: Vec::new(),
+        blocks: Vec::new(),
         chains: Vec::new(),
         budgets: budgets(problem),
         tensors: lifetimes(problem),

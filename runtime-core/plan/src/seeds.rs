@@ -4,11 +4,13 @@
 //! nothing.
 
 use crate::cut::divide;
-use crate::judge::{fixed_need, over_by_weights};
+use crate::fill::{at_rest, fill, resting};
+use crate::judge::{fits, fixed_need, over_by_weights};
 use crate::model::{Model, Unit};
 use crate::plan::Origin;
-use crate::search::Allowance;
+use crate::search::{Allowance, effort};
 use crate::state::State;
+use crate::waves::Effort;
 
 /// How often all pairs of providers are divided anew.
 const CUT_ROUNDS: usize = 3;
@@ -45,15 +47,35 @@ fn per_node(model: &Model) -> Vec<u8> {
     model.units.iter().map(cheapest).collect()
 }
 
-/// Greedy by priority within the budgets of weights: in order of execution, each unit goes to the
-/// first provider that may have it and still has room.
-pub(crate) fn by_priority(model: &Model) -> Vec<u8> {
-    let last = |unit: &Unit| unit.options().last().unwrap_or(0) as u8;
-    let resting = |unit: &Unit| match model.fallback {
-        Some(fallback) if unit.allows(fallback) => fallback as u8,
-        _ => last(unit),
-    };
-    let mut state = State::new(model, model.units.iter().map(resting).collect());
+/// Greedy by priority within the budgets: everything at the first provider that may have it if that fits,
+/// else as many whole blocks as fit, or, where there are no blocks, single units.
+pub(crate) fn by_priority(model: &Model, allowance: &mut Allowance) -> Vec<u8> {
+    // Whoever comes behind the fallback is not asked for whole blocks.
+    if model.blocks.is_empty() || model.fallback.is_some_and(|at| at + 1 < model.providers) {
+        return unit_by_unit(model);
+    }
+    let wished = prefer(model, &[]);
+    if keeps_budgets(model, &wished, allowance) {
+        return wished;
+    }
+    let in_haste = fill(model, effort(model), allowance);
+    if keeps_budgets(model, &in_haste, allowance) {
+        return in_haste;
+    }
+    fill(model, Effort::Thorough, allowance)
+}
+
+/// Whether an assignment keeps all budgets, but for that of who has to take what nobody else has room for.
+fn keeps_budgets(model: &Model, owner: &[u8], allowance: &mut Allowance) -> bool {
+    allowance.spend(model.judge_work());
+    fits(&State::new(model, owner.to_vec()), resting(model), Effort::Thorough)
+}
+
+/// In order of execution, each unit goes to the first provider that may have it and still has room for
+/// its weights.
+fn unit_by_unit(model: &Model) -> Vec<u8> {
+    let owner = model.units.iter().map(|unit| at_rest(model, unit) as u8).collect();
+    let mut state = State::new(model, owner);
     for &vertex in &model.graph.topo {
         for class in 0..model.classes() {
             let unit = model.unit_of[class][vertex as usize] as usize;

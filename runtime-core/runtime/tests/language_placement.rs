@@ -75,6 +75,49 @@ fn a_device_too_small_for_all_gets_what_fits() {
     assert!(devices.len() > 1, "expected a division, got {devices:?}");
 }
 
+/// The device of each layer, which is whole and the same for both sorts of steps, and the numbers of parts.
+fn layers(plan: &Plan) -> (Vec<usize>, Vec<usize>) {
+    let mut layers: Vec<usize> = Vec::new();
+    for class in &plan.classes {
+        for (name, placement) in plan.nodes.iter().zip(&class.placements) {
+            let layer = name.strip_prefix("blk.").and_then(|rest| rest.split('.').next());
+            let Some(layer) = layer.map(|layer| layer.parse::<usize>().unwrap()) else { continue };
+            let owner = placement.provider.index();
+            layers.resize(layers.len().max(layer + 1), owner);
+            assert_eq!(layers[layer], owner, "`{name}` in {}", class.name);
+        }
+    }
+    (layers, plan.classes.iter().map(|class| class.parts.len()).collect())
+}
+
+#[test]
+fn the_first_device_gets_whole_layers_where_the_order_decides() {
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/assets/demo.gguf");
+    let options =
+        LanguageOptions { context: Some(256), step_tokens: 32, ..LanguageOptions::default() };
+    let load = |builder: Builder| {
+        builder.threads(1).build().unwrap().load_language(demo, &options).unwrap()
+    };
+    let answer = |model: &LanguageModel| {
+        model.answer("What is a river?", &Ask::most(8)).unwrap().text().unwrap()
+    };
+    let want = answer(&load(Runtime::builder()));
+    let mut seen = Vec::new();
+    for memory in 1..30 {
+        let memory = (memory * 250_000).to_string();
+        let model = load(fake(&[("memory", &memory)]));
+        let (layers, parts) = layers(&model.placement());
+        let count = layers.iter().filter(|&&owner| owner == 0).count();
+        assert!(layers.is_sorted(), "{layers:?}");
+        assert!(parts.iter().all(|&parts| parts <= 3), "{parts:?} with {memory} bytes");
+        if seen.last() != Some(&count) {
+            assert_eq!(answer(&model), want, "{layers:?}");
+            seen.push(count);
+        }
+    }
+    assert_eq!(seen, [0, 1, 2, 3, 4]);
+}
+
 #[test]
 fn both_sorts_of_steps_are_planned_and_cost_beats_the_order_of_backends() {
     let ops = "all,-RMSNormalization,-SkipSimplifiedLayerNormalization";

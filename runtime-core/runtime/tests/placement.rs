@@ -102,6 +102,30 @@ fn a_backend_that_is_not_there_is_left_out_and_told_of() {
 }
 
 #[test]
+fn a_budget_is_for_a_backend_by_any_of_its_names_and_others_are_told_of() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("budgets.toml");
+    let planned = |budgets: &str| {
+        let text = format!("folders = []\n[budget]\n{budgets}\n");
+        std::fs::write(&file, text).expect("a file");
+        let model = load(fake(&[]).backends(["fake", "cpu"]).plugins(&file)).unwrap();
+        let budgets: Vec<_> =
+            model.placement().providers.iter().map(|provider| provider.budget_bytes).collect();
+        (budgets, model.placement_warnings().to_vec())
+    };
+    let free = planned("").0[0].expect("the device says what is free");
+    for name in ["fake", "gpu", "\"fake:gpu\"", "\"fake:gpu:0\""] {
+        let budgets = vec![Some(1_000_000), None];
+        assert_eq!(planned(&format!("{name} = 1_000_000")), (budgets, Vec::new()), "{name}");
+    }
+    assert_eq!(planned("cpu = \"1 GiB\"").0, [Some(free), Some(1 << 30)]);
+    let (budgets, told) = planned("\"fake:gpus\" = 1_000_000");
+    assert_eq!(budgets, [Some(free), None]);
+    let want = "the budget of `fake:gpus` limits nothing, the devices are: cpu, fake:gpu, did you \
+                mean `fake:gpu`?";
+    assert_eq!(told, [want]);
+}
+
+#[test]
 fn options_of_a_provider_that_is_not_there_are_refused() {
     let error = Runtime::builder().provider_option("fake", "ops", "all").build().unwrap_err();
     let want = "provider `fake` is not available and takes no options, expected one of: cpu";

@@ -1,5 +1,6 @@
 //! Sessions over the CPU and the fake provider.
 
+mod budgets;
 mod classes;
 mod common;
 mod contract;

@@ -19,6 +19,7 @@ fn a_name_is_a_provider_a_kind_both_or_one_device() {
     assert_eq!(names(&["fake"]).unwrap(), all);
     assert_eq!(names(&["gpu"]).unwrap(), ["fake:gpu", "fake:gpu:1", "cpu"]);
     assert_eq!(names(&["fake:npu"]).unwrap(), ["fake:npu", "cpu"]);
+    assert_eq!(names(&["fake:gpu:0"]).unwrap(), ["fake:gpu", "cpu"]);
     assert_eq!(names(&["FAKE:GPU:1", "npu"]).unwrap(), ["fake:gpu:1", "fake:npu", "cpu"]);
     assert_eq!(names(&["cpu"]).unwrap(), ["cpu"]);
     assert_eq!(

@@ -43,7 +43,7 @@ pub struct Config {
     pub prober: Option<Prober>,
     /// How a provider is run in a process of its own; absent where this program cannot do that.
     pub isolate: Option<Isolate>,
-    /// Bytes of memory that may be used of a device: `ggml:cuda:0`, `cpu`.
+    /// Bytes of memory that may be used of devices, by the names of backends: `ggml`, `ggml:cuda:0`, `cpu`.
     pub budgets: Map<String, u64>,
     /// What placement must keep to.
     pub contract: Demands,

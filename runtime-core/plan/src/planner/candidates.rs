@@ -49,7 +49,8 @@ impl<'m> Candidates<'m> {
     /// The best candidate; if none fits the budgets, the budget that was missed by least.
     pub(super) fn best(&mut self, cached: Option<Vec<u8>>) -> Result<Candidate, Over> {
         if self.options.policy == Policy::Priority {
-            self.seed(Origin::Priority, seeds::by_priority(self.model), None);
+            let owner = seeds::by_priority(self.model, &mut self.allowance);
+            self.whole(Origin::Priority, &State::new(self.model, owner));
             if self.found.is_empty() {
                 self.seeds();
             }
@@ -86,7 +87,7 @@ impl<'m> Candidates<'m> {
     /// All seeds, the cheapest first, so that repairs that cannot pay are not begun.
     fn seeds(&mut self) {
         let mut seeds = seeds::simple(self.model);
-        seeds.push((Origin::Priority, seeds::by_priority(self.model)));
+        seeds.push((Origin::Priority, seeds::by_priority(self.model, &mut self.allowance)));
         for surcharge in [true, false] {
             let owner = seeds::by_cuts(self.model, surcharge, &mut self.allowance);
             seeds.push((Origin::Cut, owner));
@@ -175,7 +176,7 @@ impl<'m> Candidates<'m> {
             }
         }
         if let Some((_, state)) = found {
-            self.divided(&state);
+            self.whole(Origin::Chain, &state);
         }
     }
 
@@ -190,8 +191,8 @@ impl<'m> Candidates<'m> {
         state
     }
 
-    /// Adds what was divided by chains, as it is if it fits: repairs in haste would take it apart.
-    fn divided(&mut self, state: &State<'_>) {
+    /// Adds an assignment of whole blocks, as it is if it fits: repairs in haste would take them apart.
+    fn whole(&mut self, origin: Origin, state: &State<'_>) {
         let owner = state.owner().to_vec();
         if self.found.iter().any(|known| known.owner == owner && known.origin != Origin::Cached) {
             return;
@@ -199,9 +200,9 @@ impl<'m> Candidates<'m> {
         self.allowance.spend(self.model.judge_work());
         let judged = judge(state, Effort::Thorough);
         if judged.over.is_none() {
-            self.found.push(Candidate { origin: Origin::Chain, owner, judged });
+            self.found.push(Candidate { origin, owner, judged });
         } else {
-            self.seed(Origin::Chain, owner, None);
+            self.seed(origin, owner, None);
         }
     }
 

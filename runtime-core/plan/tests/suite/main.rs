@@ -12,6 +12,8 @@ mod chains;
 #[cfg(test)]
 mod generate;
 #[cfg(test)]
+mod layers;
+#[cfg(test)]
 mod named;
 #[cfg(test)]
 mod oracle;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use remuda_base::Map;
 use remuda_cache::Cache;
-use remuda_exec::{Options, Target};
+use remuda_exec::{Options, Target, budgets};
 use remuda_host::loading::{Config, Package, Prober, Registry};
 use remuda_host::{Failure, Provider, Table};
 use remuda_ops::NEWEST_OPSET;
@@ -288,7 +288,7 @@ impl Builder {
         let mut session = self.session;
         session.threads = threads;
         session.cache = cache;
-        session.budgets = config.budgets;
+        (session.budgets, session.notices) = budgets(&config.budgets, &devices);
         session.policy = session.policy.or(config.policy);
         session.contract = contract;
         Ok(Runtime {
