@@ -263,7 +263,6 @@ fn node(recipe: &Recipe, problem: &mut Problem, at: usize, scale: &Scale, dice: 
         block: (recipe.seed % 2 == 1).then_some((at / 3) as u32),
         tied: recipe.classes && dice.chance(20),
         repeatable: recipe.repeats && dice.chance(40),
-        ..Default::default()
     }
 }
 
