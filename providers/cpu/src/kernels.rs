@@ -14,6 +14,7 @@ mod cast;
 mod conv;
 mod conv_bytes;
 mod conv_transpose;
+mod cross_attention;
 mod elementwise;
 mod embed_norm;
 mod expert_linear;
@@ -178,6 +179,7 @@ static TABLE: &[(&str, &str, Prepare)] = &[
     ("com.microsoft", "SkipLayerNormalization", skip_norm::prepare),
     ("com.microsoft", "SkipSimplifiedLayerNormalization", skip_norm::prepare),
     ("remuda", "CachedAttention", cached_attention::prepare),
+    ("remuda", "CrossAttention", cross_attention::prepare),
     ("remuda", "ExpertLinear", expert_linear::prepare),
     ("remuda", "FusedConv", conv::prepare),
     ("remuda", "FusedConv", halves::prepare),

@@ -53,6 +53,7 @@ mod conv_integer;
 mod conv_transpose;
 mod cos;
 mod cosh;
+mod cross_attention;
 mod cum_prod;
 mod cum_sum;
 mod deform_conv;
@@ -552,6 +553,7 @@ pub static TABLE: &[&OpDef] = &[
     &skip_simplified_layer_normalization::OP,
     &unfold_tensor::OP,
     &cached_attention::OP,
+    &cross_attention::OP,
     &expert_linear::OP,
     &fused_conv::OP,
     &fused_linear::OP,

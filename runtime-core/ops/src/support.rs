@@ -6,6 +6,7 @@ pub(crate) mod attention;
 pub(crate) mod axes;
 pub(crate) mod blocks;
 pub(crate) mod bodies;
+pub(crate) mod cached;
 pub(crate) mod compose;
 pub(crate) mod contents;
 pub(crate) mod convert;

@@ -9,6 +9,9 @@ use super::{CacheUse, Lowering, Upload, attribute};
 use crate::api::{Kind, Refusal, T, refuse};
 
 pub(super) fn cached(lowering: &mut Lowering<'_>, node: &Node) -> Result<(), Refusal> {
+    if node.inputs.get(6).is_some_and(Option::is_some) {
+        return Err(refuse("attribute", "a bias by distance is not added to scores"));
+    }
     let state = lowering.required(node, 3)?;
     let (ty, tables, cells) = lowering.cache(state)?;
     let heads = node.attrs.required_int("num_heads").map_err(attribute)?;

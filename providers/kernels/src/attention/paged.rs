@@ -48,9 +48,25 @@ pub trait Cache: Sync {
     fn values(&self, isa: Isa, head: usize, first: usize, count: usize, out: &mut [f32]);
 }
 
+/// What is added to the scores of each query head by the distance from the query back to the key. For
+/// queries that reach no later position.
+#[derive(Clone, Copy)]
+pub struct Bias<'a> {
+    /// `[head][distance]`, from distance 0 on; the last one is that of all farther keys, too.
+    pub values: &'a [f32],
+    /// How many distances there are, at least 1.
+    pub distances: usize,
+}
+
+impl std::fmt::Debug for Bias<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Bias({} distances)", self.distances)
+    }
+}
+
 /// What the sequences of a batch have in common.
 #[derive(Debug, Clone, Copy)]
-pub struct PagedOptions {
+pub struct PagedOptions<'a> {
     /// Query heads, a multiple of the key heads.
     pub heads: usize,
     /// Key and value heads.
@@ -67,6 +83,19 @@ pub struct PagedOptions {
     pub causal: bool,
     /// How many positions a query reaches up to its own, if not all.
     pub window: Option<usize>,
+    /// What is added to scores, if anything.
+    pub bias: Option<Bias<'a>>,
+}
+
+impl Bias<'_> {
+    /// Adds what a head has for the query at position `own` and the keys from `first` on. Keys behind
+    /// the query get what its own has: they count for nothing.
+    fn add(&self, head: usize, own: usize, first: usize, scores: &mut [f32]) {
+        let row = &self.values[head * self.distances..][..self.distances];
+        for (key, score) in (first..).zip(scores) {
+            *score += row[own.saturating_sub(key).min(self.distances - 1)];
+        }
+    }
 }
 
 /// The queries of a sequence.
@@ -88,7 +117,7 @@ impl std::fmt::Debug for Sequence<'_> {
     }
 }
 
-impl PagedOptions {
+impl PagedOptions<'_> {
     fn group(&self) -> usize {
         self.heads / self.kv_heads
     }
@@ -124,13 +153,14 @@ struct Unit {
 /// When the heads do not divide, or a slice does not fit the sizes.
 pub fn paged_attention(
     cx: Context<'_>,
-    options: &PagedOptions,
+    options: &PagedOptions<'_>,
     sequences: &[Sequence<'_>],
     queries: &[f32],
     out: &mut [f32],
 ) {
     let PagedOptions { heads, kv_heads, size, value_size, .. } = *options;
     assert!(kv_heads > 0 && heads.is_multiple_of(kv_heads), "{options:?}");
+    assert!(options.bias.is_none_or(|bias| bias.values.len() == heads * bias.distances));
     let tokens: usize = sequences.iter().map(|sequence| sequence.queries).sum();
     assert_eq!(queries.len(), tokens * heads * size, "queries of {tokens} tokens");
     assert_eq!(out.len(), tokens * heads * value_size, "outputs of {tokens} tokens");
@@ -152,7 +182,7 @@ pub fn paged_attention(
 /// Bytes that each thread takes for attention, whatever the number of queries and positions. Few queries to
 /// long caches take more: a record for every part of the positions.
 #[must_use]
-pub fn scratch_bytes(options: &PagedOptions) -> usize {
+pub fn scratch_bytes(options: &PagedOptions<'_>) -> usize {
     let records = MAX_ROWS * options.record().length();
     (buffer_lengths(options).iter().sum::<usize>() + 2 * records) * size_of::<f32>()
 }
@@ -160,7 +190,7 @@ pub fn scratch_bytes(options: &PagedOptions) -> usize {
 /// Attention of some sequences, cut into tasks.
 struct Job<'a> {
     cx: Context<'a>,
-    options: &'a PagedOptions,
+    options: &'a PagedOptions<'a>,
     sequences: &'a [Sequence<'a>],
     queries: &'a [f32],
     /// The last rows of a causal sequence reach the most keys: tasks start from the end.
@@ -211,7 +241,7 @@ impl Job<'_> {
     }
 }
 
-fn units(options: &PagedOptions, sequences: &[Sequence<'_>]) -> Vec<Unit> {
+fn units(options: &PagedOptions<'_>, sequences: &[Sequence<'_>]) -> Vec<Unit> {
     let mut units = Vec::new();
     let mut first_query = 0;
     for (sequence, of) in sequences.iter().enumerate() {
@@ -229,7 +259,7 @@ fn units(options: &PagedOptions, sequences: &[Sequence<'_>]) -> Vec<Unit> {
 
 /// Some parts of a unit.
 struct Task<'a> {
-    options: &'a PagedOptions,
+    options: &'a PagedOptions<'a>,
     sequences: &'a [Sequence<'a>],
     queries: &'a [f32],
     unit: &'a Unit,
@@ -237,7 +267,7 @@ struct Task<'a> {
 }
 
 /// Of queries, keys, values and scores.
-fn buffer_lengths(options: &PagedOptions) -> [usize; 4] {
+fn buffer_lengths(options: &PagedOptions<'_>) -> [usize; 4] {
     let PagedOptions { size, value_size, .. } = *options;
     [MAX_ROWS * size, POSITIONS * size, POSITIONS * value_size, MAX_ROWS * POSITIONS]
 }
@@ -337,6 +367,12 @@ impl Walk<'_> {
             if let Some(cap) = options.softcap {
                 bend(s, cap, scores);
             }
+            if let Some(bias) = options.bias {
+                let row = unit.first_row + row;
+                let head = unit.kv_head * options.group() + row % options.group();
+                let own = sequences[unit.sequence].first + row / options.group();
+                bias.add(head, own, first, scores);
+            }
             scores[..low].fill(f32::NEG_INFINITY);
             scores[high..].fill(f32::NEG_INFINITY);
             scales[row] = weigh(s, scores, &mut self.buffers.of_part[row * length..][..length]);
@@ -376,7 +412,7 @@ impl Kernel for Join<'_> {
 
 /// Writes the rows of a unit.
 struct Write<'a> {
-    options: &'a PagedOptions,
+    options: &'a PagedOptions<'a>,
     unit: &'a Unit,
     records: &'a [f32],
     out: &'a Shared<f32>,

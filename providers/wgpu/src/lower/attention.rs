@@ -10,6 +10,9 @@ use super::{Bound, CacheUse, Lowering, Origin, Part, Refusal, attribute, refuse}
 use crate::shaders::{Attention, Elem, Heads, Seen, store_rows};
 
 pub(super) fn cached(lowering: &mut Lowering<'_>, node: &Node) -> Result<(), Refusal> {
+    if node.inputs.get(6).is_some_and(Option::is_some) {
+        return Err(refuse("attribute", "no kernel adds a bias to scores"));
+    }
     let state = lowering.required(node, 3)?;
     let ty = lowering.state_type(state)?;
     let elem = cache_elem(&ty)?;

@@ -2,15 +2,20 @@
 //! Token `i` becomes position `positions[i]` of sequence `sequences[i]`: its key and value are appended
 //! there, then its query looks at every position of its sequence up to its own, within the window of
 //! the cache. Heads lie side by side; each key head serves as many neighbouring query heads as there
-//! are for it.
+//! are for it. A `bias` is added to scores: it has a row for each query head, with a number for each
+//! distance from the query back to the key, from 0 on; the last one is that of all farther keys, too.
 
 use remuda_ir::{
     AttrDef, AttrKind, InferCtx, Inferred, InputDef, KernelCtx, OpDef, OpError, OutputDef,
-    StateType, Tolerance, Traits, Types, Val, ValueType, appended,
+    Tolerance, Traits, Types, Val, appended,
 };
-use remuda_tensor::{Dim, Tensor};
+use remuda_tensor::Tensor;
 
-use crate::support::attention::{heads_attr, read_scale, softmax};
+use crate::support::array::Array;
+use crate::support::attention::{heads_attr, read_scale};
+use crate::support::cached::{
+    Settings, attend, cache_type, matrix, neutral, query_count, query_heads,
+};
 
 pub(crate) static OP: OpDef = OpDef {
     domain: "remuda",
@@ -24,6 +29,7 @@ pub(crate) static OP: OpDef = OpDef {
         InputDef::new("cache", Types::ANY).tied(""),
         InputDef::new("sequences", Types::INDEX).tied("I"),
         InputDef::new("positions", Types::INDEX).tied("I"),
+        InputDef::optional("bias", Types::FLOATS).tied(""),
     ],
     outputs: &[OutputDef::new("output")],
     attrs: &[
@@ -38,57 +44,54 @@ pub(crate) static OP: OpDef = OpDef {
     cases: include_str!("cached_attention.cases"),
 };
 
-fn cache_type<'a>(ctx: &InferCtx<'a>) -> Result<&'a StateType, OpError> {
-    match ctx.ty(3)? {
-        ValueType::State(state) => Ok(state),
-        other => Err(OpError::Invalid(format!("`cache` expected a state, got `{other}`"))),
-    }
-}
-
-fn query_heads(heads: Option<usize>, cache: &StateType) -> Result<usize, OpError> {
-    heads.filter(|heads| heads.is_multiple_of(cache.heads)).ok_or_else(|| {
-        OpError::Invalid(format!(
-            "{} query heads are no multiple of {} key heads",
-            heads.unwrap_or(0),
-            cache.heads
-        ))
-    })
-}
-
 fn infer(ctx: &InferCtx<'_>) -> Result<Vec<Inferred>, OpError> {
     let cache = cache_type(ctx)?;
     cache.check()?;
     let heads = query_heads(heads_attr(ctx.attrs(), "num_heads")?, cache)?;
-    let features =
-        [heads * cache.key_dim, cache.heads * cache.key_dim, cache.heads * cache.value_dim];
-    let mut tokens = Dim::Unknown;
-    for (at, expected) in features.into_iter().enumerate() {
-        let Some(dims) = ctx.dims(at)? else { continue };
-        let [count, got] = dims else {
-            let text = format!("input {at} expected 2 dimensions, got {}", dims.len());
-            return Err(OpError::Invalid(text));
+    let tokens = query_count(ctx, cache, heads)?;
+    if ctx.has(6)
+        && let Some(dims) = ctx.dims(6)?
+    {
+        let fits = match dims {
+            [rows, distances] => !rows.differs(&heads.into()) && distances.as_usize() != Some(0),
+            _ => false,
         };
-        if got.differs(&expected.into()) {
-            let text = format!("input {at} expected {expected} features, got {got}");
-            return Err(OpError::Invalid(text));
-        }
-        if at == 0 {
-            tokens = count.clone();
+        if !fits {
+            let got: Vec<_> = dims.iter().map(ToString::to_string).collect();
+            return Err(bad_bias(heads, &got.join(", ")));
         }
     }
     let features = heads.saturating_mul(cache.value_dim);
     Ok(vec![Inferred::tensor(ctx.dtype(0)?, [tokens, features.into()])])
 }
 
-/// The rows of a token matrix, checked.
-fn matrix(tensor: &Tensor, name: &str, shape: [usize; 2]) -> Result<Vec<f32>, OpError> {
-    if tensor.dims() != shape {
-        return Err(OpError::Invalid(format!(
-            "`{name}` expected dimensions {shape:?}, got {:?}",
-            tensor.dims()
-        )));
+fn bad_bias(heads: usize, got: &str) -> OpError {
+    OpError::Invalid(format!("`bias` expected {heads} rows of at least 1 distance, got [{got}]"))
+}
+
+/// What is added to the scores of heads by the distance of the key.
+struct Bias {
+    values: Vec<f32>,
+    distances: usize,
+}
+
+impl Bias {
+    fn read(tensor: Option<&Tensor>, heads: usize) -> Result<Option<Self>, OpError> {
+        let Some(tensor) = tensor else { return Ok(None) };
+        match *tensor.dims() {
+            [rows, distances] if rows == heads && distances > 0 => {
+                Ok(Some(Self { values: tensor.to_f32_vec()?, distances }))
+            }
+            ref dims => {
+                let got: Vec<_> = dims.iter().map(ToString::to_string).collect();
+                Err(bad_bias(heads, &got.join(", ")))
+            }
+        }
     }
-    Ok(tensor.to_f32_vec()?)
+
+    fn of(&self, head: usize, distance: usize) -> f64 {
+        f64::from(self.values[head * self.distances + distance.min(self.distances - 1)])
+    }
 }
 
 fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
@@ -100,6 +103,7 @@ fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
     let query = matrix(ctx.tensor(0)?, "query", [tokens, heads * cache.key_dim])?;
     let key = matrix(ctx.tensor(1)?, "key", [tokens, cache.heads * cache.key_dim])?;
     let value = matrix(ctx.tensor(2)?, "value", [tokens, cache.heads * cache.value_dim])?;
+    let bias = Bias::read(ctx.opt_tensor(6)?, heads)?;
     let settings = Settings {
         heads,
         scale: read_scale(ctx.attrs(), cache.key_dim)?,
@@ -112,51 +116,20 @@ fn reference(ctx: &KernelCtx<'_>) -> Result<Vec<Val>, OpError> {
             let row = |data: &[f32], size: usize| data[token * size..][..size].to_vec();
             let keys = row(&key, cache.heads * cache.key_dim);
             let values = row(&value, cache.heads * cache.value_dim);
-            state.append(run.sequence, &[keys, values].concat())?;
+            state.append(run.sequence, &neutral(&keys, &values, &cache))?;
             let position = run.start + step;
+            let first = cache.reach(position);
             let mut reached: Vec<Vec<f32>> = Vec::new();
-            state.export(run.sequence, cache.reach(position)..position + 1, &mut |position| {
+            state.export(run.sequence, first..position + 1, &mut |position| {
                 reached.push(position.to_vec());
             })?;
-            out.extend(attend(&row(&query, heads * cache.key_dim), &reached, &cache, &settings));
+            let of = |head: usize, place: usize| {
+                bias.as_ref().map_or(0.0, |bias| bias.of(head, position - first - place))
+            };
+            let query = row(&query, heads * cache.key_dim);
+            out.extend(attend(&query, &reached, (&cache, &settings), &of));
         }
     }
-    let dims = [tokens, heads * cache.value_dim];
-    Ok(vec![
-        crate::support::array::Array { dims: dims.to_vec(), values: out }
-            .to_floats(ctx.tensor(0)?.dtype())?
-            .into(),
-    ])
-}
-
-struct Settings {
-    heads: usize,
-    scale: f64,
-    softcap: f64,
-}
-
-/// What one token's heads get of the positions they reach.
-fn attend(query: &[f32], reached: &[Vec<f32>], cache: &StateType, settings: &Settings) -> Vec<f64> {
-    let group = settings.heads / cache.heads;
-    let mut out = Vec::with_capacity(settings.heads * cache.value_dim);
-    for (head, query) in query.chunks(cache.key_dim).enumerate() {
-        let kv = head / group;
-        let score = |position: &Vec<f32>| {
-            let key = &position[kv * cache.key_dim..][..cache.key_dim];
-            let dot: f64 = query.iter().zip(key).map(|(q, k)| f64::from(*q) * f64::from(*k)).sum();
-            let score = dot * settings.scale;
-            let cap = settings.softcap;
-            if cap > 0.0 { cap * (score / cap).tanh() } else { score }
-        };
-        let mut weights: Vec<f64> = reached.iter().map(score).collect();
-        softmax(&mut weights, None);
-        let at = cache.heads * cache.key_dim + kv * cache.value_dim;
-        let mut sums = vec![0.0; cache.value_dim];
-        for (weight, position) in weights.iter().zip(reached) {
-            let value = &position[at..][..cache.value_dim];
-            sums.iter_mut().zip(value).for_each(|(sum, v)| *sum += weight * f64::from(*v));
-        }
-        out.extend(sums);
-    }
-    out
+    let dims = vec![tokens, heads * cache.value_dim];
+    Ok(vec![Array { dims, values: out }.to_floats(ctx.tensor(0)?.dtype())?.into()])
 }

@@ -54,7 +54,7 @@ fn narrowed<T: Element>(values: &[f32]) -> Vec<T> {
     values.iter().map(|&value| T::from_f32(value)).collect()
 }
 
-fn options() -> PagedOptions {
+fn options() -> PagedOptions<'static> {
     PagedOptions {
         heads: 6,
         kv_heads: SIZES.kv_heads,
@@ -64,23 +64,32 @@ fn options() -> PagedOptions {
         softcap: None,
         causal: true,
         window: None,
+        bias: None,
     }
 }
 
 /// Outputs of the queries of one sequence.
-fn exact(options: &PagedOptions, content: &Content, first: usize, queries: &[f32]) -> Vec<f64> {
+fn exact(options: &PagedOptions<'_>, content: &Content, first: usize, queries: &[f32]) -> Vec<f64> {
     let row = options.heads * options.size;
     let mut out = Vec::new();
     for (index, query) in queries.chunks_exact(options.size).enumerate() {
         let own = first + index * options.size / row;
-        let head = index % options.heads / options.group();
+        let query_head = index % options.heads;
+        let head = query_head / options.group();
         let end = if options.causal { own + 1 } else { content.count };
         let start = options.window.map_or(0, |window| (own + 1).saturating_sub(window));
         let score = |position: usize| {
             let pairs = query.iter().zip(content.key(position, head));
             let dot: f64 = pairs.map(|(&q, &k)| f64::from(q) * f64::from(k)).sum();
             let score = dot * f64::from(options.scale);
-            options.softcap.map_or(score, |cap| f64::from(cap) * (score / f64::from(cap)).tanh())
+            let score = options
+                .softcap
+                .map_or(score, |cap| f64::from(cap) * (score / f64::from(cap)).tanh());
+            let bias = options.bias.map_or(0.0, |bias| {
+                let distance = (own - position).min(bias.distances - 1);
+                bias.values[query_head * bias.distances + distance]
+            });
+            score + f64::from(bias)
         };
         let weights: Vec<f64> = (start..end).map(|position| score(position).exp()).collect();
         let sum: f64 = weights.iter().sum();
@@ -96,7 +105,7 @@ fn borrowed<T>(pages: &[(Vec<T>, Vec<T>)]) -> Vec<(&[T], &[T])> {
     pages.iter().map(|(keys, values)| (&keys[..], &values[..])).collect()
 }
 
-fn agrees<T: Element>(options: PagedOptions, tolerance: f64) {
+fn agrees<T: Element>(options: PagedOptions<'_>, tolerance: f64) {
     let contents = [Content::new(130, 1), Content::new(1, 3), Content::new(1100, 5)];
     let spans = [(0, 130), (0, 1), (1097, 3)];
     let row = options.heads * options.size;
@@ -133,6 +142,12 @@ fn sequences_of_any_length_attend_to_their_pages() {
     agrees::<f32>(PagedOptions { window: Some(70), ..options() }, 3e-6);
     agrees::<f32>(PagedOptions { softcap: Some(1.5), ..options() }, 3e-6);
     agrees::<f32>(PagedOptions { causal: false, ..options() }, 3e-6);
+    for distances in [1, 5, 129] {
+        let values = noise(options().heads * distances, 21);
+        let bias = Some(Bias { values: &values, distances });
+        agrees::<f32>(PagedOptions { bias, ..options() }, 3e-6);
+        agrees::<f32>(PagedOptions { bias, softcap: Some(1.5), ..options() }, 3e-6);
+    }
 }
 
 #[test]
