@@ -130,6 +130,11 @@ impl Asked<'_> {
             return Err(refusal);
         }
         let (graph, sizes) = (self.graph, &self.sizes[class]);
+        // Most devices compute nothing of no elements; a cache stays where it is whatever a step brings.
+        let is_cpu = target + 1 == self.told.len();
+        if !is_cpu && self.states.group(node).is_none() && makes_nothing(graph, node, sizes) {
+            return Err(Answer::no(Code::ShapeDynamic, "there is nothing to compute in such runs"));
+        }
         let model = || Some(cost::of_node(graph, node, sizes, self.rates[target].as_ref()?));
         let told = self.told[target].get(at).unwrap_or(&SILENT);
         let (answer, bounds) = answer(told, graph, sizes, model)?;
@@ -139,6 +144,12 @@ impl Asked<'_> {
         }
         Ok((answer, bounds))
     }
+}
+
+/// Whether all that a node makes is without elements at these sizes.
+fn makes_nothing(graph: &Graph, node: &IrNode, sizes: &Sizes) -> bool {
+    let mut made = node.outputs.iter().flatten();
+    made.all(|&id| sizes.bytes(graph.value(id).ty.as_ref()) == 0)
 }
 
 /// What the costs of nodes are worked out with, for every target of which that is known.

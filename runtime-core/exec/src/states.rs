@@ -5,6 +5,9 @@
 //! plan says, or is lost, is made where it belongs and filled from the old place or from the mirror in
 //! host memory; where neither is left, every sequence ends, and the caller is told to feed them again.
 //! A run that fails is undone in every state, so that it can start over.
+//!
+//! States that `CrossAttention` looks at hold what was encoded of another text: how far a sequence has come
+//! is nothing to them. They are cut only when the sequence ends, and copied whole.
 
 mod mirror;
 mod settle;
@@ -40,6 +43,8 @@ pub(crate) type SharedState = Arc<Mutex<State>>;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StateShapes {
     pub(crate) types: Vec<StateType>,
+    /// Whether each of them holds what was encoded of another text.
+    encoded: Vec<bool>,
     pub(crate) options: StateOptions,
 }
 
@@ -48,6 +53,14 @@ pub(crate) fn states_of(graph: &Graph) -> impl Iterator<Item = (ValueId, &StateT
     graph.values().filter_map(|(id, value)| match (&value.def, &value.ty) {
         (Def::State, Some(ValueType::State(ty))) => Some((id, ty)),
         _ => None,
+    })
+}
+
+/// Whether a state holds what was encoded of another text.
+fn is_encoded(graph: &Graph, state: ValueId) -> bool {
+    graph.nodes().any(|(_, node)| {
+        let crosses = (&*node.op.domain, &*node.op.name) == ("remuda", "CrossAttention");
+        crosses && node.uses().any(|id| id == state)
     })
 }
 
@@ -64,7 +77,8 @@ impl StateShapes {
                 options.sequences
             )));
         }
-        Ok(Self { types, options: options.clone() })
+        let encoded = states_of(graph).map(|(id, _)| is_encoded(graph, id)).collect();
+        Ok(Self { types, encoded, options: options.clone() })
     }
 
     /// Bytes that a state takes on a target.
@@ -99,6 +113,8 @@ pub struct States {
 struct Cell {
     /// Where it is, and itself; absent once it is lost or before it is made.
     held: Option<(usize, SharedState)>,
+    /// Whether it holds what was encoded of another text.
+    encoded: bool,
     /// How many positions each sequence has.
     lengths: Vec<u64>,
     /// From which position on sequences are as they were fed: what their windows had left behind when
@@ -134,8 +150,9 @@ impl States {
         shapes: &Arc<StateShapes>,
         targets: &Arc<[Target]>,
     ) -> Self {
-        let cell = |ty: &StateType| Cell {
+        let cell = |(ty, &encoded): (&StateType, &bool)| Cell {
             held: None,
+            encoded,
             lengths: vec![0; shapes.options.sequences as usize],
             floors: vec![0; shapes.options.sequences as usize],
             torn: false,
@@ -143,7 +160,7 @@ impl States {
         };
         Self {
             session: Arc::clone(session),
-            cells: shapes.types.iter().map(cell).collect(),
+            cells: shapes.types.iter().zip(&shapes.encoded).map(cell).collect(),
             shapes: Arc::clone(shapes),
             targets: Arc::clone(targets),
             pending: Vec::new(),
@@ -165,10 +182,10 @@ impl States {
         self.shapes.options.sequences
     }
 
-    /// How many positions a sequence has in every state.
+    /// How many positions a sequence has in every state, what was encoded left out.
     #[must_use]
     pub fn length(&self, sequence: u32) -> u64 {
-        let whole = self.cells.iter().filter(|cell| !cell.torn);
+        let whole = self.cells.iter().filter(|cell| !cell.torn && !cell.encoded);
         whole.filter_map(|cell| cell.lengths.get(sequence as usize).copied()).min().unwrap_or(0)
     }
 
@@ -194,7 +211,7 @@ impl States {
         std::mem::take(&mut self.pending)
     }
 
-    /// Cuts a sequence to so many positions; one that cannot be cut there (because it is shorter, or
+    /// Cuts a sequence to so many positions, of which what was encoded is none; one that cannot be cut there (because it is shorter, or
     /// its window has given up what it would need) ends. Gives the length that it has then.
     ///
     /// # Errors
@@ -277,6 +294,9 @@ impl Cell {
     }
 
     fn cut(&mut self, ty: &StateType, sequence: u32, length: u64) -> bool {
+        if self.encoded && length > 0 {
+            return true;
+        }
         let at = sequence as usize;
         if !self.reaches(ty, at, length)
             || !self.with_state(|state| state.truncate(sequence, length))
@@ -289,6 +309,7 @@ impl Cell {
 
     fn copy(&mut self, ty: &StateType, from: u32, to: u32, length: u64) -> bool {
         let (source, made) = (from as usize, to as usize);
+        let length = if self.encoded && length > 0 { self.lengths[source] } else { length };
         if !self.reaches(ty, source, length)
             || !self.with_state(|state| state.copy(from, to, length))
         {

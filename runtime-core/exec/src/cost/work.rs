@@ -61,6 +61,8 @@ pub(super) fn of(graph: &Graph, node: &Node, sizes: &Sizes) -> Work {
             // A token looks at what was there before, and at half of the tokens beside it.
             shapes.attention_over(usual() + tokens / 2.0)
         }
+        // What was encoded is as long as any text.
+        "CrossAttention" => shapes.attention_over(usual()),
         "LinearAttention" => {
             let tokens = shapes.dims(0).and_then(|dims| dims.get(1).copied()).unwrap_or(1.0);
             products(4.0 * tokens * shapes.elements(3).max(shapes.made()))

@@ -6,6 +6,7 @@ mod common;
 mod contract;
 mod decoder;
 mod drills;
+mod encoded;
 mod layers;
 mod placement;
 mod remembered;
