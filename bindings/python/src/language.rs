@@ -198,6 +198,20 @@ impl LanguageModel {
         tensor.map(Tensor).map_err(|error| crate::error::bad_tensor(py, error))
     }
 
+    /// The logits behind a prompt and behind each token of an answer to it.
+    fn answer_logits(
+        &self,
+        py: Python<'_>,
+        tokens: Vec<u32>,
+        answer: Vec<u32>,
+    ) -> PyResult<Tensor> {
+        let (model, rows) = (self.0.clone(), answer.len() + 1);
+        let logits = interrupt::run(py, move |_| model.answer_logits(tokens, answer))?;
+        let logits = logits.map_err(|error| raised(py, &error))?;
+        let tensor = Plain::from_vec([rows, self.0.info().vocabulary], logits);
+        tensor.map(Tensor).map_err(|error| crate::error::bad_tensor(py, error))
+    }
+
     /// The logarithm of the probability of each token but the first after those in front of it.
     fn log_probabilities(&self, py: Python<'_>, tokens: Vec<u32>) -> PyResult<Vec<f64>> {
         let model = self.0.clone();

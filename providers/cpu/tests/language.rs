@@ -35,12 +35,18 @@ fn floats(random: &mut Random, dims: &[usize]) -> Tensor {
 /// A graph of one attention, and the type of its cache.
 fn attention(dtype: &str, window: Option<usize>) -> (Graph, StateType) {
     let window = window.map_or(String::new(), |window| format!(", {window}"));
+    let op = "CachedAttention(%q, %k, %v, %kv, %s, %p)";
+    graph_of(&format!("kv_cache({dtype}, 2, 32, 64{window})"), ["t", "s: i64[t]", "p: i64[t]"], op)
+}
+
+/// A graph of one node over this cache, with keys of so many rows and lists that say whose they are.
+fn graph_of(cache: &str, [rows, first, second]: [&str; 3], node: &str) -> (Graph, StateType) {
     let source = format!(
         "graph \"attention\" {{\n\
-         input %q: f32[t, 256]\ninput %k: f32[t, 64]\ninput %v: f32[t, 128]\n\
-         input %s: i64[t]\ninput %p: i64[t]\n\
-         state %kv: kv_cache({dtype}, 2, 32, 64{window})\n\
-         %y = remuda::CachedAttention(%q, %k, %v, %kv, %s, %p) {{num_heads = 8}}\n\
+         input %q: f32[t, 256]\ninput %k: f32[{rows}, 64]\ninput %v: f32[{rows}, 128]\n\
+         input %{first}\ninput %{second}\n\
+         state %kv: {cache}\n\
+         %y = remuda::{node} {{num_heads = 8}}\n\
          output %y\n}}"
     );
     let graph = typed(&source);
@@ -124,6 +130,85 @@ fn steps_of_many_sequences_agree_with_the_reference() {
                 both.step(&[3, 0]);
             }
         }
+    }
+}
+
+/// Inputs as a run takes them: random rows of these dimensions, lists of numbers behind them.
+fn given(random: &mut Random, rows: &[[usize; 2]], lists: &[&[i64]]) -> Vec<Val> {
+    let mut inputs: Vec<Val> = rows.iter().map(|dims| floats(random, dims).into()).collect();
+    inputs.extend(lists.iter().map(|list| Val::from(Tensor::vector(list.to_vec()))));
+    inputs
+}
+
+/// What the fast kernel and the reference give over these steps, which agree.
+fn agree(cache: &str, (rows, node): ([&str; 3], &str), steps: &[Vec<Val>]) {
+    for isa in Isa::available() {
+        let (graph, ty) = graph_of(cache, rows, node);
+        let program = Program::new(&graph, &settings(isa)).expect("a program");
+        assert_eq!(program.coverage(), (1, 1), "the fast kernel is taken");
+        let fast = PagedCache::shared(&ty, 3, 600).expect("a cache");
+        let plain = PlainState::shared(&ty).expect("a cache");
+        let def = remuda_ops::find("remuda", node.split('(').next().unwrap_or_default());
+        let tolerance = def.expect("the operator").tolerance;
+        for inputs in steps {
+            let want = interpret_with(&graph, inputs, std::slice::from_ref(&plain));
+            let states = std::slice::from_ref(&fast);
+            let options = RunOptions { states, ..RunOptions::default() };
+            let got = program.run(inputs.clone(), &options).expect("a run");
+            compare(tolerance, &got[0], &want.expect("a run")[0]).expect("the same result");
+        }
+    }
+}
+
+#[test]
+fn scores_with_a_bias_agree_with_the_reference() {
+    let rows = ["t", "s: i64[t]", "p: i64[t]\ninput %b: f32[8, n]"];
+    let node = "CachedAttention(%q, %k, %v, %kv, %s, %p, %b)";
+    for (cache, distances) in [
+        ("kv_cache(f32, 2, 32, 64)", 129),
+        ("kv_cache(f16, 2, 32, 64)", 1),
+        ("kv_cache(f32, 2, 32, 64, 40)", 20),
+        ("kv_cache(q8_0, 2, 32, 64)", 70),
+    ] {
+        let mut random = Random::new(3);
+        let mut step = |sequences: &[i64], positions: &[i64]| {
+            let tokens = sequences.len();
+            let rows = [[tokens, 256], [tokens, 64], [tokens, 128]];
+            let mut inputs = given(&mut random, &rows, &[sequences, positions]);
+            inputs.push(floats(&mut random, &[8, distances]).into());
+            inputs
+        };
+        let long: Vec<i64> = (0..200).collect();
+        let steps = [
+            step(&[1; 200], &long),
+            step(&[1, 0, 1], &[200, 0, 201]),
+            step(&[0, 0, 2, 1], &[1, 2, 0, 202]),
+        ];
+        agree(cache, (rows, node), &steps);
+    }
+}
+
+#[test]
+fn looking_at_what_was_encoded_agrees_with_the_reference() {
+    let rows = ["e", "s: i64[t]", "ks: i64[e]\ninput %kp: i64[e]"];
+    let node = "CrossAttention(%q, %k, %v, %kv, %s, %ks, %kp)";
+    for dtype in ["f32", "f16", "bf16", "q8_0", "q4_0"] {
+        let mut random = Random::new(5);
+        let mut step = |sequences: &[i64], whose: i64, encoded: i64| {
+            let (tokens, count) = (sequences.len(), usize::try_from(encoded).expect("a count"));
+            let rows = [[tokens, 256], [count, 64], [count, 128]];
+            let positions: Vec<i64> = (0..encoded).collect();
+            given(&mut random, &rows, &[sequences, &vec![whose; count], &positions])
+        };
+        let steps = [
+            step(&[0], 0, 70),
+            step(&[0, 0, 2, 0], 1, 1),
+            step(&[1, 0, 1], 0, 0),
+            step(&[2; 60], 2, 131),
+            step(&[], 0, 0),
+            step(&[0, 1, 2], 0, 0),
+        ];
+        agree(&format!("kv_cache({dtype}, 2, 32, 64)"), (rows, node), &steps);
     }
 }
 

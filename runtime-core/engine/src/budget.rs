@@ -10,7 +10,7 @@ use crate::EngineError;
 /// What an engine may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Positions that a sequence may have.
+    /// Positions that a sequence may have, and tokens of a prompt that an encoder reads.
     pub context: usize,
     /// Sequences that may generate at once.
     pub sequences: u32,
@@ -89,7 +89,9 @@ impl Memory {
             cache_bytes = cache_bytes.saturating_add(bytes);
         }
         let (tokens, outputs) = (budget.step_tokens.min(budget.context), budget.sequences as usize);
-        let sizes = [("tokens", tokens), ("outputs", outputs)];
+        // A prompt that is encoded is read at once.
+        let encoded = if info.start.is_some() { budget.context } else { 0 };
+        let sizes = [("tokens", tokens), ("outputs", outputs), ("encoded", encoded)];
         let sizes = sizes.into_iter().map(|(name, size)| (name.to_owned(), size)).collect();
         let step = work_bytes(&model.graph, &sizes, (provider, device), opset)?;
         // What samplers choose from.

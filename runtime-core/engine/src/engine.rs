@@ -133,6 +133,13 @@ impl Handle {
 /// What a draft model guesses must be tokens of the model, in the same sequences and places.
 fn check_draft(runner: &Runner, draft: Option<&Runner>) -> Result<(), EngineError> {
     let Some(draft) = draft else { return Ok(()) };
+    let encodes = [runner, draft].into_iter().find(|one| one.info().start.is_some());
+    if let Some(encodes) = encodes {
+        return Err(EngineError::Budget(format!(
+            "draft models are for models that go on from their prompts, `{}` reads them with an encoder",
+            encodes.info().architecture
+        )));
+    }
     let (own, guessed) = (runner.info().vocabulary, draft.info().vocabulary);
     if own != guessed {
         return Err(EngineError::Budget(format!(

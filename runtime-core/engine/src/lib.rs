@@ -6,6 +6,9 @@
 //! another, one that ended or one that is still going on, is not computed again. Requests with a larger priority go first. All memory is taken when the engine starts; a request that
 //! cannot fit is refused, one that does not fit now waits.
 //!
+//! Where an encoder reads prompts, a step takes one whole prompt beside the tokens, and what comes of it is
+//! kept with the sequence until it ends. Nothing of it is used for another prompt.
+//!
 //! The engine knows tokens, not texts: whoever asks brings a [`Consumer`] that picks tokens from
 //! logits.
 #![forbid(unsafe_code)]
@@ -76,7 +79,7 @@ pub enum Next {
 /// What a request came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Tokens of the prompt.
+    /// Tokens that were given: those of the prompt, and those that the answer was to begin with.
     pub prompt: usize,
     /// Those of them that an earlier sequence had computed.
     pub reused: usize,
@@ -91,12 +94,13 @@ pub struct Usage {
 /// Who asks: picks tokens, and is told how it ends. Called on the engine's thread, one call at a
 /// time.
 pub trait Consumer: Send {
-    /// Whether the logits behind every token of the prompt are wanted.
+    /// Whether the logits behind every token that is given are wanted: of prompt and answer; of the start and
+    /// the answer where an encoder reads the prompt.
     fn wants_prompt(&self) -> bool {
         false
     }
 
-    /// The logits behind the prompt's token at this place.
+    /// The logits behind the given token at this place.
     fn prompt(&mut self, place: usize, logits: &[f32]) {
         let _ = (place, logits);
     }
@@ -112,6 +116,8 @@ pub trait Consumer: Send {
 pub struct Request {
     /// The prompt's tokens.
     pub prompt: Vec<u32>,
+    /// Tokens that the answer begins with: they are not picked.
+    pub answer: Vec<u32>,
     /// The most tokens to generate; as many as the context has room for by default.
     pub most: Option<usize>,
     /// Requests with a larger number go first.
@@ -126,7 +132,8 @@ impl Request {
     /// A request without wishes.
     #[must_use]
     pub fn new(prompt: Vec<u32>, consumer: Box<dyn Consumer>) -> Self {
-        Self { prompt, most: None, priority: 0, cancel: Arc::default(), consumer }
+        let answer = Vec::new();
+        Self { prompt, answer, most: None, priority: 0, cancel: Arc::default(), consumer }
     }
 
     fn is_cancelled(&self) -> bool {

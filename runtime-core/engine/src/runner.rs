@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use remuda_base::Map;
 use remuda_exec::{
     ExecError, Failover, Options, Receipt, RunRequest, Selection, Session, ShapeClass,
     StateOptions, States,
@@ -36,6 +37,9 @@ pub(crate) struct Step {
     pub(crate) sequences: Vec<i64>,
     /// The tokens, by place, whose logits are wanted.
     pub(crate) outputs: Vec<i64>,
+    /// The tokens of a prompt that an encoder reads, and the sequence whose prompt it is.
+    pub(crate) encoded: Vec<i64>,
+    pub(crate) encoded_sequence: i64,
 }
 
 impl Step {
@@ -47,13 +51,21 @@ impl Step {
             positions: (start..start + tokens.len()).map(place).collect(),
             sequences: vec![i64::from(sequence); tokens.len()],
             outputs: vec![place(tokens.len().saturating_sub(1))],
+            ..Self::default()
         }
     }
 
-    /// What the graph is given.
-    fn inputs(&self) -> Vec<Val> {
+    /// What the graph is given; `encodes` if it has an encoder for prompts.
+    fn inputs(&self, encodes: bool) -> Vec<Val> {
+        let value = |list: &Vec<i64>| Val::from(Tensor::vector(list.clone()));
         let lists = [&self.tokens, &self.positions, &self.sequences, &self.outputs];
-        lists.map(|list| Val::from(Tensor::vector(list.clone()))).into()
+        let mut inputs: Vec<Val> = lists.map(value).into();
+        if encodes {
+            let positions = (0..).take(self.encoded.len()).collect();
+            let sequences = vec![self.encoded_sequence; self.encoded.len()];
+            inputs.extend([&self.encoded, &positions, &sequences].map(value));
+        }
+        inputs
     }
 }
 
@@ -61,17 +73,25 @@ impl Step {
 const TRIED_PROMPT: usize = 64;
 const TRIED_STEPS: usize = 3;
 
-/// A prompt, and steps of one token of every sequence, the first of which goes on from the prompt.
-fn tried(budget: &Budget, vocabulary: usize) -> Vec<Step> {
+/// A prompt, and steps of one token of every sequence, the first of which goes on from the prompt; or from
+/// one token where an encoder reads the prompt.
+fn tried(budget: &Budget, vocabulary: usize, encodes: bool) -> Vec<Step> {
     let steps = TRIED_STEPS.min(budget.context.saturating_sub(1));
     let prompt = TRIED_PROMPT.min(budget.step_tokens).min(budget.context - steps);
     // Which tokens they are matters to experts that are chosen by them: these differ.
     let token = |at: usize| at.wrapping_mul(7919) % vocabulary.max(1);
     let tokens: Vec<u32> = (0..prompt).map(|at| u32::try_from(token(at)).unwrap_or(0)).collect();
     let signed = |place: usize| i64::try_from(place).unwrap_or(i64::MAX);
+    let first = if encodes {
+        let encoded = tokens.iter().copied().map(i64::from).collect();
+        Step { encoded, ..Step::of_sequence(0, 0, &[0]) }
+    } else {
+        Step::of_sequence(0, 0, &tokens)
+    };
+    let cached = first.tokens.len();
     let step = |at: usize| {
         let sequences = 0..budget.sequences as usize;
-        let start = |sequence| if sequence == 0 { prompt } else { 0 };
+        let start = |sequence| if sequence == 0 { cached } else { 0 };
         Step {
             tokens: sequences
                 .clone()
@@ -80,9 +100,10 @@ fn tried(budget: &Budget, vocabulary: usize) -> Vec<Step> {
             positions: sequences.clone().map(|sequence| signed(start(sequence) + at)).collect(),
             sequences: sequences.clone().map(signed).collect(),
             outputs: sequences.map(signed).collect(),
+            ..Step::default()
         }
     };
-    std::iter::once(Step::of_sequence(0, 0, &tokens)).chain((0..steps).map(step)).collect()
+    std::iter::once(first).chain((0..steps).map(step)).collect()
 }
 
 impl Runner {
@@ -103,7 +124,7 @@ impl Runner {
             capacities: info.states.iter().map(|ty| budget.capacity(ty)).collect(),
             mirror: budget.mirror,
         };
-        options.classes = classes(&budget, &options);
+        options.classes = classes(&budget, &options, info.start.is_some());
         let session = Session::new(graph, selection, &options)?;
         let states = session.states()?;
         let session = Arc::new(session);
@@ -114,6 +135,11 @@ impl Runner {
     #[must_use]
     pub fn info(&self) -> &ModelInfo {
         &self.info
+    }
+
+    /// Whether an encoder reads prompts.
+    fn encodes(&self) -> bool {
+        self.info.start.is_some()
     }
 
     /// What it may take.
@@ -136,8 +162,11 @@ impl Runner {
     /// Compares the plan with others over a short prompt and a few steps behind it, unless that has been
     /// done or is not wanted. Before the first step: the caches must be empty.
     pub(crate) fn compare_plans(&mut self) {
-        let (budget, vocabulary) = (self.budget, self.info.vocabulary);
-        let steps = || tried(&budget, vocabulary).iter().map(Step::inputs).collect();
+        let (budget, vocabulary, encodes) = (self.budget, self.info.vocabulary, self.encodes());
+        let steps = || {
+            let steps = tried(&budget, vocabulary, encodes).into_iter();
+            steps.map(|step| step.inputs(encodes)).collect()
+        };
         self.session.canary_once(Some(&mut self.states), steps, &RunRequest::default());
     }
 
@@ -147,7 +176,7 @@ impl Runner {
         step: &Step,
         cancel: Option<&AtomicBool>,
     ) -> Result<Vec<f32>, ExecError> {
-        let inputs = step.inputs();
+        let inputs = step.inputs(self.encodes());
         let request = RunRequest { cancel, profile: None };
         let ran = self.session.step(&mut self.states, &inputs, &request);
         self.failed.append(&mut self.states.take_failovers());
@@ -196,15 +225,19 @@ const DECODES_PER_PREFILL: u32 = 128;
 
 /// The steps that are planned for apart: of few tokens, one per sequence and what is run along, and of
 /// many. What the user says of sizes comes first.
-fn classes(budget: &Budget, options: &Options) -> Vec<ShapeClass> {
+fn classes(budget: &Budget, options: &Options, encodes: bool) -> Vec<ShapeClass> {
     let sequences = budget.sequences as usize;
-    let of = |tokens: usize, outputs: usize| {
+    let with = |given: &[(&str, usize)]| {
         let mut sizes = options.sizes.clone();
-        for (name, size) in [("tokens", tokens), ("outputs", outputs)] {
+        for &(name, size) in given {
             sizes.entry(name.to_owned()).or_insert(size);
         }
         sizes
     };
+    if encodes {
+        return with_encoder(budget, with);
+    }
+    let of = |tokens: usize, outputs: usize| with(&[("tokens", tokens), ("outputs", outputs)]);
     let few = MOST_DECODED.max(sequences);
     let many = budget.step_tokens.min(budget.context);
     let decode = ShapeClass {
@@ -218,6 +251,24 @@ fn classes(budget: &Budget, options: &Options) -> Vec<ShapeClass> {
     }
     let (name, sizes) = ("prefill".to_owned(), of(many, 1));
     vec![decode, ShapeClass { name, runs: 1, sizes, up_to: None }]
+}
+
+/// Where an encoder reads prompts, what tells steps apart is whether there is one.
+fn with_encoder(
+    budget: &Budget,
+    sizes: impl Fn(&[(&str, usize)]) -> Map<String, usize>,
+) -> Vec<ShapeClass> {
+    let sequences = budget.sequences as usize;
+    let of =
+        |encoded| sizes(&[("tokens", sequences), ("outputs", sequences), ("encoded", encoded)]);
+    let decode = ShapeClass {
+        name: "decode".to_owned(),
+        runs: DECODES_PER_PREFILL,
+        sizes: of(0),
+        up_to: Some(("encoded".to_owned(), 0)),
+    };
+    let name = "encode".to_owned();
+    vec![decode, ShapeClass { name, runs: 1, sizes: of(budget.context), up_to: None }]
 }
 
 /// A length that was a `usize` before.

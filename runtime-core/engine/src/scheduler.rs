@@ -43,6 +43,8 @@ struct Share {
     ahead: Vec<u32>,
     /// Places in the sequence whose logits are wanted.
     wanted: Vec<usize>,
+    /// Whether its prompt is encoded before.
+    reads: bool,
 }
 
 impl Scheduler {
@@ -92,10 +94,18 @@ impl Scheduler {
         if request.prompt.is_empty() {
             return Err(EngineError::Empty);
         }
-        if request.prompt.len() > context {
-            return Err(EngineError::TooLong { prompt: request.prompt.len(), context });
+        let (read, given) = (request.prompt.len(), request.answer.len());
+        let apart = self.runner.info().start.is_some();
+        let prompt =
+            if apart { read.max(given.saturating_add(1)) } else { read.saturating_add(given) };
+        if prompt > context {
+            return Err(EngineError::TooLong { prompt, context });
         }
-        let stranger = request.prompt.iter().find(|&&token| token as usize >= vocabulary);
+        let stranger = request
+            .prompt
+            .iter()
+            .chain(&request.answer)
+            .find(|&&token| token as usize >= vocabulary);
         stranger.map_or(Ok(()), |&token| Err(EngineError::Token { token, vocabulary }))
     }
 
@@ -123,7 +133,7 @@ impl Scheduler {
             // Caches are as they were, and whoever ended it is dropped by the next step.
             Err(ExecError::Failed { failure: Failure::Cancelled, .. }) if cancel.is_some() => {}
             // The next steps feed every sequence again; what was told of them stays told.
-            Err(ExecError::StatesLost { .. }) => self.cached.clear(),
+            Err(ExecError::StatesLost { .. }) => self.forget_all(),
             Err(failure) => {
                 // Caches are as they were: only the requests of this step end.
                 for share in &shares {
@@ -187,19 +197,27 @@ impl Scheduler {
 
     /// Starts a request on a free sequence, with what any has of its prompt.
     fn start(&mut self, oldest: usize, mut request: Request) {
+        let prompt = request.prompt.len() + request.answer.len();
+        // What follows the start of an answer depends on the whole prompt that was encoded.
+        let (reads, tokens) = match self.runner.info().start {
+            Some(start) => (request.prompt, [&[start], &request.answer[..]].concat()),
+            None => (Vec::new(), [request.prompt, request.answer].concat()),
+        };
         // Who wants the logits behind every token needs all of them run.
-        let whole = request.consumer.wants_prompt();
-        let reusable = if whole { &[][..] } else { &request.prompt[..] };
+        let whole = request.consumer.wants_prompt() || !reads.is_empty();
+        let reusable = if whole { &[][..] } else { &tokens[..] };
         let (at, reused) = match self.take_over(oldest, reusable) {
             Ok(taken) => taken,
             Err(failure) => return request.consumer.ended(Err(failure.into())),
         };
-        let prompt = request.prompt.len();
-        let context = self.runner.budget().context;
-        let most = prompt.saturating_add(request.most.unwrap_or(context)).min(context);
+        let (given, context) = (tokens.len(), self.runner.budget().context);
+        let most = given.saturating_add(request.most.unwrap_or(context)).min(context);
         self.slots[at].work = Some(Work {
             consumer: request.consumer,
-            tokens: request.prompt,
+            reads,
+            has_read: false,
+            tokens,
+            given,
             most,
             usage: Usage { prompt, reused, ..Usage::default() },
             priority: request.priority,
@@ -255,12 +273,14 @@ impl Scheduler {
             let slot = &self.slots[at];
             (self.pending(at) > 1, Reverse(slot.priority()), slot.used)
         });
-        let mut shares = Vec::new();
+        let mut shares: Vec<Share> = Vec::new();
         for at in order {
             let slot = &self.slots[at];
             let Some(work) = &slot.work else { continue };
             let count = self.pending(at).min(room);
-            if count == 0 {
+            let reads = work.is_unread();
+            // A step has room for one prompt that is encoded.
+            if count == 0 || reads && shares.iter().any(|share| share.reads) {
                 continue;
             }
             room -= count;
@@ -269,7 +289,7 @@ impl Scheduler {
             let all = work.consumer.wants_prompt();
             let wanted = places.filter(|&place| all || place + 1 == work.tokens.len());
             let wanted = wanted.collect();
-            shares.push(Share { slot: at, count, ahead: Vec::new(), wanted });
+            shares.push(Share { slot: at, count, ahead: Vec::new(), wanted, reads });
         }
         if let [share] = &mut shares[..] {
             self.run_ahead(share, room);
@@ -283,8 +303,7 @@ impl Scheduler {
             return;
         };
         let sure = work.tokens.len();
-        let generates =
-            share.count == 1 && sure > work.usage.prompt && !work.consumer.wants_prompt();
+        let generates = share.count == 1 && sure > work.given && !work.consumer.wants_prompt();
         if !generates || !work.gauge.allows() {
             return;
         }
@@ -321,6 +340,10 @@ impl Scheduler {
                 step.positions.push(signed(start + place));
                 step.sequences.push(signed(share.slot));
             }
+            if share.reads {
+                step.encoded = work.reads.iter().copied().map(i64::from).collect();
+                step.encoded_sequence = signed(share.slot);
+            }
             step.outputs.extend(share.wanted.iter().map(|&place| signed(first + place - start)));
         }
         step
@@ -333,7 +356,8 @@ impl Scheduler {
         for share in shares {
             let slot = &mut self.slots[share.slot];
             slot.used = self.steps;
-            let Some(work) = &slot.work else { continue };
+            let Some(work) = &mut slot.work else { continue };
+            work.has_read |= share.reads;
             let start = self.cached.tokens(share.slot).len();
             let run = start + share.count;
             self.cached.extend(share.slot, &work.tokens[start..run]);
@@ -357,10 +381,24 @@ impl Scheduler {
         }
     }
 
+    /// Takes note that the caches hold nothing any more.
+    fn forget_all(&mut self) {
+        self.cached.clear();
+        self.slots.iter_mut().filter_map(|slot| slot.work.as_mut()).for_each(|work| {
+            work.has_read = false;
+        });
+    }
+
     /// Cuts the caches to what the sequence is said to have.
     fn forget(&mut self, at: usize) {
         match self.runner.cut(sequence(at), self.cached.tokens(at).len()) {
-            Ok(length) => self.cached.truncate(at, length),
+            Ok(length) => {
+                self.cached.truncate(at, length);
+                // With the sequence, what was encoded for it has ended.
+                if let Some(work) = self.slots[at].work.as_mut().filter(|_| length == 0) {
+                    work.has_read = false;
+                }
+            }
             Err(failure) => {
                 self.cached.truncate(at, 0);
                 self.slots[at].end(Some(failure.into()));

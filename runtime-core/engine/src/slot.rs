@@ -18,19 +18,30 @@ pub(crate) struct Slot {
 /// A request under way.
 pub(crate) struct Work {
     pub(crate) consumer: Box<dyn Consumer>,
-    /// The prompt and what was generated; those beyond the cached ones are still to be run.
+    /// What an encoder has to read first, if there is one.
+    pub(crate) reads: Vec<u32>,
+    /// Whether it has.
+    pub(crate) has_read: bool,
+    /// What was given and what was generated; those beyond the cached ones are still to be run.
     pub(crate) tokens: Vec<u32>,
+    /// How many of them were given.
+    pub(crate) given: usize,
     /// The most tokens that there may be in the end.
     pub(crate) most: usize,
     pub(crate) usage: Usage,
     pub(crate) priority: i32,
     pub(crate) cancel: Arc<AtomicBool>,
     pub(crate) gauge: Gauge,
-    /// Places of the prompt whose logits the consumer has seen.
+    /// Given places whose logits the consumer has seen.
     pub(crate) told: usize,
 }
 
 impl Work {
+    /// Whether an encoder has to read before anything is run.
+    pub(crate) fn is_unread(&self) -> bool {
+        !self.reads.is_empty() && !self.has_read
+    }
+
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancel.load(Ordering::Relaxed)
     }
@@ -93,11 +104,11 @@ impl Slot {
 impl Work {
     /// Hands over the logits behind the token at a place; whether the request ends.
     fn take_row(&mut self, place: usize, row: &[f32], vocabulary: usize) -> bool {
-        if (self.told..self.usage.prompt).contains(&place) && self.consumer.wants_prompt() {
+        if (self.told..self.given).contains(&place) && self.consumer.wants_prompt() {
             self.consumer.prompt(place, row);
             self.told = place + 1;
         }
-        if place + 1 < self.usage.prompt {
+        if place + 1 < self.given {
             return false;
         }
         if self.tokens.len() >= self.most {

@@ -42,8 +42,15 @@ const NARROW: &str = ".lora_a";
 const WIDEN: &str = ".lora_b";
 
 impl<'a> Opened<'a> {
-    /// Reads an adapter for a model of this architecture.
-    pub(crate) fn new(adapter: &'a Adapter, architecture: &str) -> Result<Self, ModelError> {
+    /// Reads adapters for a model of this architecture.
+    pub(crate) fn all(
+        adapters: &'a [Adapter],
+        architecture: &str,
+    ) -> Result<Vec<Self>, ModelError> {
+        adapters.iter().map(|adapter| Self::new(adapter, architecture)).collect()
+    }
+
+    fn new(adapter: &'a Adapter, architecture: &str) -> Result<Self, ModelError> {
         let parts = adapter.file.parse()?;
         let expected = [
             ("general.type", "adapter"),

@@ -19,7 +19,7 @@ mod starcoder2;
 use crate::decoder::{self, Decoder};
 use crate::keys::Keys;
 use crate::rope::Pairing;
-use crate::{LanguageModel, ModelError, ModelFile, Options};
+use crate::{LanguageModel, ModelError, ModelFile, Options, relative};
 
 /// What is special about an architecture.
 pub(crate) struct Architecture {
@@ -50,15 +50,22 @@ static ALL: &[&Architecture] = &[
 
 /// The name of every architecture that can be built.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    ALL.iter().flat_map(|architecture| architecture.names.iter().copied())
+    let own = ALL.iter().flat_map(|architecture| architecture.names.iter().copied());
+    own.chain([relative::WHOLE])
 }
 
 pub(crate) fn build(file: &ModelFile, options: &Options) -> Result<LanguageModel, ModelError> {
     let parts = file.parse()?;
     let name = parts.metadata().required::<&str>("general.architecture")?;
+    if file.folder().is_some() && !options.adapters.is_empty() {
+        return Err(ModelError::AdapterOfFolder);
+    }
+    let keys = Keys::new(parts.metadata(), name);
+    if name == relative::WHOLE {
+        return relative::build_text(&keys, (file, &parts), options);
+    }
     let found = ALL.iter().find(|architecture| architecture.names.contains(&name));
     let architecture = found.ok_or_else(|| ModelError::unknown(name, names()))?;
-    let keys = Keys::new(parts.metadata(), name);
     let mut decoder = Decoder::read(&keys, options)?;
     (architecture.adapt)(&keys, &mut decoder)?;
     if let (Some(experts), false) = (&decoder.experts, decoder.mixes) {
@@ -68,14 +75,9 @@ pub(crate) fn build(file: &ModelFile, options: &Options) -> Result<LanguageModel
             got: experts.count.to_string(),
         });
     }
-    if file.folder().is_some() {
-        if !options.adapters.is_empty() {
-            return Err(ModelError::AdapterOfFolder);
-        }
-        // Whatever GGUF makes of it: folders keep the halves of a head apart, but for latent rows.
-        if decoder.latent.is_none() {
-            decoder.rope.pairing = Pairing::Halves;
-        }
+    // Whatever GGUF makes of it: folders keep the halves of a head apart, but for latent rows.
+    if file.folder().is_some() && decoder.latent.is_none() {
+        decoder.rope.pairing = Pairing::Halves;
     }
     decoder::build(&decoder, &keys, (file, &parts), options)
 }

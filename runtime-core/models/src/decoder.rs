@@ -36,9 +36,7 @@ pub(crate) fn build(
     (file, parts): (&ModelFile, &Parts<'_>),
     options: &Options,
 ) -> Result<LanguageModel, ModelError> {
-    let adapters = options.adapters.iter();
-    let adapters = adapters.map(|adapter| Opened::new(adapter, keys.architecture()));
-    let adapters = adapters.collect::<Result<Vec<_>, _>>()?;
+    let adapters = Opened::all(&options.adapters, keys.architecture())?;
     let mut net = Net::new(keys.architecture(), file, parts).with_adapters(&adapters);
     let tokens = net.indices("tokens", "tokens");
     let positions = net.indices("positions", "tokens");
@@ -86,8 +84,15 @@ pub(crate) fn build(
     graph.outputs.push(logits);
     verify(&graph, &Ops)?;
     infer_graph(&mut graph, &Ops)?;
-    let info = info(decoder, keys, file.weights(parts), (vocabulary, states))?;
-    Ok(LanguageModel { graph, info })
+    let sizes = Sizes {
+        layers: decoder.layers,
+        features: decoder.features,
+        context: decoder.context,
+        vocabulary,
+        states,
+        start: None,
+    };
+    Ok(LanguageModel { graph, info: info(keys, file.weights(parts), sizes)? })
 }
 
 /// The entries of the vocabulary: rows of the embeddings, which may be more than the tokenizer has.
@@ -110,11 +115,21 @@ fn vocabulary(net: &Net<'_>, keys: &Keys<'_>, decoder: &Decoder) -> Result<usize
     Ok(rows)
 }
 
-fn info(
-    decoder: &Decoder,
+/// What a builder tells of its model.
+pub(crate) struct Sizes {
+    pub(crate) layers: usize,
+    pub(crate) features: usize,
+    pub(crate) context: usize,
+    pub(crate) vocabulary: usize,
+    pub(crate) states: Vec<StateType>,
+    pub(crate) start: Option<u32>,
+}
+
+/// What is known of a model.
+pub(crate) fn info(
     keys: &Keys<'_>,
     weights: Vec<Weight<'_>>,
-    (vocabulary, states): (usize, Vec<StateType>),
+    sizes: Sizes,
 ) -> Result<ModelInfo, ModelError> {
     let mut by_dtype: Vec<(DType, u64)> = Vec::new();
     let (mut parameters, mut weight_bytes) = (0u64, 0u64);
@@ -130,14 +145,15 @@ fn info(
     Ok(ModelInfo {
         architecture: keys.architecture().to_owned(),
         name: keys.name()?.map(str::to_owned),
-        layers: decoder.layers,
-        features: decoder.features,
-        vocabulary,
-        context: decoder.context,
+        layers: sizes.layers,
+        features: sizes.features,
+        vocabulary: sizes.vocabulary,
+        context: sizes.context,
         parameters,
         weight_bytes,
         dtype: most.map_or(DType::F32, |&(dtype, _)| dtype),
-        states,
+        states: sizes.states,
+        start: sizes.start,
     })
 }
 

@@ -3,19 +3,18 @@
 //! The graph takes one text: `tokens` and `positions`, one each per token, and gives `features`, one
 //! row per token, which whoever asks pools as the model wants it.
 
-mod relative;
-
 use remuda_gguf::Parts;
 use remuda_ir::{Attr, Graph, ValueId, infer_graph, verify};
 use remuda_ops::Ops;
 use remuda_tensor::Tensor;
 
 use crate::decoder::{angles, turn};
+use crate::file::Weight;
 use crate::keys::Keys;
 use crate::net::{Net, float, int};
+use crate::relative;
 use crate::rope::Rope;
 use crate::{ModelError, ModelFile};
-use relative::RelativeEncoder;
 
 /// How the rows of a text become one vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +76,7 @@ static FAMILIES: &[Family] = &[
 
 /// The name of every encoder that can be built.
 pub fn encoder_names() -> impl Iterator<Item = &'static str> {
-    FAMILIES.iter().map(|family| family.name).chain([relative::NAME])
+    FAMILIES.iter().map(|family| family.name).chain([relative::WHOLE, relative::ENCODER])
 }
 
 struct Encoder {
@@ -123,7 +122,7 @@ impl Encoder {
 }
 
 impl Pooling {
-    fn read(keys: &Keys<'_>) -> Result<Self, ModelError> {
+    pub(crate) fn read(keys: &Keys<'_>) -> Result<Self, ModelError> {
         match keys.optional_size("pooling_type")? {
             None | Some(1) => Ok(Self::Mean),
             Some(2) => Ok(Self::First),
@@ -155,8 +154,8 @@ impl EncoderModel {
         let parts = file.parse()?;
         let name = parts.metadata().required::<&str>("general.architecture")?;
         let keys = Keys::new(parts.metadata(), name);
-        if name == relative::NAME {
-            return relative::build(&RelativeEncoder::read(&keys)?, &keys, (file, &parts));
+        if [relative::WHOLE, relative::ENCODER].contains(&name) {
+            return relative::build_encoder(&keys, (file, &parts));
         }
         let family = FAMILIES.iter().find(|family| family.name == name);
         let family = family.ok_or_else(|| ModelError::unknown(name, encoder_names()))?;
@@ -191,28 +190,27 @@ fn build(
         context: encoder.context,
         pooling: encoder.pooling,
     };
-    finish(net, x, outline, keys, (file, parts))
+    finish(net, x, outline, keys, file.weights(parts))
 }
 
 /// What a family tells of its model.
-struct Outline {
-    layers: usize,
-    features: usize,
-    vocabulary: usize,
-    context: usize,
-    pooling: Pooling,
+pub(crate) struct Outline {
+    pub(crate) layers: usize,
+    pub(crate) features: usize,
+    pub(crate) vocabulary: usize,
+    pub(crate) context: usize,
+    pub(crate) pooling: Pooling,
 }
 
 /// The graph that gives these rows, and what is known of the model.
-fn finish(
+pub(crate) fn finish(
     mut net: Net<'_>,
     x: ValueId,
     outline: Outline,
     keys: &Keys<'_>,
-    (file, parts): (&ModelFile, &Parts<'_>),
+    weights: Vec<Weight<'_>>,
 ) -> Result<EncoderModel, ModelError> {
     let Outline { layers, features, vocabulary, context, pooling } = outline;
-    let weights = file.weights(parts);
     let info = EncoderInfo {
         architecture: keys.architecture().to_owned(),
         name: keys.name()?.map(str::to_owned),

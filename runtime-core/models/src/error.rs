@@ -29,7 +29,7 @@ pub enum ModelError {
     },
     /// A model that reads with one half and writes with the other.
     #[error(
-        "`{name}` reads with an encoder and writes with a decoder, which is not supported; an encoder alone (`t5encoder`) gives vectors"
+        "`{name}` reads with an encoder and writes with a decoder, which is supported for `t5` alone"
     )]
     EncoderDecoder {
         /// The name that the file says.
@@ -107,7 +107,7 @@ pub enum ModelError {
 }
 
 /// The names of architectures that read with an encoder and write with a decoder.
-const ENCODER_DECODERS: &[&str] = &["t5", "mt5", "umt5"];
+const ENCODER_DECODERS: &[&str] = &["mt5", "umt5"];
 
 impl ModelError {
     /// The error of an architecture that none of those known is.

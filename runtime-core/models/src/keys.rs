@@ -97,6 +97,19 @@ impl<'a> Keys<'a> {
         self.get(key)
     }
 
+    /// The token that answers start with where an encoder reads the prompt: padding where nothing is
+    /// said, and the first token where that is not said either.
+    pub(crate) fn start(&self, vocabulary: usize) -> Result<u32, ModelError> {
+        const KEY: &str = "decoder_start_token_id";
+        let own = self.get::<u32>(KEY)?;
+        let padding = self.metadata.optional::<u32>("tokenizer.ggml.padding_token_id")?;
+        let start = own.or(padding).unwrap_or(0);
+        if (start as usize) < vocabulary {
+            return Ok(start);
+        }
+        Err(self.bad(KEY, format!("a token below {vocabulary}"), start.to_string()))
+    }
+
     /// The model's own name.
     pub(crate) fn name(&self) -> Result<Option<&'a str>, ModelError> {
         Ok(self.metadata.optional("general.name")?)

@@ -7,7 +7,9 @@
 //!
 //! The graph takes a step of tokens of any number of sequences: `tokens`, `positions` and
 //! `sequences` (one each per token) and `outputs` (the tokens whose logits are wanted), has one state
-//! per layer, and gives `logits`.
+//! per layer, and gives `logits`. Where prompts are read by an encoder it also takes those of one prompt:
+//! `encoded`, `encoded_positions` and `encoded_sequences` (one each per token, or none), and has a second
+//! state per layer for what was made of them.
 #![forbid(unsafe_code)]
 #![warn(clippy::expect_used, clippy::indexing_slicing)]
 
@@ -20,6 +22,7 @@ mod file;
 mod folder;
 mod keys;
 mod net;
+mod relative;
 mod rope;
 
 pub use adapter::Adapter;
@@ -80,6 +83,9 @@ pub struct ModelInfo {
     pub dtype: DType,
     /// The type of each state, in the order in which runs take them.
     pub states: Vec<StateType>,
+    /// The token that every answer starts with, where prompts are read by an encoder and what follows
+    /// it is the answer alone; none where a model goes on from the prompt.
+    pub start: Option<u32>,
 }
 
 impl LanguageModel {

@@ -79,6 +79,13 @@ impl<'a> Net<'a> {
         self.adapters.iter().try_for_each(Opened::expect_all_used)
     }
 
+    /// Takes it that the model needs no weight of these names.
+    pub(crate) fn pass_over(&self, needless: impl Fn(&str) -> bool) {
+        let weights = self.file.weights(self.parts).into_iter();
+        let names = weights.map(|weight| weight.name.to_owned()).filter(|name| needless(name));
+        self.used.borrow_mut().extend(names);
+    }
+
     /// Whether there is a weight of this name here.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.file.has(self.parts, &self.scoped(name))

@@ -205,12 +205,40 @@ impl LanguageModel {
         generation::start(self, prompt, most, pick).map_err(run_error)
     }
 
+    /// Whether an encoder reads prompts, and what the model writes is the answer alone: it knows no
+    /// conversations, and says nothing of the prompt's own tokens.
+    #[must_use]
+    pub fn reads_prompts_apart(&self) -> bool {
+        self.info().start.is_some()
+    }
+
+    fn expect_goes_on(&self) -> Result<(), Error> {
+        if !self.reads_prompts_apart() {
+            return Ok(());
+        }
+        Err(Error::Input(format!(
+            "`{}` reads prompts with an encoder: there are logits behind the tokens of an answer, and none \
+             behind those of a prompt",
+            self.info().architecture
+        )))
+    }
+
     /// The logits behind each token of a prompt, in rows as long as the vocabulary.
     ///
     /// # Errors
-    /// When the prompt does not fit, or the run fails.
+    /// When the prompt does not fit, an encoder reads it, or the run fails.
     pub fn logits(&self, prompt: Vec<u32>) -> Result<Vec<f32>, Error> {
+        self.expect_goes_on()?;
         prompt::logits(self.0.engine.handle(), prompt).map_err(run_error)
+    }
+
+    /// The logits behind a prompt, and behind each token of an answer to it: a row more than the answer has
+    /// tokens.
+    ///
+    /// # Errors
+    /// When they do not fit, or the run fails.
+    pub fn answer_logits(&self, prompt: Vec<u32>, answer: Vec<u32>) -> Result<Vec<f32>, Error> {
+        prompt::answer_logits(self.0.engine.handle(), prompt, answer).map_err(run_error)
     }
 
     /// The logarithm of the probability of each token of a prompt after those in front of it; of all
@@ -219,6 +247,7 @@ impl LanguageModel {
     /// # Errors
     /// As for [`Self::logits`].
     pub fn log_probabilities(&self, prompt: Vec<u32>) -> Result<Vec<f64>, Error> {
+        self.expect_goes_on()?;
         prompt::log_probabilities(self.0.engine.handle(), prompt).map_err(run_error)
     }
 }

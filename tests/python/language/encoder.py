@@ -324,19 +324,24 @@ def _pieces() -> list[str]:
     return pieces + [f"word{at}" for at in range(VOCABULARY - len(pieces))]
 
 
-def write_t5(name: str, path: Path) -> None:
-    """Writes an encoder of T5 as a GGUF file."""
-    writer = gguf.GGUFWriter(path, "t5encoder")
+def describe_pieces(writer: gguf.GGUFWriter, end: int = 1) -> None:
+    """Adds the vocabulary of T5 to the metadata; `end` ends texts."""
     writer.add_string("tokenizer.ggml.model", "t5")
     writer.add_token_list(_pieces())
     writer.add_token_scores([-float(at) for at in range(VOCABULARY)])
     writer.add_token_types([3, 3, 2] + [1] * (VOCABULARY - 3))
     writer.add_uint32("tokenizer.ggml.padding_token_id", 0)
-    writer.add_uint32("tokenizer.ggml.eos_token_id", 1)
+    writer.add_uint32("tokenizer.ggml.eos_token_id", end)
     writer.add_uint32("tokenizer.ggml.unknown_token_id", 2)
     writer.add_bool("tokenizer.ggml.add_space_prefix", val=True)
     writer.add_bool("tokenizer.ggml.add_bos_token", val=False)
     writer.add_bool("tokenizer.ggml.add_eos_token", val=True)
+
+
+def write_t5(name: str, path: Path) -> None:
+    """Writes an encoder of T5 as a GGUF file."""
+    writer = gguf.GGUFWriter(path, "t5encoder")
+    describe_pieces(writer)
     keys = {
         "block_count": LAYERS,
         "context_length": T5_CONTEXT,
@@ -361,6 +366,11 @@ def write_t5_folder(name: str, folder: Path) -> None:
     """Writes an encoder of T5 as a folder."""
     config = {"model_type": "t5", "architectures": ["T5EncoderModel"], **t5_config(name)}
     write_folder(config, weights(t5_shapes(name), spread=SPREAD), folder)
+    write_pieces(folder)
+
+
+def write_pieces(folder: Path) -> None:
+    """Writes the vocabulary of T5 as `tokenizer.json`."""
     scored = [[piece, -float(at)] for at, piece in enumerate(_pieces())]
     spaces = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always"}
     tokenizer = {

@@ -98,6 +98,16 @@ def main() -> None:
     encoded["rows"] = reference.encoded()
     single = {name: rows.astype(np.float32) for name, rows in encoded.items()}
     np.savez_compressed(FOLDER / "encoder.npz", **single)
+    write_both_halves()
+
+
+def write_both_halves() -> None:
+    """Writes what transformers says as T5 with its decoder."""
+    from . import reference
+
+    told = {name: reference.BothHalves(name).told() for name in encoder.RELATIVE}
+    parts = {f"{name}.{part}": rows for name in told for part, rows in told[name].items()}
+    np.savez_compressed(FOLDER / "both_halves.npz", **parts)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import torch
 import transformers
 from numpy.typing import NDArray
 
-from . import encoder, golden, models
+from . import both_halves, encoder, golden, models
 from .weights import OF_MATRICES, weights
 
 
@@ -106,3 +106,43 @@ def encoded_relative(name: str) -> NDArray[np.float64]:
     with torch.no_grad():
         told = model(torch.tensor([encoder.LONG_TOKENS])).last_hidden_state
         return np.asarray(told[0].double().mean(0, keepdim=True).numpy())
+
+
+class BothHalves:
+    """A T5 with its decoder."""
+
+    def __init__(self, name: str) -> None:
+        config = transformers.T5Config(**both_halves.config(name))
+        self.model = transformers.T5ForConditionalGeneration(config).eval()
+        _fill(self.model, 1.0, encoder.SPREAD)
+        named = {name: tuple(weight.shape) for name, weight in self.model.named_parameters()}
+        assert named == both_halves.shapes(name), "the weights are those of transformers"
+
+    def logits(self, prompt: list[int], answer: list[int]) -> NDArray[np.float64]:
+        """The logits behind the start of an answer and behind each of its tokens."""
+        begun = torch.tensor([[both_halves.START, *answer]])
+        with torch.no_grad():
+            told = self.model(input_ids=torch.tensor([prompt]), decoder_input_ids=begun)
+        return np.asarray(told.logits[0].numpy())
+
+    def greedy(self, prompt: list[int], steps: int) -> tuple[list[int], list[float]]:
+        """The likeliest tokens, one by one, and how far each was ahead of the next one."""
+        answer: list[int] = []
+        ahead = []
+        for _ in range(steps):
+            row = self.logits(prompt, answer)[-1]
+            first, second = np.argsort(-row, kind="stable")[:2]
+            answer.append(int(first))
+            ahead.append(float(row[first] - row[second]))
+        return answer, ahead
+
+    def told(self) -> dict[str, NDArray[Any]]:
+        """What is stored of it."""
+        logits = self.logits(encoder.LONG_TOKENS, both_halves.ANSWER)[both_halves.PLACES]
+        answers = [self.greedy(prompt, both_halves.STEPS) for prompt in both_halves.PROMPTS]
+        greedy, ahead = zip(*answers, strict=True)
+        return {
+            "logits": logits.astype(np.float32),
+            "greedy": np.array(greedy, dtype=np.uint16),
+            "ahead": np.array(ahead, dtype=np.float32),
+        }

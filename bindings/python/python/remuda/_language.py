@@ -238,6 +238,10 @@ class Model(Holding[_core.LanguageModel]):
         """The logits behind each token, one row per token."""
         return self._open().logits(self._tokens(prompt))
 
+    def answer_logits(self, prompt: Prompt, answer: Sequence[int]) -> _core.Tensor:
+        """The logits behind a prompt and behind each token of an answer to it, one row each."""
+        return self._open().answer_logits(self._tokens(prompt), list(answer))
+
     def logprobs(self, prompt: Prompt) -> list[float]:
         """The logarithm of the probability of each token but the first."""
         return self._open().log_probabilities(self._tokens(prompt))

@@ -16,7 +16,7 @@ use super::form::{self, Form, Head};
 use super::{bad, read_json};
 use crate::ModelError;
 
-pub(super) use relative::ENCODER;
+pub(super) use crate::relative::{ENCODER, WHOLE};
 
 /// How a family of models differs in its folders.
 #[derive(Debug)]
@@ -61,6 +61,7 @@ pub(super) static FAMILIES: &[Family] = &[
     plain("qwen3_moe", "qwen3moe"),
     plain("starcoder2", "starcoder2"),
     plain("t5", ENCODER),
+    plain("t5", WHOLE),
     formed("bert", "bert", &form::bert::FORM),
     formed("falcon", "falcon", &form::falcon::FORM),
     formed("gpt2", "gpt2", &form::gpt2::FORM),
@@ -124,11 +125,12 @@ impl Config {
     pub(super) fn new(path: &Path, json: Json) -> Result<Self, ModelError> {
         let name = json.get("model_type").and_then(Json::as_str);
         let name = name.ok_or_else(|| bad(path, "expected a text `model_type`"))?;
-        let found = FAMILIES.iter().find(|family| family.theirs == name);
+        let mut named = FAMILIES.iter().filter(|family| family.theirs == name);
+        let found = named.find(|family| relative::is_meant(family, &json));
         let known = FAMILIES.iter().map(|family| family.theirs);
         let family = found.ok_or_else(|| ModelError::unknown(name, known))?;
         let config = Self { path: path.to_owned(), json, family };
-        config.check_encoder()?;
+        config.check_halves()?;
         if let Some(form) = family.form {
             config.check_form(form)?;
         }
@@ -186,7 +188,7 @@ impl Config {
         let usual = match self.family.form.map(|form| form.head) {
             Some(Head::None) => return Ok(false),
             Some(Head::Output { tied }) => tied,
-            None => self.family.norms_less_one,
+            None => self.family.norms_less_one || self.family.ours == WHOLE,
         };
         Ok(self.flag("tie_word_embeddings")?.unwrap_or(usual))
     }
@@ -194,6 +196,9 @@ impl Config {
     /// What folders call an output matrix that is not that of the embeddings, where one is known to be
     /// there then.
     pub(super) fn output(&self) -> Option<&'static str> {
+        if self.family.ours == WHOLE {
+            return Some("lm_head");
+        }
         let mut whole = self.family.form.into_iter().flat_map(|form| form.whole);
         whole.find(|(_, ours)| *ours == "output").map(|(theirs, _)| *theirs)
     }

@@ -1,6 +1,6 @@
 //! The names of weights: from those of HuggingFace folders to those of GGUF files.
 
-use super::config::{ENCODER, Family};
+use super::config::{ENCODER, Family, WHOLE};
 use crate::ModelError;
 
 /// What stands between a layer's number and `.weight`.
@@ -57,37 +57,64 @@ fn of_expert(part: &str) -> Option<String> {
     Some(format!("{ours}.{number}"))
 }
 
-/// What stands between an encoder layer's number and `.weight`.
-const ENCODER_LAYER: &[(&str, &str)] = &[
-    ("layer.0.SelfAttention.k", "attn_k"),
-    ("layer.0.SelfAttention.o", "attn_o"),
-    ("layer.0.SelfAttention.q", "attn_q"),
-    ("layer.0.SelfAttention.relative_attention_bias", "attn_rel_b"),
-    ("layer.0.SelfAttention.v", "attn_v"),
-    ("layer.0.layer_norm", "attn_norm"),
-    ("layer.1.DenseReluDense.wi", "ffn_up"),
-    ("layer.1.DenseReluDense.wi_0", "ffn_gate"),
-    ("layer.1.DenseReluDense.wi_1", "ffn_up"),
-    ("layer.1.DenseReluDense.wo", "ffn_down"),
-    ("layer.1.layer_norm", "ffn_norm"),
-];
+/// The parts of T5's layers that attend: between a layer's number and `.weight` of a matrix, and what GGUF
+/// puts in front of the matrix.
+const ATTENTIONS: &[(&str, &str)] = &[("SelfAttention", "attn"), ("EncDecAttention", "cross_attn")];
 
-/// The name of a weight of T5's encoder; none for the embeddings' second name.
-fn of_encoder(name: &str) -> Result<Option<String>, ModelError> {
+/// The matrices of those.
+const MATRICES: &[(&str, &str)] =
+    &[("k", "k"), ("o", "o"), ("q", "q"), ("relative_attention_bias", "rel_b"), ("v", "v")];
+
+/// The matrices of the part that feeds forward.
+const FEEDING: &[(&str, &str)] =
+    &[("wi", "ffn_up"), ("wi_0", "ffn_gate"), ("wi_1", "ffn_up"), ("wo", "ffn_down")];
+
+/// The name of a part of T5's layer, of which so many come before the one that feeds forward.
+fn of_relative_layer(part: &str, attentions: usize) -> Option<String> {
+    let (place, rest) = part.strip_prefix("layer.")?.split_once('.')?;
+    let place: usize = place.parse().ok()?;
+    let of = |table: &'static [(&str, &str)], name: &str| {
+        table.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours)
+    };
+    let Some(&(module, ours)) = ATTENTIONS.get(..attentions)?.get(place) else {
+        let matrix = rest.strip_prefix("DenseReluDense.");
+        return match (place == attentions, matrix) {
+            (true, Some(matrix)) => of(FEEDING, matrix).map(str::to_owned),
+            (true, None) if rest == "layer_norm" => Some("ffn_norm".to_owned()),
+            _ => None,
+        };
+    };
+    if rest == "layer_norm" {
+        return Some(format!("{ours}_norm"));
+    }
+    let matrix = rest.strip_prefix(module)?.strip_prefix('.')?;
+    Some(format!("{ours}_{}", of(MATRICES, matrix)?))
+}
+
+/// The name of a weight of T5, whole or its encoder alone; none for the embeddings' other names.
+fn of_relative(name: &str, whole: bool) -> Result<Option<String>, ModelError> {
     let unknown = || ModelError::Unused { name: name.chars().take(200).collect() };
     let stem = name.strip_suffix(".weight").ok_or_else(unknown)?;
     match stem {
         "shared" => return Ok(Some("token_embd.weight".to_owned())),
-        "encoder.embed_tokens" => return Ok(None),
-        "encoder.final_layer_norm" => return Ok(Some("enc.output_norm.weight".to_owned())),
+        "lm_head" if whole => return Ok(Some("output.weight".to_owned())),
+        "encoder.embed_tokens" | "decoder.embed_tokens" => return Ok(None),
         _ => {}
     }
-    let layer = stem.strip_prefix("encoder.block.").and_then(|rest| rest.split_once('.'));
+    let halves: &[_] = &[("encoder.", "enc", 1), ("decoder.", "dec", 2)];
+    let half = halves
+        .iter()
+        .take(if whole { 2 } else { 1 })
+        .find_map(|&(theirs, ours, count)| Some((stem.strip_prefix(theirs)?, ours, count)));
+    let (rest, half, attentions) = half.ok_or_else(unknown)?;
+    if rest == "final_layer_norm" {
+        return Ok(Some(format!("{half}.output_norm.weight")));
+    }
+    let layer = rest.strip_prefix("block.").and_then(|rest| rest.split_once('.'));
     let (number, part) = layer.ok_or_else(unknown)?;
     let number: u32 = number.parse().map_err(|_| unknown())?;
-    let found = ENCODER_LAYER.iter().find(|(theirs, _)| *theirs == part);
-    let (_, ours) = found.ok_or_else(unknown)?;
-    Ok(Some(format!("enc.blk.{number}.{ours}.weight")))
+    let ours = of_relative_layer(part, attentions).ok_or_else(unknown)?;
+    Ok(Some(format!("{half}.blk.{number}.{ours}.weight")))
 }
 
 /// The name of a weight in GGUF; none for what the builders work out themselves.
@@ -99,8 +126,8 @@ pub(super) fn translate(name: &str, family: &Family) -> Result<Option<String>, M
         return form.translate(name);
     }
     let unknown = || ModelError::Unused { name: name.chars().take(200).collect() };
-    if family.ours == ENCODER {
-        return of_encoder(name);
+    if [ENCODER, WHOLE].contains(&family.ours) {
+        return of_relative(name, family.ours == WHOLE);
     }
     let plain = name.strip_prefix("model.").unwrap_or(name);
     if let Some(layer) = plain.strip_suffix(".mlp.gate.e_score_correction_bias") {
@@ -171,6 +198,48 @@ mod tests {
             "model.norm.scale",
         ] {
             assert!(translate(name, llama).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_of_both_halves_are_translated_where_both_are_there() {
+        let of = |ours: &str| FAMILIES.iter().find(|family| family.ours == ours).unwrap();
+        let (whole, encoder) = (of("t5"), of("t5encoder"));
+        let names = [
+            ("shared.weight", "token_embd.weight"),
+            ("encoder.block.3.layer.0.SelfAttention.q.weight", "enc.blk.3.attn_q.weight"),
+            (
+                "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
+                "enc.blk.0.attn_rel_b.weight",
+            ),
+            ("encoder.block.0.layer.1.DenseReluDense.wi_0.weight", "enc.blk.0.ffn_gate.weight"),
+            ("encoder.block.0.layer.1.layer_norm.weight", "enc.blk.0.ffn_norm.weight"),
+            ("encoder.final_layer_norm.weight", "enc.output_norm.weight"),
+        ];
+        for (theirs, ours) in names {
+            assert_eq!(translate(theirs, whole).unwrap().as_deref(), Some(ours));
+            assert_eq!(translate(theirs, encoder).unwrap().as_deref(), Some(ours));
+        }
+        let names = [
+            ("lm_head.weight", "output.weight"),
+            ("decoder.final_layer_norm.weight", "dec.output_norm.weight"),
+            ("decoder.block.2.layer.1.EncDecAttention.v.weight", "dec.blk.2.cross_attn_v.weight"),
+            ("decoder.block.2.layer.1.layer_norm.weight", "dec.blk.2.cross_attn_norm.weight"),
+            ("decoder.block.2.layer.2.DenseReluDense.wo.weight", "dec.blk.2.ffn_down.weight"),
+            ("decoder.block.2.layer.2.layer_norm.weight", "dec.blk.2.ffn_norm.weight"),
+        ];
+        for (theirs, ours) in names {
+            assert_eq!(translate(theirs, whole).unwrap().as_deref(), Some(ours));
+            assert!(translate(theirs, encoder).is_err(), "{theirs}");
+        }
+        for name in [
+            "encoder.block.0.layer.1.EncDecAttention.v.weight",
+            "decoder.block.0.layer.0.EncDecAttention.v.weight",
+            "decoder.block.0.layer.3.layer_norm.weight",
+            "decoder.block.0.layer.2.SelfAttention.q.weight",
+            "classification_head.weight",
+        ] {
+            assert!(translate(name, whole).is_err(), "{name}");
         }
     }
 }

@@ -70,8 +70,14 @@ impl LanguageModel {
     /// The tokens of a conversation, as the model's template writes it; `ChatML` if it has none.
     ///
     /// # Errors
-    /// When the template refuses the conversation, or as for [`Self::tokenize`].
+    /// When the template refuses the conversation, the model knows none
+    /// ([`Self::reads_prompts_apart`]), or as for [`Self::tokenize`].
     pub fn tokenize_chat(&self, chat: &Chat) -> Result<Vec<u32>, Error> {
+        if self.reads_prompts_apart() {
+            let architecture = &self.info().architecture;
+            let message = format!("`{architecture}` answers texts and knows no conversations");
+            return Err(Error::Input(message));
+        }
         let text = match self.template()? {
             Some(template) => template.render(chat)?,
             None => ChatTemplate::chatml()?.render(chat)?,
@@ -115,13 +121,15 @@ impl LanguageModel {
         let constraint = ask.constraint.as_ref().map(|wish| self.constraint(wish)).transpose()?;
         let cancel = ask.cancel.clone().unwrap_or_default();
         let mut voice = Voice::new(self.tokenizer()?, constraint, ask, (events, &cancel))?;
-        voice.hear(&prompt);
+        // What an encoder reads is no part of what must not be repeated.
+        if !self.reads_prompts_apart() {
+            voice.hear(&prompt);
+        }
         let request = Request {
-            prompt,
             most: ask.most,
             priority: ask.priority,
             cancel: Arc::clone(&cancel),
-            consumer: Box::new(voice),
+            ..Request::new(prompt, Box::new(voice))
         };
         self.0.engine.handle().submit(request).map_err(run_error)?;
         let model = self.clone();

@@ -1,4 +1,4 @@
-//! What a model says of a prompt: the logits behind each of its tokens.
+//! What a model says of tokens that it is given: the logits behind each of them.
 
 use std::sync::mpsc::{Sender, channel};
 
@@ -34,24 +34,47 @@ impl<K: Keep> Consumer for Rows<K> {
     }
 }
 
-fn ask<K: Keep + 'static>(engine: &Handle, prompt: Vec<u32>, keep: K) -> Result<K, EngineError> {
+fn ask<K: Keep + 'static>(
+    engine: &Handle,
+    [prompt, answer]: [Vec<u32>; 2],
+    keep: K,
+) -> Result<K, EngineError> {
     let (done, result) = channel();
-    engine
-        .submit(Request { most: Some(0), ..Request::new(prompt, Box::new(Rows { keep, done })) })?;
+    let request = Request::new(prompt, Box::new(Rows { keep, done }));
+    engine.submit(Request { most: Some(0), answer, ..request })?;
     result.recv().unwrap_or(Err(EngineError::Stopped))
 }
 
-#[derive(Clone, Default)]
-struct All(Vec<f32>);
+/// The rows from a place on.
+#[derive(Clone)]
+struct From {
+    first: usize,
+    rows: Vec<f32>,
+}
 
-impl Keep for All {
-    fn row(&mut self, _place: usize, logits: &[f32]) {
-        self.0.extend_from_slice(logits);
+impl Keep for From {
+    fn row(&mut self, place: usize, logits: &[f32]) {
+        if place >= self.first {
+            self.rows.extend_from_slice(logits);
+        }
     }
 }
 
 pub(super) fn logits(engine: &Handle, prompt: Vec<u32>) -> Result<Vec<f32>, EngineError> {
-    Ok(ask(engine, prompt, All::default())?.0)
+    let keep = From { first: 0, rows: Vec::new() };
+    Ok(ask(engine, [prompt, Vec::new()], keep)?.rows)
+}
+
+/// Behind all that comes before an answer, and behind each of its tokens.
+pub(super) fn answer_logits(
+    engine: &Handle,
+    prompt: Vec<u32>,
+    answer: Vec<u32>,
+) -> Result<Vec<f32>, EngineError> {
+    // Where an encoder reads the prompt, one token comes before.
+    let before = if engine.info().start.is_some() { 1 } else { prompt.len() };
+    let keep = From { first: before.saturating_sub(1), rows: Vec::new() };
+    Ok(ask(engine, [prompt, answer], keep)?.rows)
 }
 
 #[derive(Clone)]
@@ -75,5 +98,5 @@ pub(super) fn log_probabilities(
     prompt: Vec<u32>,
 ) -> Result<Vec<f64>, EngineError> {
     let keep = Probabilities { prompt: prompt.clone(), kept: Vec::new() };
-    Ok(ask(engine, prompt, keep)?.kept)
+    Ok(ask(engine, [prompt, Vec::new()], keep)?.kept)
 }

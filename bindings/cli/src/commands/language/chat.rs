@@ -1,11 +1,12 @@
 //! A chat at a terminal: lines to the model, `/commands` to the program.
 //!
-//! The conversation is sent whole each time; the engine computes only what is new of it.
+//! The conversation is sent whole each time; the engine computes only what is new of it. A model that knows
+//! no conversations is asked with one message after the other.
 
 use std::io::BufRead;
 
 use remuda::text::Chat;
-use remuda::{Ask, Finish, LanguageModel, SETTINGS, Setting};
+use remuda::{Answer, Ask, Finish, LanguageModel, SETTINGS, Setting};
 use serde_json::Value;
 
 use super::answer::{print, timings};
@@ -150,12 +151,20 @@ impl Session<'_> {
         }
     }
 
+    /// Asks with all that was said.
+    fn ask(&self, text: &str) -> Result<Answer, remuda::Error> {
+        if self.model.reads_prompts_apart() {
+            return self.model.answer(text, &self.ask);
+        }
+        let system = self.system.as_ref().map(|text| message("system", text));
+        let messages: Vec<Value> = system.into_iter().chain(self.messages.clone()).collect();
+        self.model.chat(&Chat::new(messages.into()), &self.ask)
+    }
+
     /// Says something and prints the answer; both become part of the conversation.
     fn say(&mut self, text: &str) -> Result<(), Failure> {
         self.messages.push(message("user", text));
-        let system = self.system.as_ref().map(|text| message("system", text));
-        let messages: Vec<Value> = system.into_iter().chain(self.messages.clone()).collect();
-        let answered = self.model.chat(&Chat::new(messages.into()), &self.ask);
+        let answered = self.ask(text);
         let printed = answered.map_err(Failure::from).and_then(print);
         self.failed.tell(self.model);
         match printed {
