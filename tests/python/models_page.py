@@ -40,8 +40,8 @@ Encoders are compared by their vectors, element by element: `bert` with transfor
 llama.cpp (2e-3), `nomic-bert` with llama.cpp (2e-3) and its folder with the file (1e-6), `t5encoder` with transformers
 (2e-6, from files and folders) (`tests/python/test_language_embeddings.py`). `t5` with its decoder is compared with
 transformers by the logits of an answer of 150 tokens to a prompt of 200, from files and folders and within the same
-bound as the others, and by the likeliest tokens (`tests/python/test_language_both_halves.py`). LoRA adapters are compared with llama.cpp's
-logits within the same bound as models (`tests/python/test_language_lora.py`).
+bound as the others, and by the likeliest tokens (`tests/python/test_language_both_halves.py`). LoRA adapters are
+compared with llama.cpp's logits within the same bound as models (`tests/python/test_language_lora.py`).
 """
 
 

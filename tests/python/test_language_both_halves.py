@@ -143,7 +143,7 @@ def test_the_token_that_answers_start_with_is_read(tmp_path: Path) -> None:
     assert START != 9
     assert divergence(np.asarray(model.answer_logits(PROMPT, ANSWER)), other) > PLAIN_BOUND
     both_halves.write("t5-gated", path, decoder_start_token_id=encoder.VOCABULARY)
-    with pytest.raises(remuda.ModelFormatError, match="`t5.decoder_start_token_id` is 320"):
+    with pytest.raises(remuda.ModelFormatError, match=r"`t5\.decoder_start_token_id` is 320"):
         open_model(path)
 
 
@@ -168,7 +168,9 @@ def test_what_is_no_whole_model_is_refused(tmp_path: Path) -> None:
 def test_a_head_that_is_said_to_be_that_of_the_embeddings_is(tmp_path: Path) -> None:
     want = both_halves.told("t5-relu").logits
     head = np.full((encoder.VOCABULARY, encoder.FEATURES), np.nan, np.float32)
-    both_halves.save("t5-relu", tmp_path, {"lm_head.weight": head, "decoder.embed_tokens.weight": head})
+    both_halves.save(
+        "t5-relu", tmp_path, {"lm_head.weight": head, "decoder.embed_tokens.weight": head}
+    )
     assert divergence(want, logits(tmp_path)[PLACES]) <= PLAIN_BOUND
 
 

@@ -70,7 +70,15 @@ def _made(name: str) -> dict[str, Array]:
     return weights(shapes(name), spread=encoder.SPREAD)
 
 
-def write(name: str, path: Path, dtype: str = "F32", *, via: str | None = None, end: int = END, **keys: Any) -> None:
+def write(
+    name: str,
+    path: Path,
+    dtype: str = "F32",
+    *,
+    via: str | None = None,
+    end: int = END,
+    **keys: Any,
+) -> None:
     """Writes a GGUF file with matrices in `dtype`, rounded to the type `via`, and more keys; `end` ends texts."""
     writer = gguf.GGUFWriter(path, "t5")
     encoder.describe_pieces(writer, end)
@@ -111,9 +119,7 @@ def folder_config(name: str, **settings: Any) -> dict[str, Any]:
     return {**head, **config(name), **settings}
 
 
-def save(
-    name: str, folder: Path, more: Mapping[str, Array] | None = None, **settings: Any
-) -> None:
+def save(name: str, folder: Path, more: Mapping[str, Array] | None = None, **settings: Any) -> None:
     """Writes a folder, with weights and settings added."""
     write_folder(folder_config(name, **settings), {**_made(name), **(more or {})}, folder, 2)
     encoder.write_pieces(folder)
