@@ -115,7 +115,7 @@ def test_a_text_is_answered_as_its_tokens_are(kind: str, tmp_path: Path) -> None
         want = list(open_model(path, cache="f32").greedy(prompt, 9, [END]))
         assert model.generate(prompt, 9, temperature=0) == model.detokenize(want)
         assert model.generate("b c word9", 9, temperature=0) == model.detokenize(want)
-        with pytest.raises(remuda.InputError, match="`t5` answers texts and knows no convers"):
+        with pytest.raises(remuda.InputError, match="`t5` answers texts and knows no conversation"):
             model.chat([{"role": "user", "content": "b"}], 3)
         with pytest.raises(remuda.InputError, match="reads prompts with an encoder"):
             model.logits("b c")
