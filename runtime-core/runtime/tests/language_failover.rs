@@ -21,6 +21,8 @@ const PROMPT_STEPS: u64 = 3;
 const KINDS: [&str; 2] = ["gpu", "npu"];
 /// Bytes of each device's memory. The model has 320,000 bytes of weights, and caches.
 const ROOM: u64 = 220_000;
+/// Enough for a layer of the next plan beside what a device has of the one that failed.
+const MORE_ROOM: u64 = 2 * ROOM;
 
 struct Bytes(Vec<u8>);
 
@@ -51,12 +53,16 @@ struct Loss {
 }
 
 fn load(losses: &[Loss], mirror: bool) -> LanguageModel {
+    load_into(ROOM, losses, mirror)
+}
+
+fn load_into(room: u64, losses: &[Loss], mirror: bool) -> LanguageModel {
     let table = Table::linked(remuda_fake::table()).unwrap();
     let builder = Runtime::builder().link(table).backends(["fake", "cpu"]).threads(1).cache(None);
     let builder = builder.provider_option("fake", "devices", KINDS.join(",")).provider_option(
         "fake",
         "memory",
-        ROOM.to_string(),
+        room.to_string(),
     );
     let builder = losses.iter().fold(builder, |builder, Loss { kind, at }| {
         builder.provider_option("fake", format!("{kind}.fail"), format!("lost@{at}"))
@@ -172,7 +178,7 @@ fn an_answer_outlives_all_devices_but_the_processor() {
     let want = answers(&load(&[], false), 0..3);
     for (gpu, npu) in [(2, 9), (7, 3), (11, 12)] {
         let losses = [Loss { kind: "gpu", at: gpu }, Loss { kind: "npu", at: npu }];
-        let model = load(&losses, gpu > npu);
+        let model = load_into(MORE_ROOM, &losses, gpu > npu);
         let got = answers(&model, 0..3);
         assert_eq!(streams(&got), streams(&want), "{losses:?}");
         let failovers = model.failovers();
