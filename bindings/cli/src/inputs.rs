@@ -29,7 +29,12 @@ pub(crate) struct InputArgs {
 impl InputArgs {
     /// Whether nothing was given.
     pub(crate) fn are_empty(&self) -> bool {
-        self.inputs.is_empty() && self.random_inputs.is_none()
+        self.inputs.is_empty() && !self.are_random()
+    }
+
+    /// Whether random ones are asked for.
+    pub(crate) fn are_random(&self) -> bool {
+        self.random_inputs.is_some()
     }
 
     /// The values for a model, random where nothing was given.

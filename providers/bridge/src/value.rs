@@ -142,8 +142,10 @@ impl Drop for Foreign {
 /// # Errors
 /// When it contradicts itself.
 pub unsafe fn import(value: &Value) -> Result<Val, OpError> {
+    // Who gave it holds a reference, too.
+    let value = Value { flags: 0, ..*value };
     // SAFETY: handed on to the caller.
-    unsafe { import_within(value, value) }
+    unsafe { import_within(&value, &value) }
 }
 
 /// As [`import`], for a value that comes with a reference: that is taken over.
@@ -155,7 +157,7 @@ pub unsafe fn import(value: &Value) -> Result<Val, OpError> {
 /// When it contradicts itself.
 pub unsafe fn import_owned(value: &Value) -> Result<Val, OpError> {
     // SAFETY: handed on to the caller.
-    let result = unsafe { import(value) };
+    let result = unsafe { import_within(value, value) };
     if let Some(release) = value.release {
         // SAFETY: the caller's reference, given up once.
         unsafe { release(value.owner) };

@@ -367,8 +367,8 @@ impl Scheduler {
             if let (Some(draft), true) = (&mut self.draft, gave > 0 && !share.ahead.is_empty()) {
                 draft.judge(share.slot, share.ahead.len(), gave - 1);
             }
-            // Pieces of prompts and company take longer than a token alone.
-            let alone = shares.len() == 1 && share.count == 1 && gave > 0;
+            // Pieces of prompts, an encoder and company take longer than a token alone.
+            let alone = shares.len() == 1 && share.count == 1 && !share.reads && gave > 0;
             if let Some(work) = slot.work.as_mut().filter(|_| alone) {
                 work.gauge.measured(!share.ahead.is_empty(), gave, time);
             }

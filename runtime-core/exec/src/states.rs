@@ -211,8 +211,9 @@ impl States {
         std::mem::take(&mut self.pending)
     }
 
-    /// Cuts a sequence to so many positions, of which what was encoded is none; one that cannot be cut there (because it is shorter, or
-    /// its window has given up what it would need) ends. Gives the length that it has then.
+    /// Cuts a sequence to so many positions, of which what was encoded is none; one that cannot be cut there
+    /// (because it is shorter, or its window has given up what it would need) ends. Gives the length that it
+    /// has then.
     ///
     /// # Errors
     /// When there can be no such sequence. A device that fails is seen to by the next run.

@@ -101,7 +101,9 @@ fn total(classes: impl Iterator<Item = (u32, Duration)>) -> Duration {
 /// Most turns of a plan, and how long all may take before there are no more.
 const TURNS: usize = 7;
 const PATIENCE: Duration = Duration::from_millis(500);
-/// A plan that takes this many times as long as the fastest has no further turn.
+/// A plan that takes this many times as long as the fastest has no further turn: after the first one, which
+/// anything may have disturbed, and after later ones.
+const BEATEN_AT_ONCE: f64 = 3.0;
 const BEATEN: f64 = 1.5;
 /// The plan in use stays unless another is faster by more than measurements waver.
 const CLEARLY: f64 = 0.97;
@@ -252,7 +254,7 @@ impl Tester<'_> {
     fn race(&mut self, candidates: &mut [Candidate]) {
         let started = Instant::now();
         let mut racing: Vec<usize> = (0..candidates.len()).collect();
-        for _ in 0..TURNS {
+        for turn in 0..TURNS {
             for &at in &racing {
                 self.turn(&mut candidates[at]);
             }
@@ -263,7 +265,8 @@ impl Tester<'_> {
             racing.retain(|&at| candidates[at].is_measured());
             let time = |&at: &usize| self.measured(&candidates[at]);
             let Some(best) = racing.iter().map(time).min() else { return };
-            racing.retain(|at| time(at) <= best.mul_f64(BEATEN));
+            let beaten = if turn == 0 { BEATEN_AT_ONCE } else { BEATEN };
+            racing.retain(|at| time(at) <= best.mul_f64(beaten));
             if racing.len() < 2 || started.elapsed() > PATIENCE {
                 return;
             }
@@ -318,7 +321,7 @@ impl Tester<'_> {
         };
         let mut times: Vec<Duration> = candidate.turns.iter().flat_map(own).collect();
         times.sort();
-        times.get(times.len() / 2).copied()
+        times.get(times.len().saturating_sub(1) / 2).copied()
     }
 
     /// The classes that are tried, by their places, with what they took.

@@ -48,7 +48,8 @@ impl<'a> Net<'a> {
         self.scope = scope;
     }
 
-    fn scoped(&self, name: &str) -> String {
+    /// The name of a weight of the current layer, as the file has it.
+    pub(crate) fn scoped(&self, name: &str) -> String {
         if self.scope.is_empty() { name.to_owned() } else { format!("{}.{name}", self.scope) }
     }
 

@@ -75,7 +75,7 @@ impl Relative {
         let rows = net.weight(BIAS)?;
         let expected = vec![self.buckets, self.heads];
         if rows.dims() != expected {
-            let (name, got) = (BIAS.to_owned(), rows.dims().to_vec());
+            let (name, got) = (net.scoped(BIAS), rows.dims().to_vec());
             return Err(ModelError::Shape { name, expected, got });
         }
         Ok(rows.to_f32_vec().map_err(OpError::from)?)

@@ -14,7 +14,7 @@ pub trait Memory: Send + Sync {
     /// The bytes; the same slice at every call while `self` lives, written to by [`Memory::bytes_mut`] alone.
     fn bytes(&self) -> &[u8];
 
-    /// The bytes, to be written, where nobody else reads them.
+    /// The same bytes, to be written, where nobody else reads them.
     fn bytes_mut(&mut self) -> Option<&mut [u8]> {
         None
     }

@@ -135,18 +135,24 @@ pub(super) fn run(
     json: bool,
 ) -> Result<(), Failure> {
     let ask = args.sampling.ask(args.predict)?;
+    let chats = args.prompt.is_none() && std::io::stdin().is_terminal();
+    if chats && json {
+        let hint = "give a prompt, or text on standard input";
+        return Err(Failure::usage_hint("a chat cannot be printed as JSON", hint));
+    }
     let model = args.load.load(path, setup)?;
     noteln!("{}", first_line(&model));
+    let templated =
+        if chats { !model.reads_prompts_apart() } else { !args.raw && model.template()?.is_some() };
+    if args.system.is_some() && !templated {
+        let hint = "put it into the prompt";
+        return Err(Failure::usage_hint("`--system-prompt` needs a chat template", hint));
+    }
     let prompt = match &args.prompt {
         Some(prompt) => prompt.clone(),
-        None if std::io::stdin().is_terminal() && json => {
-            let hint = "give a prompt, or text on standard input";
-            return Err(Failure::usage_hint("a chat cannot be printed as JSON", hint));
-        }
-        None if std::io::stdin().is_terminal() => return chat::run(&model, args, ask),
+        None if chats => return chat::run(&model, args, ask),
         None => standard_input()?,
     };
-    let templated = !args.raw && model.template()?.is_some();
     let answer = if templated {
         let mut messages = Vec::new();
         messages.extend(args.system.as_ref().map(|text| message("system", text)));

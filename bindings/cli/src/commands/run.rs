@@ -43,6 +43,7 @@ impl RunArgs {
     /// Refuses what concerns the inputs and outputs of other models than language models.
     fn has_no_tensors(&self) -> Result<(), Failure> {
         let given = [
+            ("--random-inputs", self.inputs.are_random()),
             ("--input", !self.inputs.are_empty()),
             ("--output", self.output.is_some()),
             ("--profile", self.profile.is_some()),

@@ -3,7 +3,7 @@
 
 use remuda_ir::{Attr, Node, NodeId, OpName};
 
-use crate::pattern::{dims, only_producer, producer, transposed};
+use crate::pattern::{dims, producer, transposed};
 use crate::{Rewriter, Rule};
 
 pub(crate) static RULE: Rule =
@@ -18,7 +18,6 @@ fn apply(graph: &mut Rewriter<'_>, id: NodeId) -> bool {
 fn unmerged(graph: &Rewriter<'_>, id: NodeId) -> Option<Node> {
     let split = graph.node(id).filter(|node| node.op.is_onnx("Reshape"))?;
     let (exchanged, output) = (split.input(0)?, split.output(0)?);
-    only_producer(graph, exchanged, "Transpose")?;
     let merged = transposed(graph, exchanged, &[0, 2, 1])?;
     let (_, merge) = producer(graph, merged, "Reshape")?;
     let x = merge.input(0)?;

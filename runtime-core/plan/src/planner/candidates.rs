@@ -87,7 +87,9 @@ impl<'m> Candidates<'m> {
     /// All seeds, the cheapest first, so that repairs that cannot pay are not begun.
     fn seeds(&mut self) {
         let mut seeds = seeds::simple(self.model);
-        seeds.push((Origin::Priority, seeds::by_priority(self.model, &mut self.allowance)));
+        // What filling takes is not to be missing in the search.
+        let mut apart = self.allowance;
+        seeds.push((Origin::Priority, seeds::by_priority(self.model, &mut apart)));
         for surcharge in [true, false] {
             let owner = seeds::by_cuts(self.model, surcharge, &mut self.allowance);
             seeds.push((Origin::Cut, owner));

@@ -98,6 +98,9 @@ impl Session<'_> {
     fn set(&mut self, what: &str) -> String {
         let (kind, rest) = what.split_once(' ').unwrap_or((what, ""));
         match kind {
+            "system" if self.model.reads_prompts_apart() => {
+                "this model knows no conversation, and no system message".to_owned()
+            }
             "system" => {
                 self.system = Some(rest.trim().to_owned()).filter(|text| !text.is_empty());
                 "the system message is set".to_owned()
