@@ -8,8 +8,7 @@ mod latent;
 mod spec;
 
 use remuda_gguf::Parts;
-use remuda_ir::{Attr, StateType, ValueId, infer_graph, verify};
-use remuda_ops::Ops;
+use remuda_ir::{Attr, StateType, ValueId};
 use remuda_tensor::{DType, Tensor};
 
 use crate::adapter::Opened;
@@ -78,12 +77,7 @@ pub(crate) fn build(
     if let Some(cap) = decoder.final_softcap {
         logits = net.softcap(logits, cap);
     }
-    net.expect_all_used()?;
-    let mut graph = net.graph;
-    graph.rename(logits, "logits");
-    graph.outputs.push(logits);
-    verify(&graph, &Ops)?;
-    infer_graph(&mut graph, &Ops)?;
+    let graph = net.finish(logits, "logits")?;
     let sizes = Sizes {
         layers: decoder.layers,
         features: decoder.features,

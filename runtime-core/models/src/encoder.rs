@@ -4,8 +4,7 @@
 //! row per token, which whoever asks pools as the model wants it.
 
 use remuda_gguf::Parts;
-use remuda_ir::{Attr, Graph, ValueId, infer_graph, verify};
-use remuda_ops::Ops;
+use remuda_ir::{Attr, Graph, ValueId};
 use remuda_tensor::Tensor;
 
 use crate::decoder::{angles, turn};
@@ -223,13 +222,7 @@ pub(crate) fn finish(
         weight_bytes: weights.iter().map(|weight| weight.bytes).sum(),
     };
     net.enter(String::new());
-    net.expect_all_used()?;
-    let mut graph = net.graph;
-    graph.rename(x, "features");
-    graph.outputs.push(x);
-    verify(&graph, &Ops)?;
-    infer_graph(&mut graph, &Ops)?;
-    Ok(EncoderModel { graph, info })
+    Ok(EncoderModel { graph: net.finish(x, "features")?, info })
 }
 
 fn embed(

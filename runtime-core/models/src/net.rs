@@ -4,7 +4,10 @@ use std::cell::RefCell;
 
 use remuda_base::Set;
 use remuda_gguf::Parts;
-use remuda_ir::{Attr, Attrs, Def, Graph, Node, OpName, StateType, ValueId, ValueType};
+use remuda_ir::{
+    Attr, Attrs, Def, Graph, Node, OpName, StateType, ValueId, ValueType, infer_graph, verify,
+};
+use remuda_ops::Ops;
 use remuda_tensor::{DType, Dim, Tensor, TensorType};
 
 use crate::adapter::{Factors, Opened};
@@ -12,7 +15,7 @@ use crate::{ModelError, ModelFile};
 
 /// A graph under construction, and where its weights come from.
 pub(crate) struct Net<'a> {
-    pub(crate) graph: Graph,
+    graph: Graph,
     file: &'a ModelFile,
     parts: &'a Parts<'a>,
     adapters: &'a [Opened<'a>],
@@ -70,7 +73,7 @@ impl<'a> Net<'a> {
 
     /// Fails if a file has a weight that nobody asked for: the model would not be what its files say.
     /// Tables of frequencies may be there for contexts that are not used.
-    pub(crate) fn expect_all_used(&self) -> Result<(), ModelError> {
+    fn expect_all_used(&self) -> Result<(), ModelError> {
         let used = self.used.borrow();
         let weights = self.file.weights(self.parts).into_iter();
         let mut unused = weights
@@ -78,6 +81,16 @@ impl<'a> Net<'a> {
         let unused = unused.next().map(|weight| weight.name.to_owned());
         unused.map_or(Ok(()), |name| Err(ModelError::Unused { name }))?;
         self.adapters.iter().try_for_each(Opened::expect_all_used)
+    }
+
+    /// The graph that gives `output` out by this name, typed; every weight must have found its place.
+    pub(crate) fn finish(mut self, output: ValueId, name: &str) -> Result<Graph, ModelError> {
+        self.expect_all_used()?;
+        self.graph.rename(output, name);
+        self.graph.outputs.push(output);
+        verify(&self.graph, &Ops)?;
+        infer_graph(&mut self.graph, &Ops)?;
+        Ok(self.graph)
     }
 
     /// Takes it that the model needs no weight of these names.

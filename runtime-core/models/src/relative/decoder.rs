@@ -4,8 +4,7 @@
 //! one of the answer.
 
 use remuda_gguf::Parts;
-use remuda_ir::{Attr, OpError, OpName, StateType, ValueId, infer_graph, verify};
-use remuda_ops::Ops;
+use remuda_ir::{Attr, OpError, OpName, StateType, ValueId};
 use remuda_tensor::Tensor;
 
 use super::{BIAS, FARTHEST, Relative, bucket, encoder, vocabulary};
@@ -68,12 +67,7 @@ pub(crate) fn build(
     let x = net.onnx("Gather", &[x, outputs], &[], "wanted");
     let x = relative.norm(&mut net, x, "dec.output_norm")?;
     let logits = head(&mut net, &relative, x, vocabulary)?;
-    net.expect_all_used()?;
-    let mut graph = net.graph;
-    graph.rename(logits, "logits");
-    graph.outputs.push(logits);
-    verify(&graph, &Ops)?;
-    infer_graph(&mut graph, &Ops)?;
+    let graph = net.finish(logits, "logits")?;
     let sizes = Sizes {
         layers,
         features: relative.features,
