@@ -3,10 +3,11 @@
 use std::sync::Mutex;
 
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyDict, PyTuple};
 use remuda::{DType, Tensor, packed};
 
-use crate::dtype::{Names, from_numpy, names_of};
+use crate::dtype::{Names, from_interface, from_numpy, names_of};
 use crate::error::{bad_input, bad_tensor, unsupported};
 use crate::foreign::Foreign;
 
@@ -58,7 +59,7 @@ pub(crate) fn to_numpy<'py>(
         let text = format!("`{}` has no type in numpy; use `run_tensors`", tensor.dtype());
         return Err(unsupported(py, &text));
     };
-    let mut tensor = unpacked(py, tensor.contiguous())?;
+    let mut tensor = unpacked(py, tensor.into_contiguous())?;
     let address = match writable_address(&mut tensor) {
         Some(address) => address,
         None => {
@@ -113,6 +114,45 @@ fn texts_to_numpy<'py>(
     flat.call_method1("reshape", (PyTuple::new(py, tensor.dims())?,))
 }
 
+/// A tensor over the memory of an array that needs no change, asked for with as few words to Python as can be:
+/// its elements lie together, aligned, in the machine's byte order, and numpy has their type.
+pub(crate) fn of_plain_array(
+    object: &Bound<'_, PyAny>,
+    expected: Option<DType>,
+) -> PyResult<Option<Tensor>> {
+    let py = object.py();
+    if !is_ndarray(object)? {
+        return Ok(None);
+    }
+    let interface = object.getattr(pyo3::intern!(py, "__array_interface__"))?;
+    let code: PyBackedStr = interface.get_item(pyo3::intern!(py, "typestr"))?.extract()?;
+    let strided = !interface.get_item(pyo3::intern!(py, "strides"))?.is_none();
+    let Some(dtype) = from_interface(&code).filter(|_| !strided) else { return Ok(None) };
+    let dtype = expected.filter(|&expected| are_bits_of(dtype, expected)).unwrap_or(dtype);
+    let dims: Vec<usize> = interface.get_item(pyo3::intern!(py, "shape"))?.extract()?;
+    let count = dims.iter().try_fold(1usize, |count, &dim| count.checked_mul(dim));
+    let bytes = count.filter(|_| !dtype.is_packed()).and_then(|count| dtype.bytes_for(count));
+    let Some(bytes) = bytes else { return Ok(None) };
+    let memory = Foreign::of_array(object, &interface, bytes)?;
+    let tensor = Tensor::from_memory(dtype, dims, std::sync::Arc::new(memory));
+    let tensor = tensor.map_err(|error| bad_tensor(py, error))?;
+    Ok(tensor.is_aligned().then_some(tensor))
+}
+
+/// Whether an object is numpy's own array and of no class made from it.
+fn is_ndarray(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = object.py();
+    let class = object.get_type();
+    if class.name()? != "ndarray" {
+        return Ok(false);
+    }
+    let numpy = py.import(pyo3::intern!(py, "numpy"));
+    Ok(numpy.is_ok_and(|numpy| {
+        let ndarray = numpy.getattr(pyo3::intern!(py, "ndarray"));
+        ndarray.is_ok_and(|ndarray| class.is(&ndarray))
+    }))
+}
+
 /// A tensor over the memory of whatever numpy makes an array of. `expected` guides what has no type of
 /// its own: numbers and lists, and bits where `ml_dtypes` is not there.
 pub(crate) fn from_numpy_like(
@@ -138,7 +178,10 @@ pub(crate) fn from_numpy_like(
     let dtype = from_numpy(&name)
         .ok_or_else(|| unsupported(py, &format!("arrays of `{name}` are not supported")))?;
     let dtype = expected.filter(|&expected| are_bits_of(dtype, expected)).unwrap_or(dtype);
-    let memory = Foreign::of_array(&plain(&numpy, &array)?)?;
+    let array = plain(&numpy, &array)?;
+    let interface = array.getattr(pyo3::intern!(py, "__array_interface__"))?;
+    let bytes = array.getattr(pyo3::intern!(py, "nbytes"))?.extract()?;
+    let memory = Foreign::of_array(&array, &interface, bytes)?;
     let tensor = if dtype.is_packed() {
         let bytes = remuda::Memory::bytes(&memory);
         let values: Vec<i8> = bytes.iter().map(|byte| byte.cast_signed()).collect();

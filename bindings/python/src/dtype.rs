@@ -71,6 +71,12 @@ pub(crate) fn from_numpy(name: &str) -> Option<DType> {
     TABLE.iter().find(|names| names.numpy == name).map(|names| names.dtype)
 }
 
+/// The type of numpy's own that has this array-interface code.
+pub(crate) fn from_interface(code: &str) -> Option<DType> {
+    let found = |names: &&Names| names.interface == code && !names.is_beyond_numpy();
+    TABLE.iter().find(found).map(|names| names.dtype)
+}
+
 /// The type of this DLPack code and width.
 pub(crate) fn from_dlpack(code: u8, bits: u8) -> Option<DType> {
     let found = |names: &&Names| names.dlpack == code && names.dtype.bits() == usize::from(bits);

@@ -45,16 +45,17 @@ impl Foreign {
         Arc::new(Self { start, len, _owner: bytes.clone().unbind().into_any() })
     }
 
-    /// The elements of a numpy array.
+    /// The elements of a numpy array, `len` bytes, by its array interface.
     ///
     /// # Errors
-    /// When the array has no array interface.
-    pub(crate) fn of_array(array: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let py = array.py();
-        let interface = array.getattr(pyo3::intern!(py, "__array_interface__"))?;
+    /// When that tells no address.
+    pub(crate) fn of_array(
+        array: &Bound<'_, PyAny>,
+        interface: &Bound<'_, PyAny>,
+        len: usize,
+    ) -> PyResult<Self> {
         let (address, _): (usize, bool) =
-            interface.get_item(pyo3::intern!(py, "data"))?.extract()?;
-        let len = array.getattr(pyo3::intern!(py, "nbytes"))?.extract()?;
+            interface.get_item(pyo3::intern!(array.py(), "data"))?.extract()?;
         // SAFETY: callers hand in exact contiguous `numpy.ndarray`s; numpy keeps an array's memory in
         // place as long as the array lives and is not resized, which it refuses while it is referenced.
         Ok(unsafe { Self::at(address, len, array.clone().unbind()) })

@@ -2,13 +2,14 @@
 //!
 //! Python tells the main thread alone of signals, between two of its own instructions. So while the
 //! main thread waits here for signals, the work goes on in a thread beside it; other threads do their
-//! work themselves.
+//! work themselves. So does the main thread with work that is known to be short: going to another core and back
+//! costs more than a small network.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 
@@ -28,6 +29,38 @@ struct Worker {
 
 thread_local! {
     static WORKER: RefCell<Option<Worker>> = const { RefCell::new(None) };
+}
+
+/// How long work of one kind took last, to tell whether it will be short.
+#[derive(Debug, Default)]
+pub(crate) struct Pace(Mutex<Option<(u64, Duration)>>);
+
+impl Pace {
+    fn last(&self) -> MutexGuard<'_, Option<(u64, Duration)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_short(&self, kind: u64) -> bool {
+        self.last().is_some_and(|(last, took)| last == kind && took < NOTICE / 2)
+    }
+
+    /// As [`run`], for work that takes about as long as the last of its kind did. Signals are seen behind
+    /// what is short.
+    pub(crate) fn run<T, F>(&self, py: Python<'_>, kind: u64, work: F) -> PyResult<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&AtomicBool) -> T + Send + 'static,
+    {
+        let started = Instant::now();
+        let made = if self.is_short(kind) {
+            let made = py.detach(|| work(&AtomicBool::new(false)));
+            py.check_signals().map(|()| made)
+        } else {
+            run(py, work)
+        };
+        *self.last() = Some((kind, started.elapsed()));
+        made
+    }
 }
 
 /// Runs `work` without holding up other Python threads. In the main thread a signal whose handler

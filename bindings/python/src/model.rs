@@ -1,15 +1,18 @@
 //! A loaded model.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::AtomicBool;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use remuda::{Dim, Model as Inner, Port, RunOptions, RunReport, ValueType};
+use remuda::{Dim, Model as Inner, Port, RunOptions, RunReport, Value, ValueType};
 
 use crate::dtype::onnx_name;
 use crate::error::{bad_input, internal, raised};
+use crate::interrupt::{self, Pace};
+use crate::placement;
 use crate::value::{from_python, to_python};
-use crate::{interrupt, placement};
 
 /// A loaded model. Runs may go on in many threads at once.
 #[pyclass(module = "remuda._core", frozen)]
@@ -18,6 +21,8 @@ pub(crate) struct Model {
     inner: Inner,
     /// The process that loaded it: threads do not survive a fork.
     process: u32,
+    /// Where the sizes of inputs tell how long a run takes.
+    pace: Option<Pace>,
 }
 
 /// An input or output of a model.
@@ -27,7 +32,10 @@ pub(crate) struct NodeArg(Port);
 
 impl Model {
     pub(crate) fn new(inner: Inner) -> Self {
-        Self { inner, process: std::process::id() }
+        // How often a loop goes round is decided by values.
+        let is_steady = !inner.summary().operators.contains_key("Loop");
+        let pace = is_steady.then(Pace::default);
+        Self { inner, process: std::process::id(), pace }
     }
 }
 
@@ -130,12 +138,17 @@ impl Model {
             given.push((name, value));
         }
         let model = self.inner.clone();
-        let result = interrupt::run(py, move |cancel| {
+        let kind = kind_of(&given);
+        let work = move |cancel: &AtomicBool| {
             let names: Option<Vec<&str>> =
                 outputs.as_ref().map(|names| names.iter().map(String::as_str).collect());
             let options = RunOptions { outputs: names.as_deref(), cancel: Some(cancel), profile };
             model.run_with(given, &options)
-        })?;
+        };
+        let result = match &self.pace {
+            Some(pace) => pace.run(py, kind, work),
+            None => interrupt::run(py, work),
+        }?;
         result.map_err(|error| raised(py, &error))
     }
 
@@ -150,6 +163,19 @@ impl Model {
         let values = values.map(|(_, value)| to_python(py, value, numpy.as_ref()));
         PyList::new(py, values.collect::<PyResult<Vec<_>>>()?)
     }
+}
+
+/// A number that tells inputs of other sizes apart: runs of the same take about as long.
+fn kind_of(given: &[(String, Value)]) -> u64 {
+    let mut kind = DefaultHasher::new();
+    for (name, value) in given {
+        let dims = match value {
+            Value::Tensor(tensor) => tensor.dims(),
+            _ => &[],
+        };
+        (name, dims).hash(&mut kind);
+    }
+    kind.finish()
 }
 
 /// An exception of ours with the name of the input in front.

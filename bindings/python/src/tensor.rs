@@ -135,6 +135,9 @@ pub(crate) fn of_object(object: &Bound<'_, PyAny>, expected: Option<DType>) -> P
     if let Ok(tensor) = object.cast::<Tensor>() {
         return Ok(tensor.get().0.clone());
     }
+    if let Some(tensor) = array::of_plain_array(object, expected)? {
+        return Ok(tensor);
+    }
     let py = object.py();
     let has = |name| object.hasattr(name).unwrap_or(false);
     if has(pyo3::intern!(py, "__dlpack__")) && !has(pyo3::intern!(py, "__array_interface__")) {

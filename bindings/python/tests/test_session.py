@@ -27,6 +27,14 @@ def feed(count: int = 3) -> dict[str, np.ndarray]:
     return {"a": np.arange(count, dtype=np.float32), "b": np.full(count, 10, np.float32)}
 
 
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    """Runs code in an interpreter of its own."""
+    here = os.path.dirname(__file__)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    return subprocess.run(command, env=env, timeout=60, capture_output=True, text=True)
+
+
 def test_ports_have_names_types_and_shapes_as_in_onnxruntime() -> None:
     node = helper.make_node("SequenceConstruct", ["x", "x"], ["s"])
     sequence = helper.make_tensor_sequence_value_info("s", TensorProto.INT64, None)
@@ -69,6 +77,23 @@ def test_results_lie_in_the_runtime_s_memory_and_outlive_the_session() -> None:
     assert total.flags.writeable and total.flags.aligned
     session.close()
     np.testing.assert_array_equal(total, np.arange(1000) + 10)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_results_are_not_copied() -> None:
+    code = """
+        import re, models, numpy as np, remuda
+        session = remuda.InferenceSession(models.add())
+        given = {"a": np.ones(1 << 24, np.float32), "b": np.ones(1 << 24, np.float32)}
+        words = lambda name: int(re.search(name + r":\\s+(\\d+)", open("/proc/self/status").read())[1])
+        before = words("VmRSS")
+        [total] = session.run(None, given)
+        assert total[-1] == 2
+        print((words("VmHWM") - before) * 1024 / total.nbytes)
+    """
+    done = python(code)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 1.5
 
 
 def test_any_layout_and_byte_order_goes_in(add) -> None:
@@ -191,6 +216,16 @@ def test_a_run_lets_other_threads_go_on() -> None:
     timer.join()
 
 
+def test_a_signal_ends_a_row_of_short_runs(add) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer = threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        while True:
+            add.run(None, feed())
+    timer.join()
+
+
 def test_a_signal_that_raises_nothing_leaves_the_run_alone(add) -> None:
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
@@ -218,10 +253,7 @@ def test_a_forked_child_is_told_to_load_again(add) -> None:
             os._exit(2)
         sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
     """
-    here = os.path.dirname(__file__)
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])}
-    ended = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=env, timeout=60)
-    assert ended.returncode == 0
+    assert python(code).returncode == 0
 
 
 def test_a_profile_is_a_chrome_trace(add) -> None:

@@ -24,6 +24,12 @@ impl Tensor {
         self.together()
     }
 
+    /// As [`Tensor::contiguous`]; memory that nobody else held stays so.
+    #[must_use]
+    pub fn into_contiguous(self) -> Self {
+        if self.is_contiguous() && self.is_aligned() { self } else { self.contiguous() }
+    }
+
     /// The same elements, lying together in row-major order wherever they lie; no copy if they
     /// already do.
     #[must_use]
