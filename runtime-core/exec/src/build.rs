@@ -2,6 +2,7 @@
 //! refuses is taken from it, with its reason, and planned again.
 
 mod flow;
+mod idle;
 mod pieces;
 
 use std::sync::{Arc, Weak};
@@ -10,11 +11,13 @@ use remuda_base::Map;
 use remuda_host::{Failure, GraphExport, Program, Proposal};
 use remuda_ir::{Graph, NodeId, ValueId};
 use remuda_plan::{Code, Contract, Plan, PlanId, Planner, ProviderId, ProviderUse};
+use remuda_tensor::Tensor;
 
 use crate::ask::Condition;
 use crate::bounds::Bound;
 use crate::engines;
 use crate::error::ExecError;
+use crate::options::Options;
 use crate::program::{Built, BuiltClass, Part, Steps};
 use crate::region::{Region, extract};
 use crate::remembered::{Refused, Remembered};
@@ -32,6 +35,8 @@ pub(crate) struct Builder {
     pub(crate) graph: Graph,
     pub(crate) targets: Arc<[Target]>,
     pub(crate) opset: u32,
+    /// The dimension that is zero in all runs of each class, if there is one.
+    absent: Vec<Option<String>>,
     pub(crate) planner: Planner,
     /// What answers depend on.
     conditions: Vec<Condition>,
@@ -75,7 +80,7 @@ impl Builder {
     pub(crate) fn new(
         graph: Graph,
         targets: Arc<[Target]>,
-        opset: u32,
+        options: &Options,
         planner: Planner,
         conditions: Vec<Condition>,
     ) -> Self {
@@ -84,7 +89,8 @@ impl Builder {
         Self {
             graph,
             targets,
-            opset,
+            opset: options.opset,
+            absent: idle::absent(&options.classes),
             planner,
             conditions,
             states,
@@ -280,20 +286,23 @@ impl Builder {
 
     fn compile(&mut self, plan: &Plan) -> Result<Vec<BuiltClass>, Stop> {
         let mut classes = Vec::with_capacity(plan.classes.len());
-        for (class, pieces) in pieces(&self.graph, plan).into_iter().enumerate() {
+        let (mut pieces, last) = (pieces(&self.graph, plan), self.targets.len() - 1);
+        let empty = idle::take_out(&self.graph, &mut pieces, &self.absent, last);
+        for (class, (pieces, empty)) in pieces.into_iter().zip(empty).enumerate() {
             let (bounds, times) = (self.bounds_of(plan, class), Times::default());
-            classes.push(BuiltClass { steps: self.steps(&pieces)?, bounds, times });
+            classes.push(BuiltClass { steps: self.steps(&pieces, empty)?, bounds, times });
         }
         Ok(classes)
     }
 
-    fn steps(&mut self, pieces: &[Piece]) -> Result<Steps, Stop> {
+    /// The steps of a class, without what it makes nothing of: `empty` are the results.
+    fn steps(&mut self, pieces: &[Piece], empty: Map<ValueId, Tensor>) -> Result<Steps, Stop> {
         let whole = match pieces {
             [] => Some(self.targets.len() - 1),
             [piece] => Some(piece.target),
             _ => None,
         };
-        if let Some(target) = whole
+        if let Some(target) = whole.filter(|_| empty.is_empty())
             && self.targets[target].place() == Place::Host
         {
             let nodes = self.graph.order().to_vec();
@@ -315,7 +324,7 @@ impl Builder {
             let part = self.part(piece.target, &piece.nodes, region)?;
             flow.push(part, piece, &inputs, &outputs, states);
         }
-        Ok(Steps::Parts(flow.finish(&self.graph)))
+        Ok(Steps::Parts(flow.finish(&self.graph, empty)))
     }
 
     fn state_index(&self, id: ValueId) -> Option<usize> {

@@ -80,7 +80,7 @@ impl Session {
         // Over one target there is nothing to decide.
         let cache = options.cache.clone().filter(|_| targets.len() > 1);
         let remembered = cache.map(|cache| Remembered::new(cache, &graph, &targets, opset));
-        let mut builder = Builder::new(graph, Arc::clone(&targets), opset, planner, conditions);
+        let mut builder = Builder::new(graph, Arc::clone(&targets), options, planner, conditions);
         builder.remember(remembered);
         let contract = options.contract.clone();
         let missing = selection.missing.iter().map(ToString::to_string);

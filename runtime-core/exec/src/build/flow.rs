@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use remuda_base::Map;
 use remuda_ir::{Def, Graph, Val, ValueId};
+use remuda_tensor::Tensor;
 
 use super::pieces::Piece;
 use crate::program::{Flow, Part, Step};
@@ -68,8 +69,10 @@ impl FlowMaker {
         self.steps.push(Step { part, of, predicted_ns, inputs, outputs, states, frees });
     }
 
-    pub(super) fn finish(mut self, graph: &Graph) -> Flow {
-        let mut constants = Vec::new();
+    /// `known` are values that no step makes.
+    pub(super) fn finish(mut self, graph: &Graph, known: Map<ValueId, Tensor>) -> Flow {
+        let known = known.into_iter().map(|(id, tensor)| (self.slot(id), Val::from(tensor)));
+        let mut constants: Vec<(usize, Val)> = known.collect();
         for &output in &graph.outputs {
             if let Def::Const(tensor) = &graph.value(output).def {
                 constants.push((self.slot(output), Val::from(tensor.clone())));

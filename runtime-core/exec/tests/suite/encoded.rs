@@ -1,9 +1,12 @@
 //! Caches of what was encoded beside those of tokens: cutting, copying, ending and losing sequences.
 
+use std::cell::RefCell;
+
 use remuda_base::Map;
 use remuda_exec::{
     ExecError, Options, RunRequest, Selection, Session, ShapeClass, StateOptions, States,
 };
+use remuda_host::StepTime;
 use remuda_ir::Val;
 use remuda_tensor::Tensor;
 
@@ -56,6 +59,16 @@ struct Given<'a> {
 }
 
 fn step(session: &Session, states: &mut States, given: &Given<'_>) -> Result<Vec<f32>, ExecError> {
+    profiled(session, states, given, &|_| ())
+}
+
+/// The same; `note` is told of every node that ran.
+fn profiled(
+    session: &Session,
+    states: &mut States,
+    given: &Given<'_>,
+    note: &dyn Fn(StepTime),
+) -> Result<Vec<f32>, ExecError> {
     let list = |numbers: Vec<i64>| Val::from(Tensor::vector(numbers));
     let of = |count: usize| list(vec![i64::from(given.sequence); count]);
     let (tokens, encoded) = (given.tokens.len(), given.encoded.len());
@@ -67,7 +80,8 @@ fn step(session: &Session, states: &mut States, given: &Given<'_>) -> Result<Vec
         of(encoded),
         list((0..).take(encoded).collect()),
     ];
-    let (outputs, _) = session.step(states, &inputs, &RunRequest::default())?;
+    let request = RunRequest { profile: Some(note), ..RunRequest::default() };
+    let (outputs, _) = session.step(states, &inputs, &request)?;
     let output = outputs[0].tensor().expect("a tensor").to_f32_vec().expect("floats");
     Ok(output[(tokens - 1) * WIDTH..].to_vec())
 }
@@ -171,4 +185,13 @@ fn devices_are_not_asked_for_what_has_no_elements() {
     };
     assert_eq!((of_cpu(0), of_cpu(1)), (3, 0), "{plan:?}");
     cut_copy_and_end(&session);
+    // Nor is the CPU, which would hold the weights for it.
+    let (mut states, ran) = (session.states().expect("a sound test"), RefCell::new(Vec::new()));
+    let note = |step: StepTime| ran.borrow_mut().push(step.op);
+    for (start, encoded) in [(0, &[5, 6][..]), (1, &[])] {
+        let given = Given { sequence: 0, start, tokens: &[1], encoded };
+        profiled(&session, &mut states, &given, &note).expect("a sound test");
+    }
+    let often = |op: &str| ran.borrow().iter().filter(|ran| *ran == op).count();
+    assert_eq!((often("Relu"), often("Neg")), (1, 2), "with the prompt alone");
 }
