@@ -103,7 +103,7 @@ impl LanguageModel {
 
     /// Who runs which node of which sort of step, and why nobody else does.
     fn placement<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        placement::plan(py, &self.0.placement())
+        placement::plan(py, &self.0.placement(), self.0.trials())
     }
 
     /// What placement wants the user to know.

@@ -82,7 +82,7 @@ impl Model {
 
     /// Who runs which node, and why nobody else does.
     fn placement<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        placement::plan(py, &self.inner.placement())
+        placement::plan(py, &self.inner.placement(), self.inner.trials())
     }
 
     /// What the placement contract wants the user to know.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use remuda::placement::{Demands, Failover, Moved, Plan, Policy, Receipt, Strictness};
+use remuda::placement::{Demands, Failover, Moved, Plan, Policy, Receipt, Strictness, Trial};
 use remuda::{Builder, StepFailover};
 
 use crate::error::bad_input;
@@ -59,7 +59,11 @@ fn word<T>(key: &str, value: &Bound<'_, PyAny>, parse: fn(&str) -> Option<T>) ->
 }
 
 /// A plan: its parts, and for every node who runs it and why nobody else does.
-pub(crate) fn plan<'py>(py: Python<'py>, plan: &Plan) -> PyResult<Bound<'py, PyDict>> {
+pub(crate) fn plan<'py>(
+    py: Python<'py>,
+    plan: &Plan,
+    trials: &[Trial],
+) -> PyResult<Bound<'py, PyDict>> {
     let name = |at: usize| plan.providers.get(at).map_or("", |provider| provider.name.as_str());
     let (parts, nodes) = (PyList::empty(py), PyDict::new(py));
     for class in &plan.classes {
@@ -101,6 +105,30 @@ pub(crate) fn plan<'py>(py: Python<'py>, plan: &Plan) -> PyResult<Bound<'py, PyD
     dict.set_item("predicted_ns", plan.cost_ns)?;
     dict.set_item("parts", parts)?;
     dict.set_item("nodes", nodes)?;
+    let tried = trials.iter().map(|tried| trial(py, tried)).collect::<PyResult<Vec<_>>>()?;
+    dict.set_item("tried", tried)?;
+    Ok(dict)
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What a plan took that the first run tried.
+fn trial<'py>(py: Python<'py>, trial: &Trial) -> PyResult<Bound<'py, PyDict>> {
+    let classes = trial.classes.iter().map(|class| {
+        let dict = PyDict::new(py);
+        dict.set_item("class", &class.name)?;
+        dict.set_item("predicted_ns", nanoseconds(class.predicted))?;
+        dict.set_item("measured_ns", nanoseconds(class.measured))?;
+        Ok(dict)
+    });
+    let dict = PyDict::new(py);
+    dict.set_item("backends", trial.targets.iter().map(|name| &**name).collect::<Vec<_>>())?;
+    dict.set_item("plan", trial.plan.to_string())?;
+    dict.set_item("classes", classes.collect::<PyResult<Vec<_>>>()?)?;
+    dict.set_item("kept", trial.kept)?;
+    dict.set_item("remembered", trial.remembered)?;
     Ok(dict)
 }
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import remuda
 from onnx import helper
+from remuda import _core
 
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", Path(__file__).parents[3] / "target"))
 LIBRARY = TARGET / "release" / "examples" / "libremuda_fake.so"
@@ -59,6 +60,21 @@ def test_a_plan_tells_who_and_why_and_a_receipt_what_happened(plugins) -> None:
     assert receipt["plan"] == placement["plan"]
     assert receipt["moved"] == {"uploaded": 24, "downloaded": 24, "between": 0}
     assert session.get_providers() == ["fake:gpu", "cpu"]
+
+
+def test_the_plans_that_the_first_run_compared_are_told(plugins) -> None:
+    misled = {"devices": "gpu,npu", "gpu.cost": "*=1", "gpu.pace": "10", "npu.cost": "*=20000"}
+    contract = {"policy": "cost", "fallback": "error"}
+    runtime = _core.Runtime(["fake"], None, str(plugins), {"fake": misled}, contract)
+    model = _core.LanguageModel(runtime, "demo")
+    assert model.placement()["tried"] == []
+    assert len(list(model.greedy([1, 2, 3], 2))) == 2
+    placement = model.placement()
+    kept = [trial["plan"] for trial in placement["tried"] if trial["kept"]]
+    assert kept == [placement["plan"]] and len(placement["tried"]) > 1
+    for trial in placement["tried"]:
+        assert [of["class"] for of in trial["classes"]] == ["decode", "prefill"]
+        assert all(of["measured_ns"] > 0 for of in trial["classes"])
 
 
 def test_a_block_forces_a_backend(plugins) -> None:

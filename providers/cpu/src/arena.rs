@@ -81,10 +81,15 @@ impl Arena {
     /// Takes the memory of a dead value back, if nobody else holds it.
     pub fn reclaim(&mut self, val: Val) {
         let Val::Tensor(tensor) = val else { return };
-        if let Some(block) = tensor.reclaim() {
-            let run = self.runs;
-            self.free.entry(block.len()).or_default().push(Free { block, run });
+        if let Ok(block) = tensor.reclaim() {
+            self.keep(block);
         }
+    }
+
+    /// Takes memory for the run that begins, or is under way.
+    pub(crate) fn keep(&mut self, block: AlignedBytes) {
+        let run = self.runs;
+        self.free.entry(block.len()).or_default().push(Free { block, run });
     }
 
     /// The rows of a contiguous tensor, `depth` values each, ready to be multiplied.

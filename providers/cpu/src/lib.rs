@@ -16,6 +16,7 @@ mod operands;
 mod packing;
 mod profile;
 mod program;
+mod results;
 
 pub use arena::Arena;
 pub use backend::{CpuBackend, table};

@@ -10,6 +10,7 @@ use remuda_simd::Isa;
 
 use crate::kernel::Run;
 use crate::profile::Profile;
+use crate::results::Returned;
 use crate::{Arena, Packing, PagedCache};
 
 mod fixed;
@@ -67,6 +68,8 @@ pub struct Program {
     settings: Settings,
     /// Memory of earlier runs: as many arenas as runs have been under way at once.
     arenas: Mutex<Vec<Arena>>,
+    /// Memory of earlier results.
+    returned: Arc<Returned>,
 }
 
 impl std::fmt::Debug for Program {
@@ -118,6 +121,7 @@ impl Program {
             value_count: graph.value_count(),
             settings: settings.clone(),
             arenas: Mutex::default(),
+            returned: Arc::default(),
         })
     }
 
@@ -166,7 +170,7 @@ impl Program {
         if result.is_err() {
             caches.iter().for_each(|(cache, lengths)| cache.restore(lengths));
         }
-        result
+        Ok(self.returned.lend(result?))
     }
 
     fn check_states(&self, states: &[StateRef]) -> Result<(), OpError> {
@@ -189,6 +193,7 @@ impl Program {
         profile: Option<&Profile<'_>>,
     ) -> Result<Vec<Val>, OpError> {
         let mut arena = self.lock_arenas().pop().unwrap_or_default();
+        self.returned.take().into_iter().for_each(|block| arena.keep(block));
         let result = self.run_within(given, &mut arena, cancel, profile);
         arena.settle();
         self.lock_arenas().push(arena);

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use remuda_base::Map;
 use remuda_exec::{
     ExecError, Failover, Options, Receipt, RunRequest, Selection, Session, ShapeClass,
     StateOptions, States,
@@ -224,51 +223,31 @@ const MOST_DECODED: usize = 8;
 const DECODES_PER_PREFILL: u32 = 128;
 
 /// The steps that are planned for apart: of few tokens, one per sequence and what is run along, and of
-/// many. What the user says of sizes comes first.
+/// many; and those with a prompt for an encoder. What the user says of sizes comes first.
 fn classes(budget: &Budget, options: &Options, encodes: bool) -> Vec<ShapeClass> {
     let sequences = budget.sequences as usize;
-    let with = |given: &[(&str, usize)]| {
+    let class = |name: &str, runs, (tokens, outputs, encoded): (usize, usize, usize)| {
         let mut sizes = options.sizes.clone();
-        for &(name, size) in given {
+        let given = [("tokens", tokens), ("outputs", outputs), ("encoded", encoded)];
+        for (name, size) in given.into_iter().take(if encodes { 3 } else { 2 }) {
             sizes.entry(name.to_owned()).or_insert(size);
         }
-        sizes
+        ShapeClass { name: name.to_owned(), runs, sizes, up_to: Vec::new() }
     };
-    if encodes {
-        return with_encoder(budget, with);
-    }
-    let of = |tokens: usize, outputs: usize| with(&[("tokens", tokens), ("outputs", outputs)]);
     let few = MOST_DECODED.max(sequences);
     let many = budget.step_tokens.min(budget.context);
-    let decode = ShapeClass {
-        name: "decode".to_owned(),
-        runs: DECODES_PER_PREFILL,
-        sizes: of(sequences, sequences),
-        up_to: Some(("tokens".to_owned(), few)),
-    };
-    if many <= few {
-        return vec![decode];
+    let mut decode = class("decode", DECODES_PER_PREFILL, (sequences, sequences, 0));
+    decode.up_to.push(("tokens".to_owned(), few));
+    let mut classes = vec![decode];
+    if many > few {
+        classes.push(class("prefill", 1, (many, 1, 0)));
     }
-    let (name, sizes) = ("prefill".to_owned(), of(many, 1));
-    vec![decode, ShapeClass { name, runs: 1, sizes, up_to: None }]
-}
-
-/// Where an encoder reads prompts, what tells steps apart is whether there is one.
-fn with_encoder(
-    budget: &Budget,
-    sizes: impl Fn(&[(&str, usize)]) -> Map<String, usize>,
-) -> Vec<ShapeClass> {
-    let sequences = budget.sequences as usize;
-    let of =
-        |encoded| sizes(&[("tokens", sequences), ("outputs", sequences), ("encoded", encoded)]);
-    let decode = ShapeClass {
-        name: "decode".to_owned(),
-        runs: DECODES_PER_PREFILL,
-        sizes: of(0),
-        up_to: Some(("encoded".to_owned(), 0)),
-    };
-    let name = "encode".to_owned();
-    vec![decode, ShapeClass { name, runs: 1, sizes: of(budget.context), up_to: None }]
+    if encodes {
+        let without = || ("encoded".to_owned(), 0);
+        classes.iter_mut().for_each(|class| class.up_to.push(without()));
+        classes.push(class("encode", 1, (sequences, sequences, budget.context)));
+    }
+    classes
 }
 
 /// A length that was a `usize` before.

@@ -22,9 +22,9 @@ pub struct ShapeClass {
     pub runs: u32,
     /// How large named dimensions are taken to be; before what [`Options::sizes`] says.
     pub sizes: Map<String, usize>,
-    /// It is followed by runs in which this dimension is at most so large; without one, by all that no
-    /// class before it wants.
-    pub up_to: Option<(String, usize)>,
+    /// It is followed by runs in which each of these dimensions is at most so large; without any, by all
+    /// that no class before it wants.
+    pub up_to: Vec<(String, usize)>,
 }
 
 /// What a session is told when it is made.

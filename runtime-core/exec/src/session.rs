@@ -49,7 +49,7 @@ pub struct Session {
     /// How many inputs the graph has.
     inputs: usize,
     /// Per shape class which runs are of it; none takes all that are left.
-    classes: Vec<Option<Bound>>,
+    classes: Vec<Vec<Bound>>,
     judge: Judge,
     /// Whether costs decide, not the order of targets.
     by_cost: bool,
@@ -174,8 +174,7 @@ impl Session {
 
     /// The shape class of a run with these inputs.
     pub(crate) fn class_of(&self, inputs: &[Val]) -> usize {
-        let takes =
-            |bound: &Option<Bound>| bound.as_ref().is_none_or(|b| b.left_by(inputs).is_none());
+        let takes = |bounds: &Vec<Bound>| bounds.iter().all(|b| b.left_by(inputs).is_none());
         self.classes.iter().position(takes).unwrap_or(self.classes.len() - 1)
     }
 
@@ -383,17 +382,20 @@ impl Session {
 }
 
 /// Which runs are of which shape class.
-fn classes(graph: &Graph, options: &Options) -> Result<Vec<Option<Bound>>, ExecError> {
+fn classes(graph: &Graph, options: &Options) -> Result<Vec<Vec<Bound>>, ExecError> {
     if options.classes.is_empty() {
-        return Ok(vec![None]);
+        return Ok(vec![Vec::new()]);
     }
     let of_class = |class: &ShapeClass| {
-        let Some((symbol, number)) = &class.up_to else { return Ok(None) };
-        let unknown = || {
-            let text = format!("no input shows the dimension `{symbol}` of class `{}`", class.name);
-            ExecError::Wish(text)
+        let bound = |(symbol, number): &(String, usize)| {
+            let unknown = || {
+                let name = &class.name;
+                let text = format!("no input shows the dimension `{symbol}` of class `{name}`");
+                ExecError::Wish(text)
+            };
+            bounds::at_most(symbol, *number, graph).ok_or_else(unknown)
         };
-        bounds::at_most(symbol, *number, graph).ok_or_else(unknown).map(Some)
+        class.up_to.iter().map(bound).collect()
     };
     options.classes.iter().map(of_class).collect()
 }

@@ -162,9 +162,9 @@ impl Explainer<'_, '_> {
         if self.model.blocks.is_empty() {
             ""
         } else if self.model.units[unit].members.iter().any(is_in_block) {
-            "its layer does not fit there as a whole"
+            "no division into whole layers was found in which it fits there"
         } else {
-            "what comes before or after it does not fit there"
+            "no division was found in which it fits there"
         }
     }
 

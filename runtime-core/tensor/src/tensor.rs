@@ -179,11 +179,14 @@ impl Tensor {
 
     /// The memory under this tensor, to be used again, if nobody else holds it and it was made by
     /// this crate.
-    #[must_use]
-    pub fn reclaim(self) -> Option<AlignedBytes> {
+    ///
+    /// # Errors
+    /// The tensor, if not.
+    pub fn reclaim(self) -> Result<AlignedBytes, Self> {
         match self.storage {
-            Storage::Owned(memory) => Arc::try_unwrap(memory).ok(),
-            Storage::Shared(_) | Storage::Strings(_) => None,
+            Storage::Owned(memory) => Arc::try_unwrap(memory)
+                .map_err(|memory| Self { storage: Storage::Owned(memory), ..self }),
+            Storage::Shared(_) | Storage::Strings(_) => Err(self),
         }
     }
 

@@ -3,7 +3,7 @@
 //! none of the weights.
 
 use remuda_base::{Map, Set};
-use remuda_ir::{Def, Graph, Node, NodeId, ValueId};
+use remuda_ir::{Def, Graph, NodeId, ValueId};
 use remuda_tensor::{Dim, Tensor};
 
 use super::pieces::Piece;
@@ -11,38 +11,36 @@ use crate::options::ShapeClass;
 
 /// The dimension that is zero in all runs of each class, if there is one.
 pub(super) fn absent(classes: &[ShapeClass]) -> Vec<Option<String>> {
-    let of_class = |class: &ShapeClass| match &class.up_to {
-        Some((name, 0)) => Some(name.clone()),
-        _ => None,
+    let of_class = |class: &ShapeClass| {
+        class.up_to.iter().find(|(_, most)| *most == 0).map(|(name, _)| name.clone())
     };
     classes.iter().map(of_class).collect()
 }
 
-/// Takes such nodes out of the pieces that run on `target`, unless other classes have their weights there
-/// anyway. Gives the results, for each class.
+/// Takes such nodes out of the pieces that run on `target`, unless classes that make something of them have
+/// their weights there anyway. Gives the results, for each class.
 pub(super) fn take_out(
     graph: &Graph,
     pieces: &mut [Vec<Piece>],
     absent: &[Option<String>],
     target: usize,
 ) -> Vec<Map<ValueId, Tensor>> {
-    let there = |pieces: &[Piece]| -> Set<NodeId> {
+    let is_idle = |class: usize, id: NodeId| nothing(graph, id, absent.get(class)?.as_deref()?);
+    let mut busy: Set<NodeId> = Set::new();
+    for (class, pieces) in pieces.iter().enumerate() {
         let there = pieces.iter().filter(|piece| piece.target == target);
-        there.flat_map(|piece| piece.nodes.iter().copied()).collect()
-    };
-    let nodes: Vec<Set<NodeId>> = pieces.iter().map(|pieces| there(pieces)).collect();
+        let nodes = there.flat_map(|piece| piece.nodes.iter().copied());
+        busy.extend(nodes.filter(|&id| is_idle(class, id).is_none()));
+    }
     let mut results = vec![Map::new(); pieces.len()];
-    for (class, name) in absent.iter().enumerate() {
-        let (Some(name), Some(own)) = (name, pieces.get_mut(class)) else { continue };
-        let others = nodes.iter().enumerate().filter(|&(other, _)| other != class);
-        let others: Set<NodeId> = others.flat_map(|(_, nodes)| nodes.iter().copied()).collect();
-        for piece in own.iter_mut().filter(|piece| piece.target == target) {
-            piece.nodes.retain(|id| {
-                let node = graph.node(*id).filter(|_| !others.contains(id));
-                let made = node.and_then(|node| nothing(graph, node, name));
-                let is_idle = made.is_some();
-                results[class].extend(made.into_iter().flatten());
-                !is_idle
+    for (class, pieces) in pieces.iter_mut().enumerate() {
+        for piece in pieces.iter_mut().filter(|piece| piece.target == target) {
+            piece.nodes.retain(|id| match is_idle(class, *id).filter(|_| !busy.contains(id)) {
+                Some(made) => {
+                    results[class].extend(made);
+                    false
+                }
+                None => true,
             });
         }
     }
@@ -50,7 +48,8 @@ pub(super) fn take_out(
 }
 
 /// The results of a node where a dimension is zero, if none of them has an element then.
-fn nothing(graph: &Graph, node: &Node, name: &str) -> Option<Vec<(ValueId, Tensor)>> {
+fn nothing(graph: &Graph, id: NodeId, name: &str) -> Option<Vec<(ValueId, Tensor)>> {
+    let node = graph.node(id)?;
     if node.uses().any(|id| matches!(graph.value(id).def, Def::State)) {
         return None;
     }

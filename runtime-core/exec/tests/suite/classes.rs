@@ -36,11 +36,11 @@ fn classes(few: usize, many: usize) -> Vec<ShapeClass> {
         name: name.to_owned(),
         runs,
         sizes: [("tokens".to_owned(), size)].into_iter().collect(),
-        up_to: None,
+        up_to: Vec::new(),
     };
     let decode = class("decode", 16, 1);
     vec![
-        ShapeClass { up_to: Some(("tokens".to_owned(), few)), ..decode },
+        ShapeClass { up_to: vec![("tokens".to_owned(), few)], ..decode },
         class("prefill", 1, many),
     ]
 }
@@ -120,7 +120,7 @@ fn a_weight_that_both_classes_use_on_a_device_lies_there_once() {
 #[test]
 fn a_class_that_no_input_shows_is_refused() {
     let mut wishes = wishes(1_000.0, classes(8, 512));
-    wishes.classes[0].up_to = Some(("toks".to_owned(), 8));
+    wishes.classes[0].up_to = vec![("toks".to_owned(), 8)];
     let error = Session::new(product_and("Neg"), &select(&fake(&[]), &["auto"]), &wishes);
     let text = error.unwrap_err().to_string();
     assert_eq!(text, "no input shows the dimension `toks` of class `decode`");

@@ -171,7 +171,7 @@ fn devices_are_not_asked_for_what_has_no_elements() {
         name: name.to_owned(),
         runs: 1,
         sizes: Map::from([("tokens".to_owned(), 4), ("encoded".to_owned(), encoded)]),
-        up_to: up_to.map(|most| ("encoded".to_owned(), most)),
+        up_to: up_to.map(|most| ("encoded".to_owned(), most)).into_iter().collect(),
     };
     let mut options = with_room(false);
     options.classes = vec![class("decode", 0, Some(0)), class("encode", 64, None)];

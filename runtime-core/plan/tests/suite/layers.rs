@@ -242,5 +242,5 @@ fn a_layer_that_does_not_fit_whole_says_so() {
     let reasons = &plan.classes[0].placements[node.index()].reasons;
     let reason = reasons.iter().find(|reason| reason.provider == ProviderId::from(GPU)).unwrap();
     assert_eq!(reason.code, Code::Memory);
-    assert!(plan.explain(node).contains("its layer does not fit there as a whole"));
+    assert!(plan.explain(node).contains("no division into whole layers was found"));
 }
