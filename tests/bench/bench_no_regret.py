@@ -42,6 +42,8 @@ class Row:
 
     name: str
     together: float
+    # Whom cost chose.
+    kept: str
     single: dict[str, float]
 
     @property
@@ -118,14 +120,16 @@ def measure(entry: Entry, engines: dict[str, str], options: argparse.Namespace) 
             start = turn % len(names)
             for name in names[start:] + names[:start]:
                 times[name] += running[name].run_for(options.seconds)
+        kept = ", ".join(running["together"].backends())
     medians = {name: median(values) * 1e3 for name, values in times.items()}
-    return Row(entry.name, medians.pop("together"), medians)
+    return Row(entry.name, medians.pop("together"), kept, medians)
 
 
 def line(row: Row) -> str:
     single = "  ".join(f"{name} {value:.2f}" for name, value in row.single.items())
     return (
-        f"{row.name:<28} together {row.together:8.2f} ms  {single}  {row.ratio:.2f}x of {row.best}"
+        f"{row.name:<28} together {row.together:8.2f} ms on {row.kept}  {single}  "
+        f"{row.ratio:.2f}x of {row.best}"
     )
 
 
@@ -146,15 +150,16 @@ def section(rows: list[Row], options: argparse.Namespace) -> str:
         "",
         f"{measured_on()}, {options.threads} threads. Remuda {version('remuda')}. Medians of interleaved runs in "
         "milliseconds; *together* is `auto` with all four, where cost decides; each other column is that provider with "
-        "the CPU for what it refuses. wgpu runs on whatever Vulkan driver there is.",
+        "the CPU for what it refuses. wgpu runs on whatever Vulkan driver there is. Where all together run on the best "
+        "single one, what the two differ by is what processes of the same program differ by.",
         "",
         "    python tests/bench/bench_no_regret.py",
         "",
-        f"| model | together | {' | '.join(names)} | of the best |",
-        f"| :-- | --: | {' | '.join('--:' for _ in names)} | --: |",
+        f"| model | together | on | {' | '.join(names)} | of the best |",
+        f"| :-- | --: | :-- | {' | '.join('--:' for _ in names)} | --: |",
     ]
     body = [
-        f"| {row.name} | {row.together:.2f} | {' | '.join(f'{row.single[name]:.2f}' for name in names)} "
+        f"| {row.name} | {row.together:.2f} | {row.kept} | {' | '.join(f'{row.single[name]:.2f}' for name in names)} "
         f"| {row.ratio:.2f}x |"
         for row in rows
     ]

@@ -47,6 +47,11 @@ class Side:
         self.pipe.send(("memory", None))
         return self.expect("memory")
 
+    def backends(self) -> list[str]:
+        """Who runs the model, most preferred first."""
+        self.pipe.send(("backends", None))
+        return self.expect("backends")
+
     def expect(self, kind: str) -> Any:
         try:
             got, value = self.pipe.recv()
@@ -81,6 +86,8 @@ def serve(pipe: Connection, engine: str, entry: Entry, path: Path, threads: int)
             return
         if order == "run":
             pipe.send(("times", timed_runs(session, arrays, value)))
+        elif order == "backends":
+            pipe.send(("backends", session.get_providers()))
         else:
             pipe.send(("memory", peak_rss_mb() - before))
 
@@ -108,6 +115,10 @@ class Talk:
 
     def get_inputs(self) -> list[Any]:
         return []
+
+    def get_providers(self) -> list[str]:
+        parts = self.model.placement()["parts"]
+        return list(dict.fromkeys(part["backend"] for part in parts))
 
     def run(self, _outputs: None, _arrays: dict[str, Any]) -> list[int]:
         self.runs += 1
