@@ -115,7 +115,7 @@ fn texts_to_numpy<'py>(
 }
 
 /// A tensor over the memory of an array that needs no change, asked for with as few words to Python as can be:
-/// its elements lie together, aligned, in the machine's byte order, and numpy has their type.
+/// its elements lie together in the machine's byte order, and numpy has their type.
 pub(crate) fn of_plain_array(
     object: &Bound<'_, PyAny>,
     expected: Option<DType>,
@@ -135,8 +135,7 @@ pub(crate) fn of_plain_array(
     let Some(bytes) = bytes else { return Ok(None) };
     let memory = Foreign::of_array(object, &interface, bytes)?;
     let tensor = Tensor::from_memory(dtype, dims, std::sync::Arc::new(memory));
-    let tensor = tensor.map_err(|error| bad_tensor(py, error))?;
-    Ok(tensor.is_aligned().then_some(tensor))
+    tensor.map(Some).map_err(|error| bad_tensor(py, error))
 }
 
 /// Whether an object is numpy's own array and of no class made from it.

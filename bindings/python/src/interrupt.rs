@@ -44,12 +44,13 @@ impl Pace {
         self.last().is_some_and(|(last, took)| last == kind && took < NOTICE / 2)
     }
 
-    /// As [`run`], for work that takes about as long as the last of its kind did. Signals are seen behind
-    /// what is short.
-    pub(crate) fn run<T, F>(&self, py: Python<'_>, kind: u64, work: F) -> PyResult<T>
+    /// As [`run`], for work that takes about as long as the last of its kind did that went well. Signals are
+    /// seen behind what is short.
+    pub(crate) fn run<T, E, F>(&self, py: Python<'_>, kind: u64, work: F) -> PyResult<Result<T, E>>
     where
         T: Send + 'static,
-        F: FnOnce(&AtomicBool) -> T + Send + 'static,
+        E: Send + 'static,
+        F: FnOnce(&AtomicBool) -> Result<T, E> + Send + 'static,
     {
         let started = Instant::now();
         let made = if self.is_short(kind) {
@@ -58,7 +59,7 @@ impl Pace {
         } else {
             run(py, work)
         };
-        *self.last() = Some((kind, started.elapsed()));
+        *self.last() = matches!(made, Ok(Ok(_))).then(|| (kind, started.elapsed()));
         made
     }
 }

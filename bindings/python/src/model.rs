@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use remuda::{Dim, Model as Inner, Port, RunOptions, RunReport, Value, ValueType};
+use remuda::{Dim, Model as Inner, Port, RunOptions, RunReport, Tensor, Value, ValueType};
 
 use crate::dtype::onnx_name;
 use crate::error::{bad_input, internal, raised};
@@ -21,7 +21,7 @@ pub(crate) struct Model {
     inner: Inner,
     /// The process that loaded it: threads do not survive a fork.
     process: u32,
-    /// Where the sizes of inputs tell how long a run takes.
+    /// Where runs over inputs of the same sizes take about as long.
     pace: Option<Pace>,
 }
 
@@ -32,9 +32,7 @@ pub(crate) struct NodeArg(Port);
 
 impl Model {
     pub(crate) fn new(inner: Inner) -> Self {
-        // How often a loop goes round is decided by values.
-        let is_steady = !inner.summary().operators.contains_key("Loop");
-        let pace = is_steady.then(Pace::default);
+        let pace = inner.is_predictable().then(Pace::default);
         Self { inner, process: std::process::id(), pace }
     }
 }
@@ -169,11 +167,7 @@ impl Model {
 fn kind_of(given: &[(String, Value)]) -> u64 {
     let mut kind = DefaultHasher::new();
     for (name, value) in given {
-        let dims = match value {
-            Value::Tensor(tensor) => tensor.dims(),
-            _ => &[],
-        };
-        (name, dims).hash(&mut kind);
+        (name, value.tensor().map_or(&[][..], Tensor::dims)).hash(&mut kind);
     }
     kind.finish()
 }

@@ -82,13 +82,16 @@ impl Arena {
     pub fn reclaim(&mut self, val: Val) {
         let Val::Tensor(tensor) = val else { return };
         if let Ok(block) = tensor.reclaim() {
-            self.keep(block);
+            self.keep(block, self.runs);
         }
     }
 
-    /// Takes memory for the run that begins, or is under way.
-    pub(crate) fn keep(&mut self, block: AlignedBytes) {
-        let run = self.runs;
+    /// Takes memory from elsewhere, which is freed at the end of the run that begins unless that uses it.
+    pub(crate) fn offer(&mut self, block: AlignedBytes) {
+        self.keep(block, self.runs.wrapping_sub(1));
+    }
+
+    fn keep(&mut self, block: AlignedBytes, run: u64) {
         self.free.entry(block.len()).or_default().push(Free { block, run });
     }
 
@@ -135,6 +138,7 @@ impl Arena {
 mod tests {
     use super::Arena;
     use remuda_tensor::DType;
+    use remuda_tensor::storage::AlignedBytes;
 
     #[test]
     fn a_dead_value_gives_its_memory_to_the_next() {
@@ -164,6 +168,19 @@ mod tests {
         }
         arena.settle();
         assert_eq!(arena.held_bytes(), 0);
+    }
+
+    #[test]
+    fn memory_that_is_offered_is_used_or_freed() {
+        let mut arena = Arena::default();
+        for _ in 0..2 {
+            arena.offer(AlignedBytes::zeroed(512));
+            arena.offer(AlignedBytes::zeroed(1 << 20));
+            let used = arena.tensor(DType::F32, &[100]).unwrap();
+            arena.reclaim(used.into());
+            arena.settle();
+            assert_eq!(arena.held_bytes(), 512);
+        }
     }
 
     #[test]

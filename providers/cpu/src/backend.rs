@@ -11,12 +11,15 @@ use remuda_sdk::{
 };
 use remuda_simd::Isa;
 
+use crate::results::Returned;
 use crate::{PagedCache, Profile, Program, RunOptions, Settings, cache_bytes, workspace_bytes};
 
 /// The CPU.
 #[derive(Debug)]
 pub struct CpuBackend {
     settings: Settings,
+    /// Memory of results that were let go.
+    returned: Arc<Returned>,
 }
 
 /// The table of the CPU provider.
@@ -82,7 +85,8 @@ impl Backend for CpuBackend {
         let pool = ThreadPool::new(host.threads()).map_err(|error| setup(&error))?;
         let Options { fast, packs, kept, limit } = chosen;
         let kept = kept.map(|folder| Cache::new(folder, limit));
-        Ok(Self { settings: Settings { pool: Arc::new(pool), isa, fast, packs, kept } })
+        let settings = Settings { pool: Arc::new(pool), isa, fast, packs, kept };
+        Ok(Self { settings, returned: Arc::default() })
     }
 
     fn devices(&self) -> Vec<Device> {
@@ -119,7 +123,8 @@ impl Backend for CpuBackend {
         region: Graph,
         _request: &CompileRequest<'_>,
     ) -> Result<Box<dyn Compiled>, Failure> {
-        Ok(Box::new(CpuProgram(Program::new(&region, &self.settings)?)))
+        let program = Program::new(&region, &self.settings)?.sharing(&self.returned);
+        Ok(Box::new(CpuProgram(program)))
     }
 
     fn state_bytes(&self, _device: u32, request: &StateRequest) -> Result<u64, Failure> {

@@ -125,6 +125,13 @@ impl Program {
         })
     }
 
+    /// Has it share the memory of earlier results with others.
+    #[must_use]
+    pub(crate) fn sharing(mut self, returned: &Arc<Returned>) -> Self {
+        self.returned = Arc::clone(returned);
+        self
+    }
+
     /// How many steps have a fast kernel, and how many there are, bodies included.
     #[must_use]
     pub fn coverage(&self) -> (usize, usize) {
@@ -193,7 +200,7 @@ impl Program {
         profile: Option<&Profile<'_>>,
     ) -> Result<Vec<Val>, OpError> {
         let mut arena = self.lock_arenas().pop().unwrap_or_default();
-        self.returned.take().into_iter().for_each(|block| arena.keep(block));
+        self.returned.take().into_iter().for_each(|block| arena.offer(block));
         let result = self.run_within(given, &mut arena, cancel, profile);
         arena.settle();
         self.lock_arenas().push(arena);

@@ -1,5 +1,6 @@
 //! Memory of results, for the next run: a large one that the caller has let go comes back. Memory from the system
-//! is slow to touch for the first time, slower than many a kernel writes to it.
+//! is slow to touch for the first time, slower than many a kernel writes to it. The programs of a provider share
+//! what came back: what one part of a plan made serves the next.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -11,6 +12,9 @@ use remuda_tensor::{Memory, Tensor};
 /// Results of fewer bytes are left to the allocator, which keeps such memory itself.
 const WORTH_KEEPING: usize = 64 << 10;
 
+/// No more than this is kept between runs.
+const MOST_KEPT: usize = 256 << 20;
+
 /// What came back since the last run.
 #[derive(Debug, Default)]
 pub(crate) struct Returned(Mutex<Blocks>);
@@ -19,7 +23,7 @@ pub(crate) struct Returned(Mutex<Blocks>);
 struct Blocks {
     free: Vec<AlignedBytes>,
     free_bytes: usize,
-    /// Bytes that the last run gave out; no more is kept.
+    /// Bytes that the last run gave out; no more is kept, either.
     lent_bytes: usize,
 }
 
@@ -65,9 +69,10 @@ impl Returned {
             .expect("these elements had these dimensions before")
     }
 
+    /// Keeps a block if there is room. It does not wait: in a forked child whoever held the lock may be gone.
     fn give_back(&self, block: AlignedBytes) {
-        let mut blocks = self.lock();
-        if blocks.free_bytes + block.len() <= blocks.lent_bytes {
+        let Ok(mut blocks) = self.0.try_lock() else { return };
+        if blocks.free_bytes + block.len() <= blocks.lent_bytes.min(MOST_KEPT) {
             blocks.free_bytes += block.len();
             blocks.free.push(block);
         }

@@ -61,7 +61,7 @@ pub(crate) struct Flow {
     pub(crate) ahead: Vec<Vec<(usize, usize)>>,
     /// How many slots there are. The first are the graph's inputs.
     pub(crate) slots: usize,
-    /// Slots that hold a constant from the start: outputs that no node makes.
+    /// Slots that hold a constant from the start: what no step makes.
     pub(crate) constants: Vec<(usize, Val)>,
     pub(crate) outputs: Vec<usize>,
 }

@@ -45,7 +45,7 @@ impl Moved {
 pub struct PartReceipt {
     /// Who ran it.
     pub target: Arc<str>,
-    /// How many nodes it has.
+    /// How many nodes it ran: those of the plan, unless some make nothing in any such run.
     pub nodes: usize,
     /// When it ran, counted from 0: parts of one turn ran at the same time.
     pub turn: usize,

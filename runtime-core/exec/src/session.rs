@@ -127,6 +127,12 @@ impl Session {
         Arc::clone(&self.current().warnings)
     }
 
+    /// Whether all that it may run on is the processor, in this very process.
+    #[must_use]
+    pub fn is_on_processor(&self) -> bool {
+        self.targets().iter().all(Target::is_processor)
+    }
+
     /// Bytes that the programs hold between runs, by target name.
     #[must_use]
     pub fn resident_bytes(&self) -> Map<String, u64> {

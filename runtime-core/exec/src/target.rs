@@ -74,6 +74,12 @@ impl Target {
         }
     }
 
+    /// Whether it computes on the processor, in this very process: it does not hang as a driver or another
+    /// process may.
+    pub(crate) fn is_processor(&self) -> bool {
+        self.device.kind == "cpu" && !self.provider.is_in_worker()
+    }
+
     /// Whether `wish` names it: by provider, by kind, by both, or by its whole name.
     #[must_use]
     pub fn answers_to(&self, wish: &str) -> bool {

@@ -44,7 +44,14 @@ pub enum TableError {
 
 /// A table that may be called.
 #[derive(Clone, Copy, Debug)]
-pub struct Table(pub(crate) &'static Provider);
+pub struct Table(pub(crate) &'static Provider, Where);
+
+/// Where the functions of a table do their work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Where {
+    Here,
+    Worker,
+}
 
 impl Table {
     /// Checks a table.
@@ -74,7 +81,7 @@ impl Table {
             let (expected, got) = (abi::LAYOUT_HASH, table.layout_hash);
             return Err(TableError::Layout { major, expected, got });
         }
-        table.missing().map_or(Ok(Self(table)), |name| Err(TableError::Missing(name)))
+        table.missing().map_or(Ok(Self(table, Where::Here)), |name| Err(TableError::Missing(name)))
     }
 
     /// Checks the table of a provider that is linked into this program.
@@ -84,6 +91,15 @@ impl Table {
     pub fn linked(table: &'static Provider) -> Result<Self, TableError> {
         // SAFETY: a reference to a whole table that lives forever.
         unsafe { Self::new(table) }
+    }
+
+    /// The same, where its functions have a process of their own do the work.
+    pub(crate) fn in_worker(self) -> Self {
+        Self(self.0, Where::Worker)
+    }
+
+    pub(crate) fn is_in_worker(&self) -> bool {
+        self.1 == Where::Worker
     }
 
     /// The table itself, for those who call it as no host would.

@@ -16,6 +16,7 @@ use crate::{Error, Outputs, Runtime};
 
 mod bind;
 mod load;
+mod predictable;
 mod summary;
 
 pub use load::value_from_protobuf;
@@ -110,6 +111,13 @@ impl Model {
     #[must_use]
     pub fn summary(&self) -> &Summary {
         &self.0.summary
+    }
+
+    /// Whether runs over inputs of the same sizes take about as long: values decide nothing, and no device or
+    /// process is involved that may hang.
+    #[must_use]
+    pub fn is_predictable(&self) -> bool {
+        self.0.session.is_on_processor() && predictable::is_predictable(&self.0.graph)
     }
 
     /// The graph as text; with `constants` it holds every weight and parses back.

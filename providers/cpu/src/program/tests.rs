@@ -55,6 +55,25 @@ fn fast_and_reference_kernels_agree_and_inputs_are_left_alone() {
 }
 
 #[test]
+fn what_was_a_large_result_is_one_again_when_it_is_let_go() {
+    let program =
+        program("graph \"g\" {\n  input %x: f32[n]\n  %y = Neg(%x)\n  output %y\n}", true);
+    let made = |value: f32| {
+        let x = Tensor::vector(vec![value; 1 << 15]);
+        let y = run(&program, &[x]).remove(0);
+        assert_eq!(y.to_vec::<f32>().unwrap(), vec![-value; 1 << 15]);
+        y
+    };
+    let address = |tensor: &Tensor| tensor.bytes().unwrap().as_ptr().addr();
+    let (first, held) = (made(1.0), made(2.0));
+    let place = address(&first);
+    assert_ne!(place, address(&held), "one that is held is let alone");
+    drop(first);
+    assert_eq!(address(&made(3.0)), place);
+    assert_eq!(held.to_vec::<f32>().unwrap()[0], -2.0);
+}
+
+#[test]
 fn bodies_see_captured_values() {
     let source = r#"graph "g" {
       input %c: bool[]

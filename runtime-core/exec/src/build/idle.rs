@@ -9,12 +9,17 @@ use remuda_tensor::{Dim, Tensor};
 use super::pieces::Piece;
 use crate::options::ShapeClass;
 
-/// The dimension that is zero in all runs of each class, if there is one.
+/// The dimension that is zero in all runs of each class, if there is one; none of the last, which is followed by
+/// runs that no class wants, too.
 pub(super) fn absent(classes: &[ShapeClass]) -> Vec<Option<String>> {
     let of_class = |class: &ShapeClass| {
         class.up_to.iter().find(|(_, most)| *most == 0).map(|(name, _)| name.clone())
     };
-    classes.iter().map(of_class).collect()
+    let mut absent: Vec<Option<String>> = classes.iter().map(of_class).collect();
+    if let Some(last) = absent.last_mut() {
+        *last = None;
+    }
+    absent
 }
 
 /// Takes such nodes out of the pieces that run on `target`, unless classes that make something of them have
@@ -55,7 +60,8 @@ fn nothing(graph: &Graph, id: NodeId, name: &str) -> Option<Vec<(ValueId, Tensor
     }
     let empty = |&id: &ValueId| {
         let ty = graph.value(id).ty.as_ref()?.as_tensor()?;
-        let size = |dim: &Dim| dim.substitute(&|of| (of == name).then(|| Dim::Known(0))).as_usize();
+        let size =
+            |dim: &Dim| dim.substitute(&|of| (of == name).then_some(Dim::Known(0))).as_usize();
         let dims: Vec<usize> = ty.dims.as_ref()?.iter().map(size).collect::<Option<_>>()?;
         let tensor = Tensor::zeros(ty.dtype, dims).ok().filter(|tensor| tensor.len() == 0)?;
         Some((id, tensor))

@@ -218,7 +218,7 @@ impl Registry {
         let (table, score) = if isolated {
             let (table, option) = isolate(&real, &manifest, config)?;
             options.push(option);
-            (table, report.as_ref().map_or(1, |report| report.score))
+            (table.in_worker(), report.as_ref().map_or(1, |report| report.score))
         } else {
             let table = load(&real, &manifest)?;
             (table, table.score())
