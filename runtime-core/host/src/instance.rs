@@ -145,6 +145,12 @@ impl Provider {
         &self.0.build
     }
 
+    /// Whether it works in a process of its own.
+    #[must_use]
+    pub fn is_in_worker(&self) -> bool {
+        self.0.table.is_in_worker()
+    }
+
     /// The provider's name.
     #[must_use]
     pub fn name(&self) -> String {

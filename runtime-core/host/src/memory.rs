@@ -310,12 +310,6 @@ pub struct MemoryInfo {
 }
 
 impl Provider {
-    /// Whether it works in a process of its own.
-    #[must_use]
-    pub fn is_in_worker(&self) -> bool {
-        self.0.table.is_in_worker()
-    }
-
     /// Whether its devices have memory of their own that the host can fill and read.
     #[must_use]
     pub fn has_device_memory(&self) -> bool {
